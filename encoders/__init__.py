@@ -1,0 +1,1 @@
+"""Encoders: batches of records in, float matrices out. See `encoders.base`."""

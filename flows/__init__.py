@@ -1,0 +1,1 @@
+"""From raw records to published vectors: sources, monitors, the pipeline and its command line."""

@@ -1,0 +1,1 @@
+"""Monitors: pure functions that compare two samples of vectors. See `flows.monitors.base`."""

@@ -1,0 +1,99 @@
+"""What a monitor is, and where monitors are found.
+
+A monitor compares two samples of vectors and says what it found. Each file of this package that
+defines ``compare`` is one monitor, named in the configuration by the file's name. Such a module
+has two names:
+
+* ``Params``: a frozen dataclass with defaults, the keys that ``[monitors.NAME]`` takes,
+* ``compare(reference, current, rng, params)``: a pure function that returns a `Finding`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Verdict: TypeAlias = Literal["quiet", "alarm", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Vectors to compare, and the records they stand for.
+
+    Attributes:
+        vectors: ``(n, dim)`` float32; may hold NaN, which `health` reports.
+        record_ids: n ids.
+        content_hashes: n hashes; equal contents have equal vectors by right.
+    """
+
+    vectors: NDArray[np.float32]
+    record_ids: Sequence[str]
+    content_hashes: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a monitor says.
+
+    Attributes:
+        monitor: the monitor's name.
+        verdict: ``alarm``, ``quiet``, or ``cannot tell`` where too few rows were given.
+        summary: one sentence for a person, with the figures that carry it.
+        statistic: what was measured; None where nothing could be.
+        threshold: what the statistic was held against.
+        p_value: probability of such a statistic if nothing had changed; None for plain checks.
+        effect_size: how large the change is, in units that `summary` names.
+        n_reference: rows of the reference that were used.
+        n_current: rows of the current sample that were used.
+        record_ids: the records behind the finding, the clearest first.
+        detail: further named figures.
+    """
+
+    monitor: str
+    verdict: Verdict
+    summary: str
+    statistic: float | None
+    threshold: float | None
+    p_value: float | None
+    effect_size: float | None
+    n_reference: int
+    n_current: int
+    record_ids: tuple[str, ...] = ()
+    detail: dict[str, float] = field(default_factory=dict)
+
+
+@cache
+def kinds() -> tuple[str, ...]:
+    """The monitors, by file name."""
+    import flows.monitors as package
+
+    names = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    return tuple(sorted(name for name in names if hasattr(_module(name), "compare")))
+
+
+def _module(kind: str) -> Any:  # noqa: ANN401 - a module with the two names above
+    return importlib.import_module(f"flows.monitors.{kind}")
+
+
+def params_type(kind: str) -> type[Any]:
+    """The dataclass of the keys that this monitor takes."""
+    return cast("type[Any]", _module(kind).Params)
+
+
+def compare(
+    kind: str, reference: Sample, current: Sample, rng: np.random.Generator, params: object
+) -> Finding:
+    """Run one monitor."""
+    return cast("Finding", _module(kind).compare(reference, current, rng, params))

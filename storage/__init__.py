@@ -1,0 +1,1 @@
+"""Where vectors and their history are kept: LanceDB tables and a DuckDB catalog."""
