@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Modality: TypeAlias = Literal["text", "image", "audio", "tabular"]
 Metric: TypeAlias = Literal["cosine", "l2", "dot"]
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 class EncoderError(Exception):
