@@ -13,9 +13,11 @@ has three names:
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 from dataclasses import dataclass, field
 from functools import cache
+from hashlib import sha256
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -48,6 +50,31 @@ class State:
 
     arrays: Mapping[str, NDArray[Any]]
     meta: Mapping[str, Json] = field(default_factory=dict)
+
+
+def digest(state: State) -> str:
+    """The SHA-256 of a state, 64 hex characters; the order of its names does not matter.
+
+    Raises:
+        EncoderError: if an array holds Python objects, whose bytes are addresses, not values.
+        ValueError: if the meta holds NaN or infinity, which JSON cannot.
+    """
+    total = sha256()
+    for name, array in sorted(state.arrays.items()):
+        if array.dtype.hasobject:
+            raise EncoderError(
+                f"array {name!r} of an encoder's state has dtype {array.dtype}; expected numbers "
+                "or fixed-width strings: put Python objects into the meta, as JSON"
+            )
+        total.update(_canonical([name, array.dtype.str, list(array.shape)]))
+        total.update(array.tobytes())
+    total.update(_canonical(dict(state.meta)))
+    return total.hexdigest()
+
+
+def _canonical(value: object) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode() + b"\n"
 
 
 class Encoder(Protocol):
