@@ -1,0 +1,348 @@
+"""The configuration: TOML files merged, environment variables filled in, everything checked once.
+
+``base.toml`` in the folder of the named file comes first, then the named file, then ``local.toml``.
+Tables are merged key by key, except that a plug-in whose ``kind`` changes is replaced as a whole.
+``${NAME}`` in a string is taken from the environment (``${NAME:-default}`` where it may be unset,
+``$${`` for a literal ``${``), so that secrets stay out of the files.
+
+Relative paths are taken from the project folder: the parent of the file's folder if that is called
+``conf``, else the file's folder. A scheduled run therefore works from wherever it is started.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+
+import encoders.base
+import flows.monitors.base
+import flows.sources.base
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+DEFAULT_CONF = "conf/base.toml"
+RESERVED = frozenset(
+    {"dead_letters", "features", "findings", "fits", "manifests", "runs", "schema", "versions"}
+)
+"""Names of catalog tables: a feature is a view beside them in SQL."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_VERSIONED = re.compile(r".*_v\d+")
+_VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
+_SECTIONS = ("store", "engine", "sources", "encoders", "monitors", "features")
+
+T = TypeVar("T")
+
+
+class SettingsError(Exception):
+    """The configuration cannot be used; the message says where and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where the store lies.
+
+    Attributes:
+        vectors: a folder, or an object-store URI that LanceDB takes (``s3://``, ``gs://``).
+        catalog: the DuckDB file; staged work, fitted encoders and locks lie in its folder.
+    """
+
+    vectors: str = "data/vectors"
+    catalog: str = "data/catalog.duckdb"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How a run is carried out.
+
+    Attributes:
+        shard_size: records that one task encodes.
+        workers: tasks that encode at once. An encoder already uses every core, so 1 is best
+            unless reading is slow.
+        retries: how often a step that failed for a passing reason is tried again.
+        wait_seconds: how long to wait for another run of the feature, or for the catalog.
+    """
+
+    shard_size: int = 2048
+    workers: int = 1
+    retries: int = 2
+    wait_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        for name in ("shard_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.retries < 0 or self.wait_seconds < 0:
+            raise ValueError("retries and wait_seconds must not be negative")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A source, encoder or monitor as configured: its name, its kind (a file) and its keys."""
+
+    name: str
+    kind: str
+    params: Any
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Source x encoder x policy, under the name that readers use.
+
+    Attributes:
+        vanished: what becomes of vectors whose record is gone from the source.
+        max_dead: the share of dead letters above which a run fails and publishes nothing.
+        schedule: a cron line for scheduled runs, None for runs on demand.
+        reference: what monitors compare a run with: the state published before it, or the first.
+    """
+
+    name: str
+    source: Plugin
+    encoder: Plugin
+    monitors: tuple[Plugin, ...] = ()
+    vanished: Literal["remove", "keep"] = "remove"
+    max_dead: float = 0.1
+    schedule: str | None = None
+    reference: Literal["previous", "first"] = "previous"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The whole configuration, checked.
+
+    Attributes:
+        root: the project folder, from which relative paths are taken.
+        files: the files it was read from, in the order they were merged.
+    """
+
+    root: Path
+    files: tuple[Path, ...]
+    store: Store
+    engine: Engine
+    features: dict[str, Feature]
+
+    @property
+    def catalog(self) -> Path:
+        """The catalog's file."""
+        return self.root / self.store.catalog
+
+    @property
+    def vectors(self) -> str:
+        """The folder or URI of the vector tables."""
+        where = self.store.vectors
+        return where if "://" in where else str(self.root / where)
+
+    def feature(self, name: str) -> Feature:
+        """The feature of that name.
+
+        Raises:
+            SettingsError: if there is none.
+        """
+        if name not in self.features:
+            raise SettingsError(f"no feature {name!r}{_hint(name, self.features)}")
+        return self.features[name]
+
+
+@dataclass(frozen=True)
+class _FeatureKeys:
+    """The keys of ``[features.NAME]``, before names are resolved."""
+
+    source: str
+    encoder: str
+    monitors: list[str] = field(default_factory=list)
+    vanished: Literal["remove", "keep"] = "remove"
+    max_dead: float = 0.1
+    schedule: str | None = None
+    reference: Literal["previous", "first"] = "previous"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_dead <= 1:
+            raise ValueError(f"max_dead is a share from 0 to 1, got {self.max_dead}")
+
+
+def find(conf: Path | None) -> Path:
+    """The configuration file to read: the one named, ``$VECMILL_CONF``, or ``conf/base.toml``.
+
+    Raises:
+        SettingsError: if it is not there.
+    """
+    path = conf or Path(os.environ.get("VECMILL_CONF", DEFAULT_CONF))
+    if not path.is_file():
+        raise SettingsError(
+            f"no configuration file {path}; name one with --conf, or write a starter with "
+            "`vecmill init`"
+        )
+    return path
+
+
+def load(conf: Path | None = None) -> Settings:
+    """Read and check the configuration.
+
+    Raises:
+        SettingsError: on the first thing that is wrong, with the nearest valid name where there
+            is one.
+    """
+    path = find(conf).resolve()
+    layers = (path.parent / "base.toml", path, path.parent / "local.toml")
+    files = tuple(dict.fromkeys(layer for layer in layers if layer.is_file()))
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = _merge(merged, _read(file))
+    root = path.parent.parent if path.parent.name == "conf" else path.parent
+    return _check(_expand(merged, "", os.environ), root, files)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}") from error
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(under)
+    for key, value in over.items():
+        old = merged.get(key)
+        if isinstance(old, dict) and isinstance(value, dict) and _same_kind(old, value):
+            merged[key] = _merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return bool(new.get("kind", old.get("kind")) == old.get("kind"))
+
+
+def _expand(value: Any, where: str, environment: Mapping[str, str]) -> Any:  # noqa: ANN401 - TOML
+    if isinstance(value, dict):
+        return {k: _expand(v, f"{where}.{k}".lstrip("."), environment) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, where, environment) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        if match[1]:
+            return match[0][1:]
+        name, separator, default = match[2].partition(":-")
+        if name in environment:
+            return environment[name]
+        if separator:
+            return default
+        raise SettingsError(
+            f"{where} uses ${{{name}}}, but the environment variable {name} is not set; "
+            f"set it, or give a default with ${{{name}:-...}}"
+        )
+
+    return _VARIABLE.sub(fill, value)
+
+
+def _check(raw: Mapping[str, Any], root: Path, files: tuple[Path, ...]) -> Settings:
+    _refuse_unknown(raw, _SECTIONS, "the configuration")
+    for section in _SECTIONS:
+        if not isinstance(raw.get(section, {}), dict):
+            raise SettingsError(f"[{section}] must be a table, got {raw[section]!r}")
+    sources = _plugins(raw, "sources", flows.sources.base)
+    encoder_plugins = _plugins(raw, "encoders", encoders.base)
+    monitors = _plugins(raw, "monitors", flows.monitors.base)
+    for kind in flows.monitors.base.kinds():
+        if kind not in monitors:
+            monitors[kind] = Plugin(kind, kind, flows.monitors.base.params_type(kind)())
+    features = {}
+    for name, keys in raw.get("features", {}).items():
+        _check_feature_name(name)
+        parsed = _parse(_FeatureKeys, keys, f"[features.{name}]")
+        features[name] = Feature(
+            name=name,
+            source=_named(parsed.source, sources, name, "source"),
+            encoder=_named(parsed.encoder, encoder_plugins, name, "encoder"),
+            monitors=tuple(_named(m, monitors, name, "monitor") for m in parsed.monitors),
+            vanished=parsed.vanished,
+            max_dead=parsed.max_dead,
+            schedule=parsed.schedule,
+            reference=parsed.reference,
+        )
+    store = _parse(Store, raw.get("store", {}), "[store]")
+    engine = _parse(Engine, raw.get("engine", {}), "[engine]")
+    return Settings(root, files, store, engine, features)
+
+
+def _plugins(raw: Mapping[str, Any], section: str, registry: Any) -> dict[str, Plugin]:  # noqa: ANN401 - one of the three base modules
+    plugins = {}
+    for name, table in raw.get(section, {}).items():
+        where = f"[{section}.{name}]"
+        if not isinstance(table, dict):
+            raise SettingsError(f"{where} must be a table, got {table!r}")
+        keys = dict(table)
+        kind = keys.pop("kind", name if section == "monitors" else None)
+        if kind is None:
+            raise SettingsError(f"{where} has no kind; choose from {', '.join(registry.kinds())}")
+        if kind not in registry.kinds():
+            raise SettingsError(
+                f"{where} has an unknown kind {kind!r}{_hint(kind, registry.kinds())}"
+            )
+        plugins[name] = Plugin(name, kind, _parse(registry.params_type(kind), keys, where, "kind"))
+    return plugins
+
+
+def _check_feature_name(name: str) -> None:
+    if not _NAME.fullmatch(name) or _VERSIONED.fullmatch(name) or name in RESERVED:
+        raise SettingsError(
+            f"a feature cannot be called {name!r}: it becomes a SQL view, so it needs lower-case "
+            "letters, digits and underscores, a letter first, no ending like _v3, and none of the "
+            f"catalog's names ({', '.join(sorted(RESERVED))})"
+        )
+
+
+def _named(name: str, known: Mapping[str, Plugin], feature: str, what: str) -> Plugin:
+    if name not in known:
+        raise SettingsError(
+            f"[features.{feature}] names the {what} {name!r}, which is not defined"
+            f"{_hint(name, known)}"
+        )
+    return known[name]
+
+
+def _parse(kind: type[T], keys: Any, where: str, *also: str) -> T:  # noqa: ANN401 - TOML
+    from pydantic import TypeAdapter, ValidationError
+
+    if not isinstance(keys, dict):
+        raise SettingsError(f"{where} must be a table, got {keys!r}")
+    names = [f.name for f in dataclasses.fields(cast("Any", kind))]
+    _refuse_unknown(keys, [*also, *names], where)
+    try:
+        return TypeAdapter(kind).validate_python(keys)
+    except ValidationError as error:
+        lines = [_describe(e, where) for e in error.errors(include_url=False)]
+        raise SettingsError("; ".join(lines)) from error
+
+
+def _describe(error: Mapping[str, Any], where: str) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "missing":
+        return f"{where} needs the key {key!r}"
+    if not key:
+        return f"{where}: {message}"
+    return f"{where} {key} = {error['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _refuse_unknown(keys: Iterable[str], known: Collection[str], where: str) -> None:
+    for key in keys:
+        if key not in known:
+            raise SettingsError(f"unknown key {key!r} in {where}{_hint(key, known)}")
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are: {', '.join(sorted(known))}" if known else "; none is defined yet"
