@@ -1,0 +1,64 @@
+"""Row-wise figures of a matrix, block by block, so that memory stays flat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from flows.monitors.base import Sample
+
+BLOCK_ROWS = 4096
+
+
+def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
+    """Slices that cover ``range(n)`` in order."""
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def check_widths(reference: Sample, current: Sample) -> None:
+    """See that two samples can be compared.
+
+    Raises:
+        ValueError: if a matrix is not 2-D, or both have rows and their widths differ.
+    """
+    for name, sample in (("reference", reference), ("current", current)):
+        if sample.vectors.ndim != 2:  # noqa: PLR2004 - a matrix has two axes
+            raise ValueError(
+                f"{name} vectors must be 2-D, (rows, dim), got shape {sample.vectors.shape}; "
+                "reshape one vector to (1, dim)"
+            )
+    ours, theirs = reference.vectors.shape[1], current.vectors.shape[1]
+    if len(reference) and len(current) and ours != theirs:
+        raise ValueError(
+            f"reference vectors are {ours} wide and current ones {theirs}; "
+            "compare samples of one version only"
+        )
+
+
+def finite(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of the ``(n, dim)`` rows hold neither NaN nor infinity; ``(n,)`` bool."""
+    mask = np.ones(len(vectors), dtype=np.bool_)
+    for rows in blocks(len(vectors)):
+        mask[rows] = np.isfinite(vectors[rows]).all(axis=1)
+    return mask
+
+
+def norms(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The L2 norms of the ``(n, dim)`` rows, ``(n,)`` float64; float32 squares would overflow."""
+    lengths = np.empty(len(vectors), dtype=np.float64)
+    for rows in blocks(len(vectors)):
+        lengths[rows] = np.linalg.norm(vectors[rows].astype(np.float64), axis=1)
+    return lengths
+
+
+def draw(candidates: NDArray[np.intp], most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """At most so many of the candidates, drawn without replacement, in their old order."""
+    if len(candidates) <= most:
+        return candidates
+    return np.sort(rng.choice(candidates, size=most, replace=False, shuffle=False))
