@@ -1,0 +1,69 @@
+"""SQL over the vectors and the catalog, in DuckDB.
+
+A session works on a copy of the catalog's few rows and on the Lance tables at their published
+versions, so that it holds no lock and sees no half of a run however long it lasts.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from storage.model import StorageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from storage.catalog import Catalog
+    from storage.vectors import Vectors
+
+
+def connect(catalog: Catalog, vectors: Vectors) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection over the store as it is published now.
+
+    Each feature is a view of its live version under its own name, each version a view such as
+    ``articles_v3``; the catalog's tables stand beside them. Views have the columns of
+    `storage.vectors.SYSTEM_COLUMNS` and then the kept ones; ``vector`` is ``FLOAT[dim]``.
+    """
+    import duckdb
+
+    con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
+    tables = catalog.tables()
+    for name, table in tables.items():
+        con.register("copied", table)
+        con.execute(f"CREATE TABLE {name} AS FROM copied")
+        con.unregister("copied")
+    for feature in sorted(set(tables["versions"].column("feature").to_pylist())):
+        for version in catalog.versions(feature):
+            manifest = catalog.published(version)
+            if manifest is None:
+                continue
+            dataset = vectors.dataset(version.table, manifest.lance_version)
+            con.register(version.table, dataset)
+            if version.standing == "live":
+                con.register(feature, dataset)
+    return con
+
+
+def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+    """Run one statement; its rows are fetched by what the caller does with the relation.
+
+    Raises:
+        StorageError: if DuckDB refuses it, with DuckDB's own words and the names there are.
+    """
+    import duckdb
+
+    try:
+        with warnings.catch_warnings():
+            # DuckDB says that SHOW and DESCRIBE are copied; there is nothing to do about it.
+            warnings.simplefilter("ignore", UserWarning)
+            relation = con.sql(sql)
+    except duckdb.CatalogException as error:
+        names = [row[0] for row in con.execute("SELECT name FROM (SHOW TABLES)").fetchall()]
+        raise StorageError(f"{error}\nThere are: {', '.join(names)}") from error
+    except duckdb.Error as error:
+        raise StorageError(str(error)) from error
+    if relation is None:
+        return con.sql("SELECT 'done' AS status")
+    return relation

@@ -1,0 +1,63 @@
+"""What encoders learned, kept as safetensors files named by their digest. Never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from storage.model import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+class States:
+    """A folder of fitted states, ``DIGEST.safetensors`` each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(
+        self, digest: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
+    ) -> None:
+        """Write a state under its digest; a state that is there already is left alone."""
+        import numpy as np
+        from safetensors.numpy import save_file
+
+        path = self._path(digest)
+        if path.exists():
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        packed = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        save_file(packed, unfinished, metadata={"meta": json.dumps(dict(meta))})
+        unfinished.replace(path)
+
+    def load(self, digest: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """The arrays and the meta of a state.
+
+        Raises:
+            StorageError: if it is not there, or is no state file.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self._path(digest)
+        if not path.is_file():
+            raise StorageError(
+                f"the fitted state {path} is missing; restore it from a backup, or refit the "
+                "encoder (a new version) with `vecmill run --refit`"
+            )
+        try:
+            with safe_open(path, framework="numpy") as file:
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+                meta = json.loads((file.metadata() or {}).get("meta", "{}"))
+        except (SafetensorError, ValueError) as error:
+            raise StorageError(f"the fitted state {path} is damaged: {error}") from error
+        return arrays, cast("dict[str, Any]", meta)
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest}.safetensors"

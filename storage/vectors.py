@@ -1,0 +1,135 @@
+"""The vectors: one Lance table a version, read only at the Lance version that a manifest names.
+
+A table is changed by at most one process at a time (`storage.locks`). Its head may run ahead of
+what is published: a crash between commit and publish leaves it so. Readers do not notice, since
+they pin the published version, and the next commit begins by restoring it.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any, cast
+
+from storage.model import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
+    import pyarrow.dataset
+    from numpy.typing import NDArray
+
+SYSTEM_COLUMNS = ("record_id", "vector", "content_hash", "event_time", "encoded_at", "run_id")
+"""The columns that every table has, in order, before the kept ones."""
+
+_IDS_A_DELETE = 5_000
+
+
+class Vectors:
+    """The vector tables under a folder or object-store URI."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def dataset(self, table: str, lance_version: int) -> pyarrow.dataset.Dataset:
+        """A table at one Lance version, as an Arrow dataset that takes column and row filters.
+
+        Raises:
+            StorageError: if the table or the version is not there.
+        """
+        return cast("pyarrow.dataset.Dataset", self._at(table, lance_version).to_lance())
+
+    def rows(self, table: str, lance_version: int) -> int:
+        """The number of rows of a table at one Lance version."""
+        return cast("int", self._at(table, lance_version).count_rows())
+
+    def commit(
+        self, table: str, base: int | None, upserts: pa.RecordBatchReader, deletes: Iterable[str]
+    ) -> int:
+        """Apply upserts and deletions by record id to the published state of a table.
+
+        Whatever stands above ``base`` was never published and is dropped first, so that a commit
+        after an ambiguous failure gives what an undisturbed one would have given.
+
+        Args:
+            table: the table's name.
+            base: the published Lance version, None where nothing is published yet.
+            upserts: rows with `SYSTEM_COLUMNS` and the kept columns, one a record id.
+            deletes: the record ids to remove.
+
+        Returns:
+            The Lance version to publish.
+        """
+        if base is None:
+            created = self._db().create_table(table, data=upserts, mode="overwrite")
+            return cast("int", created.version)
+        opened = self._open(table)
+        if opened.version != base:
+            opened.checkout(base)
+            opened.restore()
+        ids = iter(deletes)
+        while some := list(islice(ids, _IDS_A_DELETE)):
+            opened.delete(f"record_id IN ({', '.join(map(_literal, some))})")
+        merge = opened.merge_insert("record_id")
+        merge.when_matched_update_all().when_not_matched_insert_all().execute(upserts)
+        return cast("int", opened.version)
+
+    def rewrite(self, table: str, rows: pa.RecordBatchReader) -> int:
+        """Replace all rows of a table, its columns too, as one new Lance version of it.
+
+        Returns:
+            The Lance version to publish.
+        """
+        return cast("int", self._db().create_table(table, data=rows, mode="overwrite").version)
+
+    def nearest(
+        self, table: str, lance_version: int, vector: NDArray[Any], k: int, metric: str
+    ) -> pa.Table:
+        """The k rows nearest to a vector, nearest first, exactly.
+
+        Returns:
+            The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
+            l2: squared Euclidean; dot: 1 - inner product, as LanceDB defines them).
+        """
+        opened = self._at(table, lance_version)
+        query = opened.search(vector, vector_column_name="vector").distance_type(metric)
+        found = query.bypass_vector_index().limit(k).to_arrow()
+        found = found.drop_columns("vector")
+        return found.rename_columns(
+            ["distance" if c == "_distance" else c for c in found.schema.names]
+        )
+
+    def batches(
+        self, table: str, lance_version: int, columns: list[str], rows: int = 8192
+    ) -> Iterator[pa.RecordBatch]:
+        """Stream some columns of a table at one Lance version."""
+        yield from self.dataset(table, lance_version).to_batches(columns=columns, batch_size=rows)
+
+    def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
+        import lancedb
+
+        return lancedb.connect(self._uri)
+
+    def _open(self, table: str) -> Any:  # noqa: ANN401 - as above
+        try:
+            return self._db().open_table(table)
+        except (ValueError, OSError, RuntimeError) as error:
+            raise StorageError(
+                f"the table {table!r} cannot be opened in {self._uri}: {error}; the catalog and "
+                "the vectors belong together, so restore both from one backup"
+            ) from error
+
+    def _at(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
+        opened = self._open(table)
+        try:
+            opened.checkout(lance_version)
+        except (ValueError, OSError, RuntimeError) as error:
+            raise StorageError(
+                f"{table!r} has no Lance version {lance_version} in {self._uri}: {error}"
+            ) from error
+        return opened
+
+
+def _literal(text: str) -> str:
+    """A SQL string literal; ids come from records, so quotes in them must not end it."""
+    return "'" + text.replace("'", "''") + "'"
