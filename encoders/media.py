@@ -24,6 +24,7 @@ _ORIENTATION = 0x0112
 """The EXIF tag: 1 is upright, 2 to 8 are the other ways to hold a camera."""
 
 _BLOCK_FRAMES = 1 << 18
+_SLOWEST, _FASTEST = 100, 10_000_000
 _LOUDEST = 10.0
 """Float recordings may pass full scale a little; at 20 dB over it the scale is another one."""
 
@@ -173,8 +174,8 @@ def decode_audio(data: bytes, max_seconds: float = 3600) -> Audio:
         raise MediaError("the recording is empty: 0 bytes, expected an audio file")
     data = _complete(data)
     try:
-        with soundfile.SoundFile(BytesIO(data)) as file:
-            rate = int(file.samplerate)
+        with soundfile.SoundFile(_Recording(data)) as file:
+            rate = _plausible_rate(int(file.samplerate))
             samples = _read_mono(file, max_seconds)
     except soundfile.LibsndfileError as error:
         raise MediaError(
@@ -195,6 +196,25 @@ def decode_audio(data: bytes, max_seconds: float = 3600) -> Audio:
             "full scale they came from, such as 32768"
         )
     return Audio(np.clip(samples, -1, 1), rate)
+
+
+class _Recording(BytesIO):
+    """A file to seek in without raising: the caller is C, where Python prints the error instead."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:  # a damaged header points before the beginning
+            return self.tell()
+
+
+def _plausible_rate(rate: int) -> int:
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise MediaError(
+            f"the recording says that it has {rate} samples a second, expected {_SLOWEST} to "
+            f"{_FASTEST}: its header is damaged"
+        )
+    return rate
 
 
 def _read_mono(file: Any, max_seconds: float) -> NDArray[np.float32]:  # noqa: ANN401 - soundfile has no types
