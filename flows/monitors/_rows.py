@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,3 +63,38 @@ def draw(candidates: NDArray[np.intp], most: int, rng: np.random.Generator) -> N
     if len(candidates) <= most:
         return candidates
     return np.sort(rng.choice(candidates, size=most, replace=False, shuffle=False))
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The rows of a sample that can be reckoned with, one a distinct content.
+
+    Attributes:
+        vectors: ``(n, dim)`` float32, finite, none all zero.
+        norms: ``(n,)`` float64, above 0.
+        rows: ``(n,)``, where in the sample they stand.
+    """
+
+    vectors: NDArray[np.float32]
+    norms: NDArray[np.float64]
+    rows: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, most: int, rng: np.random.Generator) -> Contents:
+        """At most so many of them, drawn without replacement."""
+        chosen = draw(np.arange(len(self)), most, rng)
+        return Contents(self.vectors[chosen], self.norms[chosen], self.rows[chosen])
+
+
+def contents(sample: Sample) -> Contents:
+    """The first row of each content, less those that are not finite or all zero."""
+    first: dict[str, int] = {}
+    for row, content in enumerate(sample.content_hashes):
+        first.setdefault(content, row)
+    rows = np.fromiter(first.values(), dtype=np.intp, count=len(first))
+    rows = rows[finite(sample.vectors)[rows]]
+    lengths = norms(sample.vectors[rows])
+    rows, lengths = rows[lengths > 0], lengths[lengths > 0]
+    return Contents(sample.vectors[rows], lengths, rows)

@@ -1,0 +1,264 @@
+"""Health: whether the current vectors can be vectors of their records at all.
+
+What it looks for is never right in any data: NaN, zero vectors, different contents with one
+vector, vectors that have collapsed onto a point or a line, dimensions that died, and norms that
+jumped. Changes that data may rightly make are drift's business. Equal contents have equal vectors
+by right, so every figure but the first two is over distinct contents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flows.monitors import _rows, _spread
+from flows.monitors.base import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from flows.monitors._rows import Contents
+    from flows.monitors.base import Sample, Verdict
+
+# vectors that are normalised differ in norm by rounding (bfloat16: 0.4 %) and nothing else
+_NORMALISED = 0.01
+# a median that lies this many standard errors off did not get there by chance
+_NOISE = 5.0
+# float32 keeps seven digits: rows that differ in the last one only are equal
+_ROUNDING = 1e-6
+# 95 rows of 100 within a hundredth of the usual radius are one point; texts of one template are not
+_POINT = 0.01
+# of calling a dimension dead that is merely rare
+_CHANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Params:
+    """What counts as ill.
+
+    Attributes:
+        max_zero_share: of rows of norm 0. Zero is the default: most metrics cannot place them.
+        max_identical_share: of contents whose vector another content has too. Some are normal:
+            encoders fold case and white space and cut long texts.
+        min_identical: fewer such contents than this are no alarm, whatever their share.
+        collapsed_rank: an effective rank (exp of the spectrum's entropy) below this is a collapse
+            if it is also far below the reference's.
+        collapsed_ratio: how far: the share that is left of the reference's rank above one.
+        max_dead_share: of dimensions that vary in the reference and stand still now, beyond
+            chance. A category that vanished does that to one column.
+        max_norm_ratio: of median norms, either way. Where all the reference's norms are equal,
+            1.01 is held against it instead.
+        min_rows: with fewer distinct contents only the plain checks are made.
+        max_rows: rows drawn for the spectrum.
+        max_ids: how many records a finding names.
+    """
+
+    max_zero_share: float = 0.0
+    max_identical_share: float = 0.01
+    min_identical: int = 3
+    collapsed_rank: float = 10.0
+    collapsed_ratio: float = 0.2
+    max_dead_share: float = 0.2
+    max_norm_ratio: float = 1.5
+    min_rows: int = 20
+    max_rows: int = 1000
+    max_ids: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("max_zero_share", "max_identical_share", "collapsed_ratio", "max_dead_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share, 0 to 1, got {getattr(self, name)}")
+        if self.max_norm_ratio < 1:
+            raise ValueError(f"max_norm_ratio must be at least 1, got {self.max_norm_ratio}")
+        for name, least in (("min_rows", 3), ("max_rows", 3), ("min_identical", 1), ("max_ids", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass
+class _Report:
+    """What the checks found so far: complaints, rows behind them, figures, checks not made."""
+
+    complaints: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def complain(self, what: str, rows: Sequence[int] | NDArray[np.intp] = ()) -> None:
+        self.complaints.append(what)
+        self.rows += [int(row) for row in rows]
+
+
+def compare(
+    reference: Sample, current: Sample, rng: np.random.Generator, params: Params
+) -> Finding:
+    """Check the current vectors, where need be against the reference's.
+
+    ``statistic`` is the number of checks that failed and ``threshold`` is 0; ``effect_size`` is
+    the share of current rows behind the failures. ``record_ids`` are those rows' records, most
+    serious first. ``n_reference`` counts its finite rows of distinct content. A row with NaN or of
+    norm zero is an alarm in a sample of any size; the verdict is ``cannot tell`` if nothing is
+    found in fewer than ``params.min_rows`` distinct contents.
+
+    Raises:
+        ValueError: if the samples differ in width.
+    """
+    _rows.check_widths(reference, current)
+    report = _Report()
+    _check_rows(current, report, params)
+    now, before = _rows.contents(current), _rows.contents(reference)
+    _check_identical(now, before, rng, report, params)
+    enough = len(now) >= params.min_rows
+    if enough:
+        _check_together(now, before, rng, report, params)
+    verdict: Verdict = "alarm" if report.complaints else "quiet" if enough else "cannot tell"
+    behind = list(dict.fromkeys(report.rows))
+    return Finding(
+        monitor="health",
+        verdict=verdict,
+        summary=_summary(verdict, report, len(current), len(now), len(before), params),
+        statistic=float(len(report.complaints)) if len(current) else None,
+        threshold=0.0,
+        p_value=None,
+        effect_size=len(behind) / len(current) if len(current) else None,
+        n_reference=len(before),
+        n_current=len(current),
+        record_ids=tuple(current.record_ids[row] for row in behind[: params.max_ids]),
+        detail=report.figures,
+    )
+
+
+def _check_rows(current: Sample, report: _Report, params: Params) -> None:
+    broken = np.flatnonzero(~_rows.finite(current.vectors))
+    report.figures["non_finite"] = float(len(broken))
+    if len(broken):
+        report.complain(f"{len(broken):,} rows hold NaN or infinity", broken)
+    zero = np.flatnonzero(_rows.norms(current.vectors) == 0)
+    share = len(zero) / max(1, len(current))
+    report.figures["zero_norm_share"] = share
+    if share > params.max_zero_share:
+        report.complain(f"{len(zero):,} rows are all zero", zero)
+
+
+def _check_identical(
+    now: Contents, before: Contents, rng: np.random.Generator, report: _Report, params: Params
+) -> None:
+    again = _spread.repeats(now.vectors)
+    share = len(again) / max(1, len(now))
+    report.figures["identical_share"] = share
+    if len(again) < params.min_identical or share <= params.max_identical_share:
+        return
+    # some features have few vectors to give, and more rows then share more of them
+    n = min(len(now), len(before))
+    usual, likewise = (len(_spread.repeats(s.take(n, rng).vectors)) for s in (before, now))
+    if usual and likewise <= 2 * usual:
+        return
+    report.complain(
+        f"{len(again):,} of {len(now):,} contents have the vector of another content",
+        now.rows[again],
+    )
+
+
+def _check_together(
+    now: Contents, before: Contents, rng: np.random.Generator, report: _Report, params: Params
+) -> None:
+    _check_collapse(_distinct(now), _distinct(before), rng, report, params)
+    if len(before) >= params.min_rows:
+        _check_dead(now, before, report, params)
+        _check_norms(now, before, report, params)
+
+
+def _distinct(contents: Contents) -> NDArray[np.float32]:
+    return np.delete(contents.vectors, _spread.repeats(contents.vectors), axis=0)
+
+
+def _check_collapse(
+    now: NDArray[np.float32],
+    before: NDArray[np.float32],
+    rng: np.random.Generator,
+    report: _Report,
+    params: Params,
+) -> None:
+    if len(now) < params.min_rows:
+        return
+    comparable = len(before) >= params.min_rows
+    # rank and radius grow with the sample: both sides have to be of one size
+    n = min(params.max_rows, len(now), len(before) if comparable else len(now))
+    now, before = (v[_rows.draw(np.arange(len(v)), n, rng)] for v in (now, before))
+    rank, radius = _spread.effective_rank(now), _spread.radius(now)
+    report.figures |= {"effective_rank": rank, "radius": radius}
+    if not comparable:
+        if radius <= _ROUNDING * float(np.median(_rows.norms(now))):
+            report.complain(f"nearly all vectors are equal: 95 % lie within {radius:.2g}")
+        return
+    usual_rank, usual_radius = _spread.effective_rank(before), _spread.radius(before)
+    report.figures |= {"effective_rank_reference": usual_rank, "radius_reference": usual_radius}
+    if radius < _POINT * usual_radius:
+        report.complain(
+            f"nearly all vectors are equal: 95 % lie within {radius:.2g}, "
+            f"in the reference within {usual_radius:.2g}"
+        )
+    elif rank < _allowed_rank(usual_rank, params):
+        report.complain(
+            f"the vectors have collapsed: their effective rank is {rank:.1f}, "
+            f"the reference's {usual_rank:.1f}"
+        )
+
+
+def _allowed_rank(usual: float, params: Params) -> float:
+    return min(params.collapsed_rank, 1 + params.collapsed_ratio * (usual - 1))
+
+
+def _check_dead(now: Contents, before: Contents, report: _Report, params: Params) -> None:
+    dead = _spread.dead(before.vectors, now.vectors, _CHANCE)
+    share = len(dead) / max(1, now.vectors.shape[1])
+    report.figures["dead_share"] = share
+    if share > params.max_dead_share:
+        report.complain(
+            f"{len(dead):,} of {now.vectors.shape[1]:,} dimensions stand still that used to vary"
+        )
+
+
+def _check_norms(now: Contents, before: Contents, report: _Report, params: Params) -> None:
+    # in logarithms, since norms are skewed and a ratio is what is asked for
+    median, error = _spread.middle_with_error(np.log(now.norms))
+    usual, usual_error = _spread.middle_with_error(np.log(before.norms))
+    ratio = float(np.exp(median - usual))
+    report.figures["norm_ratio"] = ratio
+    low, high = np.quantile(before.norms, [0.05, 0.95])
+    normalised = high / low < 1 + _NORMALISED
+    allowed = 1 + _NORMALISED if normalised else params.max_norm_ratio
+    noise = _NOISE * float(np.hypot(error, usual_error))
+    if abs(median - usual) > max(np.log(allowed), noise):
+        furthest = np.argsort(-np.abs(np.log(now.norms) - usual), kind="stable")
+        report.complain(
+            f"the median norm is {np.exp(median):.3g}, the reference's {np.exp(usual):.3g}",
+            now.rows[furthest[: params.max_ids]],
+        )
+
+
+def _summary(  # noqa: PLR0913, PLR0917 - all that the one sentence names
+    verdict: Verdict, report: _Report, rows: int, now: int, before: int, params: Params
+) -> str:
+    sizes = f"{rows:,} current rows, {now:,} contents of them sound, {before:,} reference contents"
+    if verdict == "alarm":
+        return f"{'; '.join(report.complaints)} ({sizes})"
+    if verdict == "cannot tell":
+        return (
+            f"cannot tell: no NaN and no zero row, but collapse, dead dimensions and norms need "
+            f"{params.min_rows} distinct contents ({sizes})"
+        )
+    if before < params.min_rows:
+        return (
+            f"sound by themselves; rank, dimensions and norms need a reference of "
+            f"{params.min_rows} contents to be compared with ({sizes})"
+        )
+    figures = report.figures
+    spread = "too few distinct vectors to tell their rank"
+    if "effective_rank_reference" in figures:
+        usual = figures["effective_rank_reference"]
+        spread = f"effective rank {figures['effective_rank']:.1f} (reference {usual:.1f})"
+    return f"sound: {spread}, norms {figures['norm_ratio']:.3g} times the reference's ({sizes})"
