@@ -1,0 +1,115 @@
+"""The physical lines of a UTF-8 file: counted, bounded, and able to be read a second time.
+
+A row of CSV may take several lines. When it turns out broken, only its first line is given up;
+the others are pushed back and read afresh, so that one stray quote does not swallow a file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from flows.sources.base import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ROW_BYTES = 10 * 1024 * 1024
+"""The longest row, in bytes. Beyond it a row is refused, unread."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class RowError(Exception):
+    """A row that cannot be read; says why."""
+
+
+class Lines:
+    """An iterator over lines, as text with their line ends, that remembers the current row.
+
+    Attributes:
+        number: the number of the last line handed out, from 1.
+        size: bytes of the current row so far.
+        garbled: whether a line of the current row is not UTF-8; its bad bytes come as surrogates.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.number = 0
+        self.size = 0
+        self.garbled = False
+        self._stream = stream
+        self._row: list[bytes] = []
+        self._ahead: deque[bytes] = deque()
+        self._open_with_bom()
+
+    def _open_with_bom(self) -> None:
+        first = self._read().removeprefix(_BOM)
+        if first:
+            self._ahead.append(first)
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        """The next line of the current row.
+
+        Raises:
+            RowError: if the row grows beyond `ROW_BYTES`.
+        """
+        line = self._ahead.popleft() if self._ahead else self._read()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self._row.append(line)
+        self.size += len(line)
+        if self.size > ROW_BYTES:
+            raise RowError(
+                f"the row is longer than {ROW_BYTES // 2**20} MiB; "
+                "split it, or look for a quote that is never closed"
+            )
+        try:
+            return line.decode()
+        except UnicodeDecodeError:
+            self.garbled = True
+            return line.decode("utf-8", "surrogateescape")
+
+    def begin(self) -> int:
+        """Begin a row at the next line, and return that line's number."""
+        self._row.clear()
+        self.size = 0
+        self.garbled = False
+        return self.number + 1
+
+    def give_back(self) -> None:
+        """Push back all lines of the current row but its first."""
+        self._ahead.extendleft(reversed(self._row[1:]))
+        self.number -= len(self._row[1:])
+        del self._row[1:]
+
+    def _read(self) -> bytes:
+        line = self._stream.readline(ROW_BYTES + 1)
+        tail = line
+        while len(tail) > ROW_BYTES and not tail.endswith(b"\n"):
+            tail = self._stream.readline(ROW_BYTES + 1)
+        return line
+
+
+@contextmanager
+def open_lines(path: Path, name: str) -> Iterator[Lines]:
+    """Open a text file, plain or gzip, for reading by lines.
+
+    Raises:
+        SourceError: if the file is gone, may not be read, or is a damaged archive.
+    """
+    try:
+        with path.open("rb") as raw:
+            packed = path.suffix == ".gz"
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
+            yield Lines(cast("BinaryIO", stream))
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{name} cannot be read to its end: {error}") from error

@@ -1,0 +1,149 @@
+"""Which columns are read and with which types; settled before the first record is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flows.sources import _types
+from flows.sources._params import hint, listed
+from flows.sources._rows import Layout, as_null
+from flows.sources.base import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from flows.sources._rows import Table
+    from flows.sources.base import Modality
+    from flows.sources.table import Params
+
+SAMPLE_ROWS = 10_000
+"""How many rows the types of columns are inferred from, where the format has no types."""
+
+_SAMPLE_BYTES = 64 * 1024 * 1024
+
+
+def resolve(tables: Sequence[Table], params: Params, modality: Modality) -> Layout:
+    """Settle columns and types for all files of a source.
+
+    Raises:
+        SourceError: if a column is missing from a file, or cannot be what it is asked to be.
+    """
+    content = _content_columns(tables, params)
+    untyped = all(kind is None for kind in tables[0].columns.values())
+    null_values = tuple(params.null_values) if untyped and not tables[0].loose else ()
+    typed = [*(content if modality == "tabular" else ()), *params.keep]
+    typed = list(dict.fromkeys(typed))
+    stray = sorted(set(params.types) - set(typed))
+    if stray:
+        raise SourceError(
+            f"types names {stray[0]!r}, which is neither kept nor tabular content"
+            f"{hint(stray[0], typed)}; ids and text are taken as they are written"
+        )
+    wanted = [params.id, *content, params.event_time, *params.keep]
+    _check_columns(tables, [name for name in wanted if name is not None], params, content)
+    if modality == "text":
+        _check_text(tables, content)
+    return Layout(
+        id=params.id,
+        content=content,
+        joiner=params.joiner if modality == "text" else None,
+        event_time=params.event_time,
+        kept=tuple(params.keep),
+        types=_column_types(tables, typed, params, null_values),
+        null_values=null_values,
+    )
+
+
+def _content_columns(tables: Sequence[Table], params: Params) -> tuple[str, ...]:
+    if params.content is not None:
+        return tuple(listed(params.content))
+    taken = {params.id, params.event_time, *params.keep}
+    every = dict.fromkeys(name for table in tables for name in table.columns)
+    content = tuple(name for name in every if name not in taken)
+    if not content:
+        raise SourceError(
+            f"{tables[0].name} has no column left for the content: {_names(every)} are all id, "
+            "event_time or kept; name the content columns under `content`"
+        )
+    return content
+
+
+def _check_columns(
+    tables: Sequence[Table], wanted: Sequence[str], params: Params, content: Sequence[str]
+) -> None:
+    every = dict.fromkeys(name for table in tables for name in table.columns)
+    for table in tables:
+        # objects may leave out a key, but a file without ids or content is another kind of file
+        found = every if table.loose else table.columns
+        missing = [name for name in wanted if name not in found]
+        if table.loose and params.id is not None and params.id not in table.columns:
+            missing = [params.id]
+        if table.loose and not set(content) & set(table.columns):
+            missing = [content[0]]
+        if missing:
+            raise SourceError(
+                f"{table.name} has no column {missing[0]!r}{hint(missing[0], table.columns)}; "
+                f"it has {_names(table.columns)}"
+            )
+
+
+def _names(columns: Sequence[str] | dict[str, None] | dict[str, pl.DataType | None]) -> str:
+    return ", ".join(map(repr, columns))
+
+
+def _check_text(tables: Sequence[Table], content: Sequence[str]) -> None:
+    import polars as pl
+
+    for table in tables:
+        for name in content:
+            kind = table.columns.get(name)
+            if kind is not None and (kind.is_nested() or kind == pl.Binary):
+                raise SourceError(
+                    f"column {name!r} of {table.name} is {kind}, which is no text; "
+                    "leave it out of `content`"
+                )
+
+
+def _column_types(
+    tables: Sequence[Table], typed: Sequence[str], params: Params, null_values: Sequence[str]
+) -> dict[str, pl.DataType]:
+    types = {name: _types.dtype(given) for name, given in params.types.items()}
+    for name in typed:
+        native = tables[0].columns.get(name)
+        if name not in types and native is not None:
+            types[name] = _types.plain(native)
+    unknown = [name for name in typed if name not in types]
+    types |= _inferred(tables, unknown, null_values)
+    for table in tables:
+        for name in typed:
+            native = table.columns.get(name)
+            if native is not None and not _types.can_cast(native, types[name]):
+                raise SourceError(
+                    f"column {name!r} of {table.name} is {native}, which cannot be read as "
+                    f"{_types.named(types[name])}"
+                )
+    return {name: types[name] for name in typed}
+
+
+def _inferred(
+    tables: Sequence[Table], columns: Sequence[str], null_values: Sequence[str]
+) -> dict[str, pl.DataType]:
+    import polars as pl
+
+    if not columns:
+        return {}
+    frames: list[pl.DataFrame] = []
+    texts: set[str] = set()
+    rows = size = 0
+    for raw in (raw for table in tables for raw in table.batches(columns)):
+        frames.append(raw.rows.head(SAMPLE_ROWS - rows))
+        texts |= raw.texts
+        rows += len(frames[-1])
+        size += int(frames[-1].estimated_size())
+        if rows >= SAMPLE_ROWS or size >= _SAMPLE_BYTES:
+            break
+    sample = pl.concat(frames) if frames else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    nulled = [as_null(column, null_values, strip=True) for column in sample.iter_columns()]
+    return _types.infer(pl.DataFrame(nulled), texts)
