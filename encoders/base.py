@@ -150,7 +150,11 @@ def kinds() -> tuple[str, ...]:
     """The encoder kinds, by file name."""
     import encoders
 
-    names = (m.name for m in pkgutil.iter_modules(encoders.__path__) if not m.name.startswith("_"))
+    names = (
+        m.name
+        for m in pkgutil.iter_modules(encoders.__path__)
+        if m.name != "base" and m.name[0] != "_"
+    )
     return tuple(sorted(name for name in names if hasattr(_module(name), "build")))
 
 

@@ -199,6 +199,11 @@ def load(conf: Path | None = None) -> Settings:
     return _check(_expand(merged, "", os.environ), root, files)
 
 
+def parse_params(kind: str, keys: Mapping[str, Any]) -> object:
+    """The parameters of an encoder kind from plain values, checked as those of a file are."""
+    return _parse(encoders.base.params_type(kind), dict(keys), f"the encoder {kind!r}")
+
+
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))

@@ -39,8 +39,7 @@ _COUNTS = [field.name for field in fields(Counts)]
 _COUNT_COLUMNS = ", ".join(f"{name} BIGINT" for name in _COUNTS)
 _SCHEMA = f"""
 CREATE TABLE features (
-    feature VARCHAR PRIMARY KEY, source VARCHAR, encoder VARCHAR, source_keys JSON,
-    updated_at TIMESTAMPTZ);
+    feature VARCHAR PRIMARY KEY, source VARCHAR, encoder VARCHAR, updated_at TIMESTAMPTZ);
 CREATE TABLE versions (
     feature VARCHAR, version INTEGER, fingerprint VARCHAR, recipe JSON, kind VARCHAR, params JSON,
     modality VARCHAR, metric VARCHAR, dim INTEGER, state VARCHAR, standing VARCHAR,
@@ -217,7 +216,8 @@ class Catalog:
         *,
         encode_seconds: float,
         seconds: float,
-        origin: Mapping[str, str],
+        source: str,
+        encoder: str,
     ) -> None:
         """Make a run's result public: manifest, dead letters, run and standing, or none of them.
 
@@ -228,7 +228,8 @@ class Catalog:
             dead: all dead letters of the version as of this run, columns as `DeadLetter`.
             encode_seconds: time spent encoding, for predictions.
             seconds: time since the run began.
-            origin: the names and keys of the source and encoder, for the features table.
+            source: the name of the feature's source in the configuration.
+            encoder: the name of its encoder there.
         """
         counts = asdict(manifest.counts)
         key = {"feature": manifest.feature, "version": manifest.version}
@@ -251,8 +252,8 @@ class Catalog:
                 key,
             )
             con.execute("DELETE FROM features WHERE feature = ?", [manifest.feature])
-            row = {"feature": manifest.feature, "updated_at": datetime.now(UTC)}
-            _insert(con, "features", row | dict(origin))
+            row = {"feature": manifest.feature, "source": source, "encoder": encoder}
+            _insert(con, "features", row | {"updated_at": datetime.now(UTC)})
 
     # --- dead letters and findings ----------------------------------------------------------------
 

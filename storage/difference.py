@@ -243,7 +243,9 @@ class Difference:
             files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in staged)
             vectors = (
                 f"(SELECT content_hash, vector::FLOAT[{dim:d}] AS vector, encoded_at "
-                f"FROM read_parquet([{files}]) WHERE reason IS NULL)"
+                f"FROM read_parquet([{files}]) WHERE reason IS NULL "
+                # Left by a run that died after it had published: the base has these already.
+                "AND content_hash NOT IN (SELECT content_hash FROM known WHERE origin = 'base'))"
             )
             parts.append(written.format(**fresh, vectors=vectors, on=by_content))
         if self._base is not None:

@@ -57,3 +57,8 @@ def new_run_id(now: datetime | None = None) -> str:
     """A run id that sorts by time: ``20260131T235959-1a2b3c``, in UTC."""
     moment = (now or datetime.now(UTC)).astimezone(UTC)
     return f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def seed(text: str) -> int:
+    """A seed for a random generator that depends on a text alone."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

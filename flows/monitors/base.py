@@ -79,7 +79,11 @@ def kinds() -> tuple[str, ...]:
     """The monitors, by file name."""
     import flows.monitors as package
 
-    names = (m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_"))
+    names = (
+        m.name
+        for m in pkgutil.iter_modules(package.__path__)
+        if m.name != "base" and m.name[0] != "_"
+    )
     return tuple(sorted(name for name in names if hasattr(_module(name), "compare")))
 
 

@@ -1,0 +1,129 @@
+"""From a configured encoder to one that can encode: built, and fitted where it has to learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import encoders.base
+from encoders.base import Learner, State
+from flows.decode import decode
+from flows.settings import parse_params
+from storage.ids import fingerprint, seed
+from storage.states import States
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars as pl
+
+    from encoders.base import Encoder
+    from flows.progress import Reporter
+    from flows.settings import Feature, Plugin
+    from flows.sources.base import Source
+    from storage.catalog import Catalog
+    from storage.model import Version
+
+
+class FittingError(Exception):
+    """There is nothing that an encoder could learn from."""
+
+
+@lru_cache(maxsize=8)
+def built(kind: str, params: str, state: str | None, states: Path) -> Encoder:
+    """An encoder from its recorded kind and parameters (JSON) and the digest of its state.
+
+    Loaded once a process: weights take seconds to read and check.
+    """
+    encoder = encoders.base.build(kind, parse_params(kind, json.loads(params)))
+    if state is not None and isinstance(encoder, Learner):
+        arrays, meta = States(states).load(state)
+        encoder.restore(State(arrays, meta))
+    return encoder
+
+
+def encoder_of(version: Version, states: Path) -> Encoder:
+    """The encoder that made a version, from what the catalog says of it."""
+    return built(version.kind, params_json(version.params), version.state, states)
+
+
+def params_of(plugin: Plugin) -> dict[str, Any]:
+    """A plug-in's parameters as the catalog keeps them."""
+    return dataclasses.asdict(plugin.params)
+
+
+def params_json(params: object) -> str:
+    """Parameters in the one form that `built` is cached by."""
+    return json.dumps(params, sort_keys=True)
+
+
+def unfitted(feature: Feature, states: Path) -> Encoder:
+    """The feature's configured encoder, before it has learned anything."""
+    return built(feature.encoder.kind, params_json(params_of(feature.encoder)), None, states)
+
+
+def state_of(feature: Feature, catalog: Catalog, states: Path) -> str | None:
+    """The digest of what the feature's configured encoder has learned, None if it has not yet."""
+    encoder = unfitted(feature, states)
+    if not isinstance(encoder, Learner):
+        return None
+    return catalog.fit(feature.name, fingerprint(encoder.recipe()))
+
+
+def fit(
+    feature: Feature, source: Source, catalog: Catalog, states: Path, reporter: Reporter
+) -> str | None:
+    """Let the feature's encoder learn from a sample of its source, and keep what it learned.
+
+    The sample is drawn evenly over the source, with a seed from the encoder's own recipe, so that
+    the same source and recipe always give the same state.
+
+    Returns:
+        The digest of the state; None where the encoder has nothing to learn.
+
+    Raises:
+        FittingError: if the source has no record that can be decoded.
+    """
+    kind, params = feature.encoder.kind, feature.encoder.params
+    encoder: Any = encoders.base.build(kind, params)  # a fresh one: `built` must stay unfitted
+    if not isinstance(encoder, Learner):
+        return None
+    before = fingerprint(encoder.recipe())  # type: ignore[attr-defined] # every Learner is an Encoder
+    rng = np.random.default_rng(seed(before))
+    reporter.stage(feature.name, "sample", None)
+    content = _sample(source, encoder.fit_size, rng, reporter)
+    decoded = decode(encoders.base.modality(kind), content)
+    if not decoded.rows:
+        raise FittingError(
+            f"the encoder {feature.encoder.name!r} must learn from records first, but none of the "
+            f"{len(content)} drawn from the source {feature.source.name!r} can be read; see "
+            f"`vecmill plan {feature.name}`"
+        )
+    reporter.stage(feature.name, "fit", None)
+    encoder.fit(decoded.batch, rng)
+    state = encoder.state()
+    digest = encoders.base.digest(state)
+    States(states).save(digest, state.arrays, state.meta)
+    catalog.add_fit(feature.name, before, digest, len(decoded.rows))
+    return digest
+
+
+def _sample(source: Source, size: int, rng: np.random.Generator, reporter: Reporter) -> pl.Series:
+    """An even sample without replacement of the source's contents, each content once."""
+    import polars as pl
+
+    kept: pl.DataFrame | None = None
+    for chunk in source.scan():
+        reporter.advance(len(chunk.records))
+        drawn = chunk.records.select("content", "content_hash").with_columns(
+            key=pl.Series(rng.random(len(chunk.records)), dtype=pl.Float64)
+        )
+        both = drawn if kept is None else pl.concat([kept, drawn])
+        kept = both.unique("content_hash", keep="first", maintain_order=True).bottom_k(
+            size, by="key"
+        )
+    return pl.Series("content", []) if kept is None else kept.sort("key")["content"]

@@ -1,0 +1,450 @@
+"""What a run does: plan, encode, commit, publish; plain functions that need no Prefect.
+
+A run holds its feature's lock from the first look at the catalog to the last write, so that two
+runs of a feature follow one another, and whatever an earlier process left behind is known to be
+nobody's. Kill a run at any instant and run again: what was staged is used, what was committed but
+not published is dropped, and the result is that of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import encoders.base
+import flows.sources.base
+from flows import fitting
+from flows.encode import EncodingError, Receipt, encode_shard
+from storage.catalog import Catalog
+from storage.difference import Difference
+from storage.ids import fingerprint, new_run_id
+from storage.locks import exclusive
+from storage.model import DeadLetter, Manifest, StorageError, Version
+from storage.staging import Spool, staged_files, staged_hashes
+from storage.vectors import SYSTEM_COLUMNS, Vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
+
+    from encoders.base import Encoder
+    from flows.progress import Reporter
+    from flows.settings import Feature, Settings
+    from flows.sources.base import Source
+    from storage.model import Counts
+
+
+class RunError(Exception):
+    """A run cannot go on; nothing of it is published."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The places that the configuration names."""
+
+    catalog: Catalog
+    vectors: Vectors
+    staging: Path
+    states: Path
+    locks: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> Stores:
+        """The places of a configuration; nothing is opened or made yet."""
+        home = settings.catalog.parent
+        return cls(
+            Catalog(settings.catalog, settings.engine.wait_seconds),
+            Vectors(settings.vectors),
+            home / "staging",
+            home / "states",
+            home / "locks",
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a task needs to encode a shard: plain values, so that it can travel."""
+
+    version: Version
+    states: Path
+
+    def encode(self, shard: Path, reporter: Reporter) -> Receipt:
+        """Encode one shard and stage the result."""
+        return encode_shard(fitting.encoder_of(self.version, self.states), shard, reporter)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a run would do, or is about to do.
+
+    Attributes:
+        version: the number of the version it works on; a new one if the encoder is new.
+        creates: whether that version has no published rows yet.
+        seconds: how long encoding will take by the rate of earlier runs, None without any.
+    """
+
+    feature: str
+    version: int
+    creates: bool
+    fingerprint: str | None
+    counts: Counts
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did."""
+
+    feature: str
+    version: int
+    standing: str
+    run: str
+    counts: Counts
+    rows: int
+    seconds: float
+    lance_version: int
+    fingerprint: str
+
+
+class Engine(Protocol):
+    """Carries out the steps of a run: here and now, or as tasks of an orchestrator."""
+
+    def step(self, name: str, function: Callable[[], None]) -> None:
+        """Carry out one step; it may be tried again if it fails for a passing reason."""
+
+    def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
+        """Encode all shards, in any order."""
+
+
+class Direct:
+    """Carries out the steps in this process, one after the other."""
+
+    def step(self, name: str, function: Callable[[], None]) -> None:  # noqa: ARG002 - only Prefect shows names
+        """Call the function."""
+        function()
+
+    def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
+        """Encode the shards in turn."""
+        return [job.encode(shard, reporter) for shard in shards]
+
+
+def embed(
+    settings: Settings, name: str, engine: Engine, reporter: Reporter, *, refit: bool = False
+) -> Outcome:
+    """Bring a feature's vectors up to date with its source, and publish them.
+
+    Args:
+        settings: the configuration.
+        name: the feature.
+        engine: what carries out the steps.
+        reporter: told of progress.
+        refit: let an encoder that learns do so again, which makes a new version.
+
+    Raises:
+        RunError: if too many records are dead, or the encoder breaks its contract.
+        SourceError: if the source cannot be read.
+        StorageError: if the store cannot be had.
+    """
+    feature = settings.feature(name)
+    stores = Stores.of(settings)
+    lock = stores.locks / f"{name}.lock"
+    with exclusive(lock, name, settings.engine.wait_seconds, reporter.note):
+        stores.catalog.abandon_runs(name)
+        version = _prepare(settings, feature, stores, reporter, refit=refit)
+        run = Run(settings, feature, stores, version, reporter)
+        stores.catalog.start_run(run.run_id, name, version.version)
+        try:
+            engine.step("plan", run.plan)
+            if run.shards:
+                reporter.stage(name, "encode", run.to_encode)
+                run.receipts = engine.encode(Job(version, stores.states), run.shards, reporter)
+            engine.step("commit", run.commit)
+            engine.step("publish", run.publish)
+        except BaseException as error:
+            _note_failure(stores.catalog, run.run_id, error)
+            if isinstance(error, EncodingError):
+                raise RunError(f"{name}: {error}") from error
+            raise
+        finally:
+            run.close()
+        shutil.rmtree(run.folder.parent, ignore_errors=True)
+        return run.outcome()
+
+
+def plan(settings: Settings, name: str, reporter: Reporter) -> Planned:
+    """Work out what `embed` would do, and write nothing to the store."""
+    feature = settings.feature(name)
+    stores = Stores.of(settings)
+    source = open_source(settings, feature)
+    version = _known_version(feature, stores)
+    published = stores.catalog.published(version) if version else None
+    with tempfile.TemporaryDirectory(prefix="vecmill-plan-") as folder:
+        difference = _difference(stores, version, published, source, Path(folder))
+        try:
+            reporter.stage(name, "plan", None)
+            for chunk in source.scan():
+                difference.add(chunk.records, _letters(chunk.rejects))
+                reporter.advance(len(chunk.records))
+            counts = difference.counts(remove_vanished=feature.vanished == "remove")
+        finally:
+            difference.close()
+    versions = stores.catalog.versions(name)
+    number = version.version if version else len(versions) + 1
+    rate = stores.catalog.encode_rate(name, number)
+    seconds = 0.0 if not counts.encoded else counts.encoded / rate if rate else None
+    mark = version.fingerprint if version else None
+    return Planned(name, number, published is None, mark, counts, seconds)
+
+
+@dataclass
+class Run:
+    """One run under way: what its steps hand on to each other."""
+
+    settings: Settings
+    feature: Feature
+    stores: Stores
+    version: Version
+    reporter: Reporter
+    run_id: str = field(default_factory=new_run_id)
+    started: float = field(default_factory=time.perf_counter)
+    shards: list[Path] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    to_encode: int = 0
+    _difference: Difference | None = None
+    _counts: Counts | None = None
+    _manifest: Manifest | None = None
+    _lance_version: int | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where this run's shards and staged vectors lie."""
+        return self.stores.staging / self.version.table / self.run_id
+
+    def plan(self) -> None:
+        """Read the source once: tell what has to be done, and spool what has to be encoded."""
+        self.close()
+        source = open_source(self.settings, self.feature)
+        published = self.stores.catalog.published(self.version)
+        difference = _difference(self.stores, self.version, published, source, self.folder)
+        self._difference = difference
+        spool = Spool(self.folder, self.settings.engine.shard_size)
+        self.to_encode = 0
+        self.reporter.stage(self.feature.name, "plan", None)
+        for chunk in source.scan():
+            wanted = difference.add(chunk.records, _letters(chunk.rejects))
+            self.to_encode += len(wanted)
+            spool.add(wanted)
+            self.reporter.advance(len(chunk.records) + len(chunk.rejects))
+        self.shards = spool.close()
+
+    def commit(self) -> None:
+        """Write the rows and removals to the version's table, above what is published."""
+        difference = self._planned()
+        staged = self._staged()
+        difference.learn_dead(staged)
+        remove = self.feature.vanished == "remove"
+        counts = difference.counts(remove_vanished=remove)
+        _check_dead(self.feature, counts, difference.dead_letters())
+        published = self.stores.catalog.published(self.version)
+        base = published.lance_version if published else None
+        self._counts, self._lance_version = counts, base
+        if base is not None and not (
+            counts.new or counts.changed or counts.updated or counts.deleted or difference.rewrites
+        ):
+            return
+        self.reporter.stage(self.feature.name, "commit", None)
+        table, dim = self.version.table, self.version.dim
+        rows = difference.rows(staged, dim, self.run_id, remove_vanished=remove)
+        vectors = self.stores.vectors
+        if difference.rewrites:
+            self._lance_version = vectors.rewrite(table, rows)
+        else:
+            gone = difference.vanished() if remove else iter(())
+            self._lance_version = vectors.commit(table, base, rows, gone)
+        before = published.rows if published else 0
+        found = vectors.rows(table, self._lance_version)
+        if found != before + counts.new - counts.deleted:
+            raise StorageError(
+                f"{table} has {found} rows after the commit, expected {before} + {counts.new} new "
+                f"- {counts.deleted} deleted; nothing is published. Run again; if it stays so, "
+                "please report it"
+            )
+
+    def publish(self) -> None:
+        """Make the committed state what readers see."""
+        if self._counts is None or self._lance_version is None:
+            raise RunError("a run must be committed before it is published")
+        published = self.stores.catalog.published(self.version)
+        wrote = published is None or published.lance_version != self._lance_version
+        self._manifest = Manifest(
+            feature=self.feature.name,
+            version=self.version.version,
+            run_id=self.run_id,
+            lance_version=self._lance_version,
+            fingerprint=self.version.fingerprint,
+            wrote=wrote,
+            counts=self._counts,
+            rows=self.stores.vectors.rows(self.version.table, self._lance_version),
+            published_at=datetime.now(UTC),
+        )
+        self.stores.catalog.publish(
+            self._manifest,
+            self._planned().dead_letters(),
+            encode_seconds=sum(receipt.seconds for receipt in self.receipts),
+            seconds=time.perf_counter() - self.started,
+            source=self.feature.source.name,
+            encoder=self.feature.encoder.name,
+        )
+
+    def outcome(self) -> Outcome:
+        """What the run did."""
+        if self._manifest is None:
+            raise RunError("a run has no outcome before it is published")
+        live = self.stores.catalog.live(self.feature.name)
+        standing = "live" if live and live.version == self.version.version else "candidate"
+        return Outcome(
+            feature=self.feature.name,
+            version=self.version.version,
+            standing=standing,
+            run=self.run_id,
+            counts=self._manifest.counts,
+            rows=self._manifest.rows,
+            seconds=time.perf_counter() - self.started,
+            lance_version=self._manifest.lance_version,
+            fingerprint=self.version.fingerprint,
+        )
+
+    def close(self) -> None:
+        """Let go of the scratch file."""
+        if self._difference is not None:
+            self._difference.close()
+            self._difference = None
+
+    def _planned(self) -> Difference:
+        if self._difference is None:
+            raise RunError("a run must be planned before it is committed")
+        return self._difference
+
+    def _staged(self) -> list[Path]:
+        return staged_files(self.stores.staging / self.version.table)
+
+
+def open_source(settings: Settings, feature: Feature) -> Source:
+    """The feature's source, opened for what its encoder reads.
+
+    Raises:
+        SourceError: if it cannot be read, or has a kept column that a table could not hold.
+    """
+    plugin = feature.source
+    modality = encoders.base.modality(feature.encoder.kind)
+    source = flows.sources.base.open(plugin.kind, plugin.params, settings.root, modality)
+    for name in source.kept:
+        if name in SYSTEM_COLUMNS or "." in name or not name:
+            raise flows.sources.base.SourceError(
+                f"the source {plugin.name!r} keeps a column {name!r}, which a vector table cannot "
+                f"hold: it must not be empty, have a dot, or be one of {', '.join(SYSTEM_COLUMNS)};"
+                " rename it in the source, or leave it out of keep"
+            )
+    return source
+
+
+def _prepare(
+    settings: Settings, feature: Feature, stores: Stores, reporter: Reporter, *, refit: bool
+) -> Version:
+    """The version that a run works on; a new one where the fingerprint is new."""
+    known = None if refit else _known_version(feature, stores)
+    if known:
+        return known
+    state = None if refit else fitting.state_of(feature, stores.catalog, stores.states)
+    if state is None:
+        source = open_source(settings, feature)
+        state = fitting.fit(feature, source, stores.catalog, stores.states, reporter)
+    return stores.catalog.add_version(_version(feature, state, stores.states))
+
+
+def _known_version(feature: Feature, stores: Stores) -> Version | None:
+    """The version of the feature's encoder as configured and fitted now, None if it is new."""
+    encoder = fitting.unfitted(feature, stores.states)
+    state = fitting.state_of(feature, stores.catalog, stores.states)
+    if state is None and isinstance(encoder, encoders.base.Learner):
+        return None
+    mark = _version(feature, state, stores.states).fingerprint
+    versions = stores.catalog.versions(feature.name)
+    return next((v for v in versions if v.fingerprint == mark), None)
+
+
+def _version(feature: Feature, state: str | None, states: Path) -> Version:
+    params = fitting.params_of(feature.encoder)
+    kind = feature.encoder.kind
+    encoder: Encoder = fitting.built(kind, fitting.params_json(params), state, states)
+    recipe = encoder.recipe()
+    return Version(
+        feature=feature.name,
+        version=0,
+        fingerprint=fingerprint(recipe),
+        recipe=recipe,
+        kind=kind,
+        params=params,
+        modality=encoder.modality,
+        metric=encoder.metric,
+        dim=encoder.dim,
+        state=state,
+        standing="candidate",
+    )
+
+
+def _difference(
+    stores: Stores,
+    version: Version | None,
+    published: Manifest | None,
+    source: Source,
+    folder: Path,
+) -> Difference:
+    """The difference to the published rows, told of all that need not be encoded again."""
+    base = None
+    if version and published:
+        base = stores.vectors.dataset(version.table, published.lance_version)
+    difference = Difference(folder / "scratch.duckdb", base, _arrow_schema(source))
+    if version:
+        difference.know_dead(stores.catalog.known_dead(version))
+        for contents in staged_hashes(staged_files(stores.staging / version.table)):
+            difference.know_dead(contents.filter(contents["reason"].is_not_null()))
+            difference.know_staged(contents.filter(contents["reason"].is_null()))
+    return difference
+
+
+def _arrow_schema(source: Source) -> pa.Schema:
+    import polars as pl
+
+    return pl.DataFrame(schema=source.kept).to_arrow().schema
+
+
+def _letters(rejects: Sequence[flows.sources.base.Reject]) -> list[DeadLetter]:
+    return [DeadLetter(r.place, r.reason, "read", r.record_id) for r in rejects]
+
+
+def _check_dead(feature: Feature, counts: Counts, letters: pa.Table) -> None:
+    """Refuse to publish a run in which too much has gone wrong."""
+    if counts.dead <= feature.max_dead * counts.records:
+        return
+    shown = letters.slice(0, 3).to_pylist()
+    examples = "; ".join(f"{row['place']}: {row['reason']}" for row in shown)
+    raise RunError(
+        f"{feature.name}: {counts.dead} of {counts.records} records cannot be read or encoded, "
+        f"more than max_dead = {feature.max_dead:g} allows, so nothing is published. "
+        f"The first: {examples}. Mend them, or raise max_dead in [features.{feature.name}]"
+    )
+
+
+def _note_failure(catalog: Catalog, run_id: str, error: BaseException) -> None:
+    """Put the failure down in the catalog; if that fails too, the first error is what counts."""
+    try:
+        catalog.fail_run(run_id, f"{type(error).__name__}: {error}")
+    except StorageError:
+        return
