@@ -43,10 +43,10 @@ class Audio:
 
     Attributes:
         samples: ``(n,)`` float32 in [-1, 1].
-        rate: samples a second, Hz.
+        rate: samples a second, Hz, from 100 to 10,000,000.
 
     Raises:
-        ValueError: if the samples are not one row of float32, or the rate is not positive.
+        ValueError: if the samples are not one row of float32, or the rate is out of its range.
     """
 
     samples: NDArray[np.float32]
@@ -58,8 +58,10 @@ class Audio:
                 f"audio samples must be one row of float32, got shape {self.samples.shape} "
                 f"of {self.samples.dtype}: average the channels, scale to [-1, 1], convert"
             )
-        if self.rate <= 0:
-            raise ValueError(f"audio rate must be positive, in Hz, got {self.rate}")
+        if not _SLOWEST <= self.rate <= _FASTEST:
+            raise ValueError(
+                f"audio rate must be {_SLOWEST} to {_FASTEST} samples a second, got {self.rate}"
+            )
 
 
 def decode_image(data: bytes, max_pixels: int = 100_000_000) -> Image:

@@ -281,5 +281,5 @@ def test_audio_says_what_it_cannot_hold() -> None:
         Audio(np.zeros((3, 2), np.float32), 16000)
     with pytest.raises(ValueError, match="float64"):
         Audio(np.zeros(3), 16000)  # type: ignore[arg-type] # that is the mistake
-    with pytest.raises(ValueError, match="rate must be positive, in Hz, got 0"):
+    with pytest.raises(ValueError, match="rate must be 100 to 10000000 samples a second, got 0"):
         Audio(np.zeros(3, np.float32), 0)
