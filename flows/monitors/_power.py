@@ -20,7 +20,7 @@ _SPECTRUM_ROWS = 500
 _SHIFTS = np.geomspace(1e-3, 10.0, 128)
 
 
-def smallest_visible(  # noqa: PLR0913, PLR0917 - the parts of one finished test, used once
+def smallest_visible(
     reference: NDArray[np.float64],
     spread: float,
     frequencies: NDArray[np.float64],

@@ -51,11 +51,17 @@ def _from_median(
     return away, np.linalg.norm(away, axis=1)
 
 
-def middle_with_error(values: NDArray[np.float64]) -> tuple[float, float]:
-    """The median and its standard error, by the median absolute deviation (a normal's factors)."""
-    middle = float(np.median(values))
-    deviation = 1.4826 * float(np.median(np.abs(values - middle)))
-    return middle, 1.2533 * deviation / math.sqrt(len(values))
+def median_interval(values: NDArray[np.float64], sigmas: float) -> tuple[float, float]:
+    """Where the true median lies, for any distribution: between two order statistics.
+
+    The number of values below the median is binomial, with a standard deviation of half the root
+    of n. A standard error would trust the shape of the middle, and norms often have two modes.
+    """
+    ordered = np.sort(values)
+    half, reach = len(ordered) / 2, sigmas * math.sqrt(len(ordered)) / 2
+    low = max(0, math.floor(half - reach))
+    high = min(len(ordered) - 1, math.ceil(half + reach))
+    return float(ordered[low]), float(ordered[high])
 
 
 def repeats(vectors: NDArray[np.float32]) -> NDArray[np.intp]:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 # vectors that are normalised differ in norm by rounding (bfloat16: 0.4 %) and nothing else
 _NORMALISED = 0.01
-# a median that lies this many standard errors off did not get there by chance
-_NOISE = 5.0
+# of both medians: intervals that wide and still apart are not chance, whatever the number of runs
+_SIGMAS = 3.0
 # float32 keeps seven digits: rows that differ in the last one only are equal
 _ROUNDING = 1e-6
 # 95 rows of 100 within a hundredth of the usual radius are one point; texts of one template are not
@@ -223,24 +223,23 @@ def _check_dead(now: Contents, before: Contents, report: _Report, params: Params
 
 
 def _check_norms(now: Contents, before: Contents, report: _Report, params: Params) -> None:
-    # in logarithms, since norms are skewed and a ratio is what is asked for
-    median, error = _spread.middle_with_error(np.log(now.norms))
-    usual, usual_error = _spread.middle_with_error(np.log(before.norms))
-    ratio = float(np.exp(median - usual))
+    median, usual = float(np.median(now.norms)), float(np.median(before.norms))
+    ratio = median / usual
     report.figures["norm_ratio"] = ratio
     low, high = np.quantile(before.norms, [0.05, 0.95])
-    normalised = high / low < 1 + _NORMALISED
+    normalised = high < (1 + _NORMALISED) * low
     allowed = 1 + _NORMALISED if normalised else params.max_norm_ratio
-    noise = _NOISE * float(np.hypot(error, usual_error))
-    if abs(median - usual) > max(np.log(allowed), noise):
-        furthest = np.argsort(-np.abs(np.log(now.norms) - usual), kind="stable")
+    ours, theirs = (_spread.median_interval(side.norms, _SIGMAS) for side in (now, before))
+    apart = ours[0] > theirs[1] or ours[1] < theirs[0]
+    if apart and max(ratio, 1 / ratio) > allowed:
+        furthest = np.argsort(-np.abs(np.log(now.norms / usual)), kind="stable")
         report.complain(
-            f"the median norm is {np.exp(median):.3g}, the reference's {np.exp(usual):.3g}",
+            f"the median norm is {median:.3g}, the reference's {usual:.3g}",
             now.rows[furthest[: params.max_ids]],
         )
 
 
-def _summary(  # noqa: PLR0913, PLR0917 - all that the one sentence names
+def _summary(
     verdict: Verdict, report: _Report, rows: int, now: int, before: int, params: Params
 ) -> str:
     sizes = f"{rows:,} current rows, {now:,} contents of them sound, {before:,} reference contents"

@@ -1,0 +1,34 @@
+"""Samples that the tests of the monitors share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flows.monitors.base import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+
+def sample(vectors: ArrayLike, name: str = "r", contents: Sequence[str] | None = None) -> Sample:
+    """A sample of these vectors with ids ``r0, r1, ...`` and, unless given, as many contents."""
+    matrix = np.asarray(vectors, dtype=np.float32)
+    ids = [f"{name}{row}" for row in range(len(matrix))]
+    return Sample(matrix, ids, ids if contents is None else contents)
+
+
+def lumpy(
+    n: int, rng: np.random.Generator, dim: int = 6, *, ties: bool = False
+) -> NDArray[np.float64]:
+    """Draws far from Gaussian: three clusters, one heavy-tailed, one on a grid if asked."""
+    centres = np.array([[0.0], [3.0], [-4.0]]) * np.ones(dim)
+    kind = rng.choice(3, n, p=[0.6, 0.3, 0.1])
+    noise = rng.standard_normal((n, dim))
+    noise[kind == 2] = rng.standard_t(2, (int(np.sum(kind == 2)), dim))
+    if ties:
+        noise[kind == 1] = np.round(noise[kind == 1] / 2)
+    return centres[kind] + noise

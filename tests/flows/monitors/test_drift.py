@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from flows.monitors import _rff, drift
+from tests.flows.monitors.samples import lumpy, sample
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flows.monitors.base import Finding
+
+CHEAP = drift.Params(alpha=0.05, permutations=199, features=64)
+
+
+def compare(
+    reference: NDArray[np.float64],
+    current: NDArray[np.float64],
+    params: drift.Params = CHEAP,
+    seed: int = 1,
+) -> Finding:
+    rng = np.random.default_rng(seed)
+    return drift.compare(sample(reference, "r"), sample(current, "c"), rng, params)
+
+
+def binomial_interval(runs: int, rate: float) -> tuple[float, float]:
+    from scipy.stats import binom
+
+    low, high = binom.interval(0.999, runs, rate)
+    return float(low), float(high)
+
+
+def flags(runs: int, n: int, m: int, params: drift.Params) -> int:
+    alarms = 0
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        first, second = lumpy(n, rng, ties=True), lumpy(m, rng, ties=True)
+        alarms += compare(first, second, params, seed).verdict == "alarm"
+    return alarms
+
+
+@pytest.mark.parametrize(("n", "m"), [(50, 50), (90, 30)])
+def test_the_false_alarm_rate_is_alpha(n: int, m: int) -> None:
+    low, high = binomial_interval(250, 0.05)
+    assert low <= flags(250, n, m, CHEAP) <= high
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize(("n", "m"), [(50, 50), (20, 20), (300, 40)])
+def test_the_false_alarm_rate_is_any_alpha(n: int, m: int, alpha: float) -> None:
+    low, high = binomial_interval(1500, alpha)
+    params = drift.Params(alpha=alpha, permutations=199, features=64)
+    assert low <= flags(1500, n, m, params) <= high
+
+
+def test_few_permutations_still_give_an_exact_level() -> None:
+    params = drift.Params(alpha=0.25, permutations=7, features=16)
+    low, high = binomial_interval(400, 0.25)
+    assert low <= flags(400, 25, 25, params) <= high
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("change", ["mean", "variance", "mix"])
+def test_a_planted_change_is_found(change: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    reference, current = lumpy(300, rng), lumpy(200, rng)
+    if change == "mean":
+        current += 1.5
+    elif change == "variance":
+        reference, current = rng.standard_normal((300, 6)), 1.5 * rng.standard_normal((200, 6))
+    else:
+        kind = rng.random(200) < 0.7
+        current[kind] = 3 + rng.standard_normal((int(kind.sum()), 6))
+    finding = compare(reference, current, drift.Params())
+    assert finding.verdict == "alarm", finding.summary
+    assert finding.p_value == 0.001
+    assert finding.statistic is not None
+    assert finding.threshold is not None
+    assert finding.effect_size == pytest.approx(math.sqrt(finding.statistic))
+    assert finding.statistic > finding.threshold
+
+
+def test_a_sample_that_shrank_is_found_though_it_is_the_smaller_one() -> None:
+    rng = np.random.default_rng(0)
+    finding = compare(rng.standard_normal((1000, 8)), 0.6 * rng.standard_normal((60, 8)))
+    assert finding.verdict == "alarm", finding.summary
+
+
+def test_the_p_value_is_that_of_a_plain_loop() -> None:
+    rng = np.random.default_rng(4)
+    n, m, splits = 23, 31, 150
+    rows = np.concatenate([lumpy(n, rng, ties=True), lumpy(m, rng, ties=True) + 0.3])
+    features = _rff.transform(rows, _rff.frequencies(6, 32, 4.0, rng))
+    sums = _rff.split_sums(features, n, splits, np.random.default_rng(8))
+    fast = _rff.mmd2(sums, features.sum(axis=0) - sums, n, m)
+
+    kernel = (features @ features.conj().T).real
+    again = np.random.default_rng(8)
+    members = np.zeros(n + m)
+    members[:n] = 1.0
+    for value, chosen in zip(fast, _all_splits(members, splits, again), strict=True):
+        a, b = np.flatnonzero(chosen == 1), np.flatnonzero(chosen == 0)
+        assert value == pytest.approx(_mmd2_by_pairs(kernel, a, b), abs=1e-12)
+
+
+def _all_splits(
+    members: NDArray[np.float64], splits: int, rng: np.random.Generator
+) -> list[NDArray[np.float64]]:
+    drawn: list[NDArray[np.float64]] = [members]
+    while len(drawn) <= splits:
+        count = min(_rff.SPLITS_AT_A_TIME, splits + 1 - len(drawn))
+        drawn += list(rng.permuted(np.tile(members, (count, 1)), axis=1))
+    return drawn
+
+
+def _mmd2_by_pairs(kernel: NDArray[np.float64], a: NDArray[np.intp], b: NDArray[np.intp]) -> float:
+    within_a = np.mean([kernel[i, j] for i in a for j in a if i != j])
+    within_b = np.mean([kernel[i, j] for i in b for j in b if i != j])
+    between = np.mean([kernel[i, j] for i in a for j in b])
+    return float(within_a + within_b - 2 * between)
+
+
+def test_the_p_value_counts_the_splits_that_reach_the_true_one() -> None:
+    rng = np.random.default_rng(6)
+    reference, current = lumpy(40, rng), lumpy(40, rng)
+    finding = compare(reference, current)
+    # the same generator, drawn from in the same order
+    again = np.random.default_rng(1)
+    rows = np.concatenate([reference, current]).astype(np.float32).astype(np.float64)
+    rows -= rows.mean(axis=0)
+    bandwidth = _rff.median_distance(rows, again)
+    features = _rff.transform(rows, _rff.frequencies(6, 64, bandwidth, again))
+    sums = _rff.split_sums(features, 40, 199, again)
+    values = _rff.mmd2(sums, features.sum(axis=0) - sums, 40, 40)
+    reached = sum(bool(value >= values[0]) for value in values[1:])
+    assert finding.p_value == (1 + reached) / 200
+    assert finding.threshold == sorted(values[1:])[-10]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_many_features_give_the_exact_kernel_mmd(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    reference, current = lumpy(80, rng), lumpy(60, rng) + 1
+    finding = compare(
+        reference, current, drift.Params(features=20_000, permutations=19, alpha=0.05)
+    )
+    bandwidth = finding.detail["bandwidth"]
+    rows = np.concatenate([reference, current])
+    squared = ((rows[:, None] - rows[None]) ** 2).sum(axis=2)
+    exact = _mmd2_by_pairs(np.exp(-squared / (2 * bandwidth**2)), np.arange(80), np.arange(80, 140))
+    assert finding.statistic == pytest.approx(exact, abs=0.01)
+    assert bandwidth == pytest.approx(np.median(np.sqrt(squared[np.triu_indices(140, 1)])))
+
+
+def test_equal_samples_are_quiet() -> None:
+    rows = lumpy(60, np.random.default_rng(0))
+    finding = compare(rows, rows)
+    assert finding.verdict == "quiet"
+    assert finding.p_value == 1
+    assert finding.effect_size == 0
+    assert finding.record_ids == ()
+
+
+def test_one_constant_on_both_sides_is_quiet() -> None:
+    finding = compare(np.full((50, 3), 0.1), np.full((40, 3), 0.1))
+    assert finding.verdict == "quiet"
+    assert finding.p_value == 1
+    assert "mean_shift" not in finding.detail
+
+
+def test_two_constants_are_told_apart() -> None:
+    finding = compare(np.full((50, 3), 0.1), np.full((40, 3), 0.2))
+    assert finding.verdict == "alarm"
+    assert finding.detail["bandwidth"] == pytest.approx(0.1 * math.sqrt(3), rel=1e-5)
+
+
+def test_duplicates_by_the_hundred_keep_the_level() -> None:
+    alarms = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        coins = (rng.random((80, 1)) < 0.1).astype(float)
+        alarms += compare(coins[:50], coins[50:], seed=seed).verdict == "alarm"
+    assert alarms <= binomial_interval(200, 0.05)[1]
+
+
+def test_one_dimension_is_enough() -> None:
+    rng = np.random.default_rng(0)
+    reference = rng.exponential(size=(100, 1))
+    assert compare(reference, rng.exponential(size=(100, 1))).verdict == "quiet"
+    assert compare(reference, 1 + rng.exponential(size=(100, 1))).verdict == "alarm"
+
+
+def test_the_seed_decides() -> None:
+    rng = np.random.default_rng(0)
+    reference, current = lumpy(100, rng), lumpy(100, rng)
+    assert compare(reference, current) == compare(reference, current)
+    assert compare(reference, current) != compare(reference, current, seed=2)
+
+
+def test_rows_that_are_not_finite_are_left_out_and_counted() -> None:
+    rng = np.random.default_rng(0)
+    reference, current = lumpy(60, rng), lumpy(50, rng)
+    reference[:3] = np.nan
+    current[4, 0] = np.inf
+    finding = compare(reference, current)
+    assert (finding.n_reference, finding.n_current) == (57, 49)
+    assert finding.detail["left_out_reference"] == 3
+    assert finding.detail["left_out_current"] == 1
+
+
+def test_large_samples_are_drawn_down() -> None:
+    rng = np.random.default_rng(0)
+    params = drift.Params(max_rows=80, permutations=99)
+    finding = compare(lumpy(500, rng), lumpy(70, rng), params)
+    assert (finding.n_reference, finding.n_current) == (80, 70)
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 19), (19, 200), (5, 5)])
+def test_few_rows_are_no_pass_and_the_summary_says_what_would_show(n: int, m: int) -> None:
+    rng = np.random.default_rng(0)
+    finding = compare(rng.standard_normal((n, 6)), rng.standard_normal((m, 6)))
+    assert finding.verdict == "cannot tell"
+    visible = finding.detail["smallest_visible"]
+    assert f"smallest mean shift visible at this size is {visible:.2g}" in finding.summary
+
+
+def test_so_few_rows_that_nothing_can_be_sure() -> None:
+    rng = np.random.default_rng(0)
+    params = drift.Params(min_rows=2, alpha=0.05)
+    finding = compare(rng.standard_normal((3, 2)), 1e3 + rng.standard_normal((3, 2)), params)
+    assert finding.verdict == "cannot tell"
+    assert finding.detail["least_p"] == pytest.approx(2 / math.comb(6, 3))
+    assert "no p-value below 0.1 is possible" in finding.summary
+    assert "smallest_visible" not in finding.detail
+
+
+def test_too_few_permutations_are_no_pass() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 2))
+    finding = compare(rows[:100], 9 + rows[100:], drift.Params(permutations=98))
+    assert finding.verdict == "cannot tell"
+    assert "raise permutations" in finding.summary
+    assert compare(rows[:100], 9 + rows[100:], drift.Params(permutations=99)).verdict == "alarm"
+
+
+def test_a_change_too_small_to_matter_is_quiet() -> None:
+    rng = np.random.default_rng(0)
+    reference, current = rng.standard_normal((900, 3)), 0.5 + rng.standard_normal((900, 3))
+    found = compare(reference, current)
+    assert found.verdict == "alarm"
+    assert found.effect_size is not None
+    params = drift.Params(alpha=0.05, min_effect=2 * found.effect_size)
+    assert compare(reference, current, params).verdict == "quiet"
+
+
+def test_the_strangest_records_are_named_first() -> None:
+    rng = np.random.default_rng(0)
+    current = rng.standard_normal((100, 4))
+    current[40:60] += 6
+    finding = compare(rng.standard_normal((300, 4)), current)
+    assert len(finding.record_ids) == 20
+    assert set(finding.record_ids) == {f"c{row}" for row in range(40, 60)}
+
+
+def test_the_mean_shift_is_that_planted() -> None:
+    rng = np.random.default_rng(0)
+    reference, current = 3 * rng.standard_normal((2000, 16)), 3 * rng.standard_normal((2000, 16))
+    current[:, 0] += 0.5 * 3 * math.sqrt(16)
+    finding = compare(reference, current)
+    assert finding.detail["mean_shift"] == pytest.approx(0.5, rel=0.1)
+
+
+def planted_power(n: int, m: int, shift: float, runs: int) -> float:
+    """The share of alarms with a mean shift of so many total standard deviations, axis by axis."""
+    scales = np.arange(1, 21) ** -0.5
+    total = math.sqrt((scales**2).sum())
+    alarms = 0
+    for seed in range(runs):
+        rng = np.random.default_rng(10_000 + seed)
+        reference, current = (rng.standard_normal((k, 20)) * scales for k in (n, m))
+        current[:, seed % 3] += shift * total
+        alarms += compare(reference, current, seed=seed).verdict == "alarm"
+    return alarms / runs
+
+
+@pytest.mark.parametrize(("n", "m"), [(20, 20), (50, 50), (200, 40)])
+def test_the_smallest_visible_shift_is_right_within_a_factor_of_two(n: int, m: int) -> None:
+    scales = np.arange(1, 21) ** -0.5
+    claims = []
+    for seed in range(15):
+        rng = np.random.default_rng(seed)
+        reference, current = (rng.standard_normal((k, 20)) * scales for k in (n, m))
+        claims.append(compare(reference, current, seed=seed).detail["smallest_visible"])
+    claim = float(np.median(claims))
+    assert max(claims) < 2 * claim < 4 * min(claims)
+    assert planted_power(n, m, claim / 2, 60) < 0.6
+    assert planted_power(n, m, claim * 2, 60) > 0.95
+    assert 0.6 < planted_power(n, m, claim, 60) < 0.97
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"alpha": 0}, "alpha must lie between 0 and 1, got 0"),
+        ({"features": 33}, "features must be even and at least 2, got 33"),
+        ({"permutations": 0}, "permutations must be at least 1, got 0"),
+        ({"min_rows": 1}, "min_rows must be at least 2, got 1"),
+        ({"max_rows": 10}, r"max_rows \(10\) must not be below min_rows \(20\)"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(keys: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        drift.Params(**keys)
+
+
+def test_samples_of_two_widths_are_refused() -> None:
+    with pytest.raises(ValueError, match="3 wide and current ones 4"):
+        compare(np.zeros((30, 3)), np.zeros((30, 4)))
