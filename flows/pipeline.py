@@ -8,13 +8,15 @@ not published is dropped, and the result is that of an undisturbed run.
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import encoders.base
 import flows.sources.base
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from flows.settings import Feature, Settings
     from flows.sources.base import Source
     from storage.model import Counts
+
+
+T = TypeVar("T")
 
 
 class RunError(Exception):
@@ -86,6 +91,8 @@ class Planned:
     Attributes:
         version: the number of the version it works on; a new one if the encoder is new.
         creates: whether that version has no published rows yet.
+        fingerprint: of the version; None where the encoder has to learn first.
+        lance_version: the published state it was compared with, None without one.
         seconds: how long encoding will take by the rate of earlier runs, None without any.
     """
 
@@ -93,8 +100,22 @@ class Planned:
     version: int
     creates: bool
     fingerprint: str | None
+    lance_version: int | None
     counts: Counts
     seconds: float | None
+
+    def row(self) -> dict[str, Any]:
+        """The plan as one flat row of plain values."""
+        return {
+            "feature": self.feature,
+            "version": self.version,
+            "creates": self.creates,
+            "run": None,
+            **asdict(self.counts),
+            "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "lance_version": self.lance_version,
+            "fingerprint": self.fingerprint,
+        }
 
 
 @dataclass(frozen=True)
@@ -111,6 +132,20 @@ class Outcome:
     lance_version: int
     fingerprint: str
 
+    def row(self) -> dict[str, Any]:
+        """The outcome as one flat row of plain values, as ``--json`` prints it."""
+        return {
+            "feature": self.feature,
+            "version": self.version,
+            "standing": self.standing,
+            "run": self.run,
+            **asdict(self.counts),
+            "rows": self.rows,
+            "seconds": round(self.seconds, 3),
+            "lance_version": self.lance_version,
+            "fingerprint": self.fingerprint,
+        }
+
 
 class Engine(Protocol):
     """Carries out the steps of a run: here and now, or as tasks of an orchestrator."""
@@ -122,16 +157,53 @@ class Engine(Protocol):
         """Encode all shards, in any order."""
 
 
+@dataclass(frozen=True)
 class Direct:
-    """Carries out the steps in this process, one after the other."""
+    """Carries out the steps in this process, one after the other.
+
+    Attributes:
+        retries: how often a step that failed for a passing reason is tried again.
+    """
+
+    retries: int = 0
 
     def step(self, name: str, function: Callable[[], None]) -> None:  # noqa: ARG002 - only Prefect shows names
         """Call the function."""
-        function()
+        self._call(function)
 
     def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
         """Encode the shards in turn."""
-        return [job.encode(shard, reporter) for shard in shards]
+        return [self._call(partial(job.encode, shard, reporter)) for shard in shards]
+
+    def _call(self, function: Callable[[], T]) -> T:
+        for pause in retry_pauses(self.retries):
+            try:
+                return function()
+            except Exception as error:
+                if not passes(error):
+                    raise
+                time.sleep(pause)
+        return function()
+
+
+_PASSING = frozenset(
+    {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENETDOWN, errno.ESTALE}
+)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error may be gone the next time: a cut connection, not a missing file."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in _PASSING
+    # Lance tells of a commit that lost a race by a plain RuntimeError.
+    return isinstance(error, RuntimeError) and "commit conflict" in str(error).lower()
+
+
+def retry_pauses(retries: int) -> list[float]:
+    """Seconds to wait before each retry: doubling from one, so that a short outage is outlasted."""
+    return [float(2**attempt) for attempt in range(retries)]
 
 
 def embed(
@@ -199,7 +271,8 @@ def plan(settings: Settings, name: str, reporter: Reporter) -> Planned:
     rate = stores.catalog.encode_rate(name, number)
     seconds = 0.0 if not counts.encoded else counts.encoded / rate if rate else None
     mark = version.fingerprint if version else None
-    return Planned(name, number, published is None, mark, counts, seconds)
+    lance_version = published.lance_version if published else None
+    return Planned(name, number, published is None, mark, lance_version, counts, seconds)
 
 
 @dataclass

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Reporter(Protocol):
@@ -29,3 +34,24 @@ class Silent:
 
     def note(self, message: str) -> None:
         """Say nothing."""
+
+
+_listener: ContextVar[Reporter] = ContextVar("listener")
+
+
+@contextmanager
+def listening(reporter: Reporter) -> Iterator[None]:
+    """Let a reporter hear what flows do within the block.
+
+    A flow's parameters are kept by Prefect as JSON, so a reporter cannot be one of them.
+    """
+    token = _listener.set(reporter)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def listener() -> Reporter:
+    """The reporter that listens here; a silent one where none does."""
+    return _listener.get(Silent())

@@ -120,6 +120,7 @@ class Settings:
     Attributes:
         root: the project folder, from which relative paths are taken.
         files: the files it was read from, in the order they were merged.
+        default_monitors: one of each kind, for features that name no monitors of their own.
     """
 
     root: Path
@@ -127,6 +128,7 @@ class Settings:
     store: Store
     engine: Engine
     features: dict[str, Feature]
+    default_monitors: tuple[Plugin, ...]
 
     @property
     def catalog(self) -> Path:
@@ -277,7 +279,8 @@ def _check(raw: Mapping[str, Any], root: Path, files: tuple[Path, ...]) -> Setti
         )
     store = _parse(Store, raw.get("store", {}), "[store]")
     engine = _parse(Engine, raw.get("engine", {}), "[engine]")
-    return Settings(root, files, store, engine, features)
+    defaults = tuple(monitors[kind] for kind in flows.monitors.base.kinds())
+    return Settings(root, files, store, engine, features, defaults)
 
 
 def _plugins(raw: Mapping[str, Any], section: str, registry: Any) -> dict[str, Plugin]:  # noqa: ANN401 - one of the three base modules

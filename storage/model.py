@@ -114,6 +114,6 @@ class FindingRow:
     effect_size: float | None
     n_reference: int
     n_current: int
-    reference_run: str
+    reference_run: str | None
     record_ids: tuple[str, ...] = ()
     detail: Mapping[str, float] = field(default_factory=dict)

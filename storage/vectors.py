@@ -10,10 +10,12 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from storage.model import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import pyarrow as pa
     import pyarrow.dataset
@@ -61,8 +63,7 @@ class Vectors:
             The Lance version to publish.
         """
         if base is None:
-            created = self._db().create_table(table, data=upserts, mode="overwrite")
-            return cast("int", created.version)
+            return self.rewrite(table, upserts)
         opened = self._open(table)
         if opened.version != base:
             opened.checkout(base)
@@ -80,7 +81,10 @@ class Vectors:
         Returns:
             The Lance version to publish.
         """
-        return cast("int", self._db().create_table(table, data=rows, mode="overwrite").version)
+        db = self._db()
+        # Lance warns on standard error when it is told to overwrite what is not there.
+        mode = "overwrite" if db.table_exists([table]) else "create"
+        return cast("int", db.create_table(table, data=rows, mode=mode).version)
 
     def nearest(
         self, table: str, lance_version: int, vector: NDArray[Any], k: int, metric: str
@@ -99,11 +103,43 @@ class Vectors:
             ["distance" if c == "_distance" else c for c in found.schema.names]
         )
 
-    def batches(
-        self, table: str, lance_version: int, columns: list[str], rows: int = 8192
-    ) -> Iterator[pa.RecordBatch]:
-        """Stream some columns of a table at one Lance version."""
-        yield from self.dataset(table, lance_version).to_batches(columns=columns, batch_size=rows)
+    def vector(self, table: str, lance_version: int, record_id: str) -> NDArray[np.float32] | None:
+        """The vector of one record, ``(dim,)`` float32; None where there is no such record."""
+        dataset = self._at(table, lance_version).to_lance()
+        rows = dataset.to_table(columns=["vector"], filter=f"record_id = {_literal(record_id)}")
+        return np.asarray(rows["vector"][0].as_py(), np.float32) if len(rows) else None
+
+    def sample(
+        self,
+        table: str,
+        lance_version: int,
+        size: int,
+        rng: np.random.Generator,
+        run_id: str | None = None,
+    ) -> pa.Table:
+        """An even sample without replacement of record_id, content_hash and vector.
+
+        Args:
+            table: the table's name.
+            lance_version: the state to read.
+            size: how many rows at most.
+            rng: all chance comes from here.
+            run_id: only rows that this run wrote, None for all.
+        """
+        import pyarrow as pa
+
+        dataset = self._at(table, lance_version).to_lance()
+        where = None if run_id is None else f"run_id = {_literal(run_id)}"
+        total = dataset.count_rows(filter=where)
+        chosen = np.sort(rng.choice(total, min(size, total), replace=False))
+        columns = ["record_id", "content_hash", "vector"]
+        picked, seen = [], 0
+        for batch in dataset.to_batches(columns=columns, filter=where):
+            inside = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
+            picked.append(batch.take(pa.array(inside)))
+            seen += len(batch)
+        schema = pa.schema([dataset.schema.field(name) for name in columns])
+        return pa.Table.from_batches(picked, schema=schema)
 
     def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
         import lancedb

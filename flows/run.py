@@ -1,0 +1,87 @@
+"""The flows: `embed` and `monitor`. Run them here, serve them on a schedule, or deploy them.
+
+Without ``PREFECT_API_URL`` Prefect starts a server of its own for the life of the process; with it,
+runs are seen in that server's UI. Parameters are names and plain values, so that a deployment can
+be started from the UI as well.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prefect.futures import PrefectFuture
+    from prefect.task_runners import TaskRunner
+
+    from flows.pipeline import Outcome
+    from storage.model import FindingRow
+
+# Read by Prefect when it is imported. Its first start migrates a database, which takes minutes on a
+# busy machine; and a tool that people run on private records has no business phoning home.
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "600")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from flows import monitoring, pipeline
+from flows.progress import listener
+from flows.settings import load
+from flows.tasks import Tasks
+
+
+@flow(name="embed", flow_run_name="embed {feature}", persist_result=False)
+def embed(feature: str, conf: str | None = None, *, refit: bool = False) -> dict[str, Any]:
+    """Bring a feature's vectors up to date with its source, and publish them.
+
+    Args:
+        feature: the feature's name in the configuration.
+        conf: the configuration file, as for ``vecmill --conf``.
+        refit: let an encoder that learns do so again, which makes a new version.
+
+    Returns:
+        `flows.pipeline.Outcome.row`.
+    """
+    settings = load(Path(conf) if conf else None)
+    engine = Tasks(settings.engine.retries)
+    outcome = pipeline.embed(settings, feature, engine, listener(), refit=refit)
+    create_markdown_artifact(_outcome_page(outcome), key=_key("run", feature))
+    return outcome.row()
+
+
+@flow(name="monitor", flow_run_name="monitor {feature}", persist_result=False)
+def monitor(feature: str, conf: str | None = None) -> list[dict[str, Any]]:
+    """Run a feature's monitors on what its last run wrote.
+
+    Returns:
+        The findings, `storage.model.FindingRow` as plain values.
+    """
+    settings = load(Path(conf) if conf else None)
+    findings = monitoring.monitor(settings, feature, listener())
+    create_markdown_artifact(_findings_page(findings), key=_key("findings", feature))
+    return [asdict(finding) for finding in findings]
+
+
+def with_workers(workers: int) -> Any:  # noqa: ANN401 - a Prefect flow
+    """The embed flow with so many shards encoded at once."""
+    runner: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=workers)
+    return embed.with_options(task_runner=runner)
+
+
+def _key(what: str, feature: str) -> str:
+    """An artifact's key; Prefect allows lower-case letters, digits and dashes."""
+    return f"vecmill-{what}-{feature.replace('_', '-')}"
+
+
+def _outcome_page(outcome: Outcome) -> str:
+    lines = [f"| {name} | {value} |" for name, value in outcome.row().items()]
+    return "\n".join([f"## {outcome.feature}", "", "| | |", "|---|---|", *lines])
+
+
+def _findings_page(findings: list[FindingRow]) -> str:
+    return "\n\n".join(f"**{f.monitor}: {f.verdict}.** {f.summary}" for f in findings)
