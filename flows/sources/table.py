@@ -128,7 +128,13 @@ def open(params: Params, root: Path, modality: Modality) -> TableSource:  # noqa
     _params.check_modality(
         modality, ("text", "tabular"), "table", "use one of kind 'files' for files of their own"
     )
-    tables = [_table(file, params) for file in find(params.path, root)]
+    files = find(params.path, root)
+    forms = {params.format or _format(file): file.name for file in files}
+    if len(forms) > 1:
+        names = " and ".join(f"{name} ({form})" for form, name in forms.items())
+        raise SourceError(f"a source has files of one format, got {names}; make a source of each")
+    form = next(iter(forms))
+    tables = [_table(file, form, params) for file in files]
     return TableSource(tables, resolve(tables, params, modality))
 
 
@@ -155,10 +161,9 @@ class TableSource:
                 yield shape(raw, self._layout)
 
 
-def _table(file: Found, params: Params) -> Table:
+def _table(file: Found, form: str, params: Params) -> Table:
     if file.problem is not None:
         raise SourceError(f"{file.name} {file.problem}; leave it out of `path`")
-    form = params.format or _format(file)
     if form == "jsonl":
         return JsonTable(file.path, file.name)
     if form == "parquet":

@@ -1,0 +1,53 @@
+"""One small instance of each kind of source, for the contract tests.
+
+A new kind adds a function with its name here; the contract tests then run on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.sources import files, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.sources.base import Modality
+
+
+@dataclass(frozen=True)
+class Example:
+    """A source with some records and at least one that is broken.
+
+    Attributes:
+        params: of the kind's ``Params``.
+        modality: to open it for.
+        n: how many records there are, good and broken.
+        broken: the places of the broken ones.
+    """
+
+    params: object
+    modality: Modality
+    n: int
+    broken: frozenset[str]
+
+
+def table_example(root: Path) -> Example:
+    root.joinpath("a.csv").write_text(
+        'id,body,label,when\n1,one,x,2024-01-01\n2,"two\nlines",y,\n3,"broken,z,\n4,four,x,\n'
+    )
+    root.joinpath("b.csv").write_text("id,body,label,when\n5,five,x,yesterday\n6,six,x,\n")
+    params = table.Params(path="*.csv", id="id", content="body", keep=["label"], event_time="when")
+    return Example(params, "text", 6, frozenset({"a.csv:5", "b.csv:2"}))
+
+
+def files_example(root: Path) -> Example:
+    for name, content in {"cat/1.jpg": b"c1", "cat/2.jpg": b"", "dog/1.jpg": b"d1"}.items():
+        root.joinpath(name).parent.mkdir(exist_ok=True)
+        root.joinpath(name).write_bytes(content)
+    params = files.Params(path="**/*.jpg", pattern="{label}/{name}.jpg", event_time="mtime")
+    return Example(params, "image", 3, frozenset({"cat/2.jpg"}))
+
+
+EXAMPLES = {"table": table_example, "files": files_example}
