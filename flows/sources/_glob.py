@@ -78,9 +78,10 @@ def check_exists(paths: str | Sequence[str], root: Path) -> None:
 def _matches(path: str, root: Path) -> Iterator[Found]:
     root = Path(os.path.abspath(root))  # noqa: PTH100 - drops "..", and leaves links as they are
     whole = Path(os.path.abspath(root / path))  # noqa: PTH100 - as above
-    if whole.is_file() or not MAGIC.search(path):
-        if os.path.lexists(whole):
-            yield _found(whole, root, whole.parent)
+    if os.path.lexists(whole):
+        yield _found(whole, root, whole.parent)
+        return
+    if not MAGIC.search(path):
         return
     parts = PurePosixPath(path).parts
     fixed = next(i for i, part in enumerate(parts) if MAGIC.search(part))
@@ -91,7 +92,7 @@ def _matches(path: str, root: Path) -> Iterator[Found]:
 
 def _found(path: Path, root: Path, folder: Path, problem: str | None = None) -> Found:
     name = path.relative_to(root) if path.is_relative_to(root) else path
-    if problem is None and path.is_dir():
+    if problem is None and _leads_to_folder(path):
         problem = "is a folder, not a file"
     return Found(path, name.as_posix(), folder, problem)
 
@@ -114,10 +115,14 @@ def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, str | No
             yield from _walk(folder / entry.name, parts)
         elif rest and not anywhere and entry.is_dir(follow_symlinks=False):
             yield from _walk(folder / entry.name, rest)
-        elif entry.is_dir() and entry.is_symlink():
+        elif entry.is_symlink() and _leads_to_folder(folder / entry.name):
             yield folder / entry.name, "is a link to a folder, which is not followed"
-        elif not rest and (not entry.is_dir() or part.strip("*?")):
+        elif not rest and (part.strip("*?") or not entry.is_dir(follow_symlinks=False)):
             yield folder / entry.name, None
+
+
+def _leads_to_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a folder above is closed
 
 
 def _named(entries: Iterable[os.DirEntry[str]], part: str) -> Iterator[os.DirEntry[str]]:

@@ -10,7 +10,7 @@ from flows.sources._rows import Layout, as_null
 from flows.sources.base import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -33,8 +33,7 @@ def resolve(tables: Sequence[Table], params: Params, modality: Modality) -> Layo
     content = _content_columns(tables, params)
     untyped = all(kind is None for kind in tables[0].columns.values())
     null_values = tuple(params.null_values) if untyped and not tables[0].loose else ()
-    typed = [*(content if modality == "tabular" else ()), *params.keep]
-    typed = list(dict.fromkeys(typed))
+    typed = list(dict.fromkeys([*(content if modality == "tabular" else ()), *params.keep]))
     stray = sorted(set(params.types) - set(typed))
     if stray:
         raise SourceError(
@@ -43,15 +42,15 @@ def resolve(tables: Sequence[Table], params: Params, modality: Modality) -> Layo
         )
     wanted = [params.id, *content, params.event_time, *params.keep]
     _check_columns(tables, [name for name in wanted if name is not None], params, content)
-    if modality == "text":
-        _check_text(tables, content)
+    types = _column_types(tables, typed, params, null_values)
+    _check_casts(tables, _casts(params, content if modality == "text" else (), types))
     return Layout(
         id=params.id,
         content=content,
         joiner=params.joiner if modality == "text" else None,
         event_time=params.event_time,
         kept=tuple(params.keep),
-        types=_column_types(tables, typed, params, null_values),
+        types=types,
         null_values=null_values,
     )
 
@@ -93,16 +92,24 @@ def _names(columns: Sequence[str] | dict[str, None] | dict[str, pl.DataType | No
     return ", ".join(map(repr, columns))
 
 
-def _check_text(tables: Sequence[Table], content: Sequence[str]) -> None:
-    import polars as pl
+def _casts(
+    params: Params, texts: Sequence[str], types: Mapping[str, pl.DataType]
+) -> list[tuple[str, pl.DataType]]:
+    """Each column that is read, with the type it will be read as."""
+    casts = [(name, _types.dtype("str")) for name in (params.id, *texts) if name is not None]
+    if params.event_time is not None:
+        casts.append((params.event_time, _types.dtype("datetime")))
+    return [*casts, *types.items()]
 
+
+def _check_casts(tables: Sequence[Table], casts: Sequence[tuple[str, pl.DataType]]) -> None:
     for table in tables:
-        for name in content:
-            kind = table.columns.get(name)
-            if kind is not None and (kind.is_nested() or kind == pl.Binary):
+        for name, wanted in casts:
+            native = table.columns.get(name)
+            if native is not None and not _types.can_cast(native, wanted):
                 raise SourceError(
-                    f"column {name!r} of {table.name} is {kind}, which is no text; "
-                    "leave it out of `content`"
+                    f"column {name!r} of {table.name} is {native}, which cannot be read as "
+                    f"{_types.named(wanted)}; leave it out, or write the file with another type"
                 )
 
 
@@ -116,14 +123,6 @@ def _column_types(
             types[name] = _types.plain(native)
     unknown = [name for name in typed if name not in types]
     types |= _inferred(tables, unknown, null_values)
-    for table in tables:
-        for name in typed:
-            native = table.columns.get(name)
-            if native is not None and not _types.can_cast(native, types[name]):
-                raise SourceError(
-                    f"column {name!r} of {table.name} is {native}, which cannot be read as "
-                    f"{_types.named(types[name])}"
-                )
     return {name: types[name] for name in typed}
 
 

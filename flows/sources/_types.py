@@ -47,14 +47,25 @@ def plain(native: pl.DataType) -> pl.DataType:
 
 
 def can_cast(native: pl.DataType, wanted: pl.DataType) -> bool:
-    """Whether `cast` knows a way from one type to the other."""
+    """Whether `cast` has a sensible way from one type to the other.
+
+    Polars would also turn a bool into a day of 1970, or a time of day into a count.
+    """
     import polars as pl
 
-    try:
-        cast(pl.Series([], dtype=native), wanted)
-    except pl.exceptions.PolarsError:
-        return False
-    return True
+    if native in (wanted, pl.String, pl.Null) or isinstance(native, (pl.Categorical, pl.Enum)):
+        return True
+    number = native.is_numeric() or native == pl.Boolean
+    moment = native == pl.Date or isinstance(native, pl.Datetime)
+    if wanted == pl.String:
+        return number or moment or native == pl.Time
+    if wanted.is_numeric():
+        return number
+    if wanted == pl.Boolean:
+        return native.is_integer()
+    if wanted == pl.Date:
+        return moment
+    return isinstance(wanted, pl.Datetime) and (native.is_numeric() or moment)
 
 
 def infer(sample: pl.DataFrame, texts: Collection[str] = ()) -> dict[str, pl.DataType]:
@@ -127,16 +138,19 @@ def cast(column: pl.Series, wanted: pl.DataType) -> pl.Series:
         column = column.fill_nan(None)
     if column.dtype == wanted:
         return column
+    if isinstance(column.dtype, (pl.Categorical, pl.Enum)):
+        column = column.cast(pl.String)
     if wanted == dtype("datetime"):
         return _times.moments(column)
     if column.dtype == pl.String:
-        return _parse(column.str.strip_chars(), wanted)
+        return column if wanted == pl.String else _parse(column.str.strip_chars(), wanted)
+    if wanted == pl.Boolean:
+        return _parse(column.cast(pl.String), wanted)
     given = column.cast(wanted, strict=False)
-    if column.dtype.is_float() and wanted.is_integer():
+    if wanted.is_integer() and not column.dtype.is_integer():
         # Polars cuts 1.5 to 1 without a word
-        return (
-            pl.select(pl.when(column == column.round()).then(given)).to_series().alias(given.name)
-        )
+        whole = column.cast(pl.Float64) == given.cast(pl.Float64)
+        return pl.select(pl.when(whole).then(given)).to_series().alias(column.name)
     return given
 
 

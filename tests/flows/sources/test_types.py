@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 
 import polars as pl
 import pytest
@@ -75,6 +76,39 @@ def test_a_nan_of_a_typed_file_is_no_value_rather_than_a_misfit() -> None:
     typed = _types.cast(column, pl.Int64())
     assert typed.to_list() == [1, None, None]
     assert _types.misfit(column, typed).to_list() == [False, False, True]
+
+
+@pytest.mark.parametrize("name", _types.NAMES)
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        1,
+        1.5,
+        date(2024, 1, 31),
+        time(1),
+        timedelta(1),
+        Decimal("1.5"),
+        b"\xff",
+        [1],
+        {"a": 1},
+    ],
+    ids=repr,
+)
+def test_a_cast_that_is_called_possible_does_not_fail(value: object, name: str) -> None:
+    column = pl.Series([value])
+    wanted = _types.dtype(name)
+    if _types.can_cast(column.dtype, wanted):
+        typed = _types.cast(column, wanted)
+        assert typed.dtype == wanted
+        assert typed.null_count() == _types.misfit(column, typed).sum()
+    else:
+        assert column.dtype != wanted
+
+
+def test_a_fraction_is_no_integer_and_a_two_is_no_bool() -> None:
+    assert _types.cast(pl.Series([Decimal("1.5"), Decimal(2)]), pl.Int64()).to_list() == [None, 2]
+    assert _types.cast(pl.Series([0, 1, 2]), pl.Boolean()).to_list() == [False, True, None]
 
 
 @pytest.mark.parametrize(
