@@ -250,7 +250,7 @@ def _texts(column: pl.Series) -> pl.Series:
     if _is_number(column.dtype):
         numbers = pl.Series(column.name, _numbers(column)).fill_nan(None)
         return numbers.cast(pl.String)
-    if column.dtype not in {pl.String, pl.Categorical, pl.Enum}:
+    if not isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
         raise EncoderError(
             f"column {column.name!r} has type {column.dtype}, expected numbers, truth values, "
             "times or text: take it apart, or leave it out of the content"
