@@ -80,7 +80,7 @@ class CsvTable:
 
     def _header(self) -> list[str]:
         with open_lines(self._path, self.name) as lines:
-            first = next((row for _, row in _split(lines, self._dialect)), None)
+            first = next((row for _, row in split(lines, self._dialect)), None)
         if first is None:
             raise SourceError(f"{self.name} is empty; remove it, or leave it out of `path`")
         if self._dialect.names is not None:
@@ -96,7 +96,7 @@ class CsvTable:
         return first
 
     def _rows(self, lines: Lines) -> Iterator[tuple[int, list[str] | Broken]]:
-        rows = _split(lines, self._dialect, len(self._names), id_first=self._id_first)
+        rows = split(lines, self._dialect, len(self._names), id_first=self._id_first)
         if self._dialect.names is None:
             _, header = next(rows, (0, None))
             if header != self._names:
@@ -104,7 +104,7 @@ class CsvTable:
         yield from rows
 
 
-def _split(
+def split(
     lines: Lines, dialect: Dialect, width: int | None = None, *, id_first: bool = False
 ) -> Iterator[tuple[int, list[str] | Broken]]:
     """Rows of ``width`` fields (of any number where it is None), and the line each begins at."""

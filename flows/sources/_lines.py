@@ -1,7 +1,10 @@
 """The physical lines of a UTF-8 file: counted, bounded, and able to be read a second time.
 
 A row of CSV may take several lines. When it turns out broken, only its first line is given up;
-the others are pushed back and read afresh, so that one stray quote does not swallow a file.
+the others are pushed back and read afresh, so that one stray quote does not swallow a file. No
+row that begins among lines that were pushed back may reach beyond its own line again, save on
+the last of them, where the break was: else a file of broken lines would be read to its end once
+for each of them.
 """
 
 from __future__ import annotations
@@ -45,6 +48,8 @@ class Lines:
         self._stream = stream
         self._row: list[bytes] = []
         self._ahead: deque[bytes] = deque()
+        self._begun = 1
+        self._broken_at = 0
         self._open_with_bom()
 
     def _open_with_bom(self) -> None:
@@ -59,8 +64,10 @@ class Lines:
         """The next line of the current row.
 
         Raises:
-            RowError: if the row grows beyond `ROW_BYTES`.
+            RowError: if the row grows beyond `ROW_BYTES`, or over a line on which one broke.
         """
+        if self._row and self._begun < self._broken_at:
+            raise RowError("broken quoting: a quote is opened here and never properly closed")
         line = self._ahead.popleft() if self._ahead else self._read()
         if not line:
             raise StopIteration
@@ -83,10 +90,12 @@ class Lines:
         self._row.clear()
         self.size = 0
         self.garbled = False
-        return self.number + 1
+        self._begun = self.number + 1
+        return self._begun
 
     def give_back(self) -> None:
         """Push back all lines of the current row but its first."""
+        self._broken_at = max(self._broken_at, self.number)
         self._ahead.extendleft(reversed(self._row[1:]))
         self.number -= len(self._row[1:])
         del self._row[1:]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.sources import _lines, table
+from flows.sources import _csv, _lines, table
 from flows.sources.base import CHUNK_ROWS, Reject, SourceError
 from storage.ids import hash_row, hash_text
 from tests.flows.sources.reading import everything, open_csv, read_csv
@@ -118,6 +119,33 @@ def test_an_open_quote_that_a_later_one_closes_is_caught_by_its_width(tmp_path: 
     found = read_csv(tmp_path, 'id,body\n"1,a\n2,b\n3,c\n4"\n5,e\n')
     assert found.ids == ["2", "3", "5"]
     assert found.refused.keys() == {"rows.csv:2", "rows.csv:5"}
+
+
+def test_rows_after_a_break_may_take_several_lines_again(tmp_path: Path) -> None:
+    found = read_csv(tmp_path, 'id,body\n1,"open\n2,b\n3,"two\nlines"\n4,d\n')
+    assert found.ids == ["2", "3", "4"]
+    assert found.contents == ["b", "two\nlines", "d"]
+    assert found.refused.keys() == {"rows.csv:2"}
+
+
+class Counted(_lines.Lines):
+    """Counts how often a line is handed out."""
+
+    handed_out = 0
+
+    def __next__(self) -> str:
+        self.handed_out += 1
+        return super().__next__()
+
+
+@pytest.mark.parametrize("end", [b"", b'b"\n', b'b"x\n', b"1,a\n"])
+def test_a_file_of_open_quotes_is_not_read_to_its_end_for_each(end: bytes) -> None:
+    # each line closes the quote of the one before and opens another
+    n = 500
+    lines = Counted(io.BytesIO(b'a","\n' * n + end))
+    rows = list(_csv.split(lines, _csv.Dialect(), 2))
+    assert len(rows) == n + bool(end)
+    assert lines.handed_out < 5 * n
 
 
 def test_bytes_that_are_no_utf8_reject_the_whole_row_not_its_first_line(tmp_path: Path) -> None:
