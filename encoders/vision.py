@@ -1,0 +1,279 @@
+"""Images: by a network of torchvision, or by patches learned from the images themselves.
+
+The default, ``kmeans``, needs no download: it learns from a sample of the user's own images
+(`encoders._patches`). Networks are He et al. 2016 (ResNet), Simonyan & Zisserman 2015 (VGG),
+Szegedy et al. 2016 (Inception v3) and all others that torchvision has for classification, with
+the weights and the transforms that it publishes for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from encoders import _networks
+from encoders._device import pick_device
+from encoders._patches import PATCH, QUARTERS, Codebook
+from encoders.base import EncoderError, Json, Metric, Modality, State, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+    from torch import Tensor
+
+MODALITY: Modality = "image"
+REVISION = 1
+"""To be raised with any change of this file or its two helpers that changes vectors."""
+
+_LONGEST = 8
+_LEAST_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Params:
+    """The keys of ``[encoders.NAME]`` for ``kind = "vision"``.
+
+    Attributes:
+        model: ``kmeans``, or a classification model of torchvision, such as ``resnet50``.
+        weights: for a network: the name of published weights, such as ``IMAGENET1K_V2``
+            (default: what torchvision calls ``DEFAULT``), or the path of a state dict as
+            .safetensors, .pth or .pt. Half-precision weights are computed with as float32.
+        preset: for a network with a state dict from a file: the published weights whose
+            transforms fit it (default: ``DEFAULT``).
+        layer: for a network: the module whose output to take, such as ``classifier`` or
+            ``layer3`` (default: what goes into the classification layer).
+        size: for ``kmeans``: images are resized to so many pixels a side (default 32).
+        centroids: for ``kmeans``: how many patches to learn (default 400); the vectors have four
+            times as many dimensions.
+        normalize: give vectors of L2 norm 1.
+        device: ``auto`` (CUDA where there is one), or any device of torch.
+        batch_size: images that run through the model at a time.
+    """
+
+    model: str = "kmeans"
+    weights: str | None = None
+    preset: str | None = None
+    layer: str | None = None
+    size: int | None = None
+    centroids: int | None = None
+    normalize: bool = False
+    device: str = "auto"
+    batch_size: int = 32
+
+
+def build(params: Params) -> PatchEncoder | NetworkEncoder:
+    """Build the encoder; the weights of a large network take seconds to read and to digest.
+
+    Raises:
+        EncoderError: if parameters clash or weights are not to be had.
+    """
+    if params.batch_size < 1:
+        raise EncoderError(f"batch_size must be at least 1, got {params.batch_size}")
+    learned = params.model == "kmeans"
+    for key in ("weights", "preset", "layer") if learned else ("size", "centroids"):
+        if getattr(params, key) is not None:
+            owner = "the networks of torchvision" if learned else "model = 'kmeans'"
+            raise EncoderError(
+                f"{key} = {getattr(params, key)!r} is a parameter of {owner}, got model = "
+                f"{params.model!r}; remove it or choose the other model"
+            )
+    return PatchEncoder(params) if learned else NetworkEncoder(params)
+
+
+class PatchEncoder:
+    """Coates, Lee & Ng 2011: sums of soft answers to learned patches. Must be fitted.
+
+    Images are squeezed to a square of ``size`` pixels, whatever their shape. Linear probe on
+    CIFAR-10 with 2,000 labels: 56 % correct.
+    """
+
+    modality: ClassVar[Modality] = "image"
+    metric: Metric = "cosine"
+    fit_size = 2_000
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+        self._size = 32 if params.size is None else params.size
+        self._centroids = 400 if params.centroids is None else params.centroids
+        if self._size < _LEAST_SIZE:
+            raise EncoderError(
+                f"size must be at least {_LEAST_SIZE} pixels, a {PATCH} x {PATCH} patch in every "
+                f"quarter, got {self._size}"
+            )
+        if self._centroids < 2:  # noqa: PLR2004 - with one, no patch is nearer than average
+            raise EncoderError(f"centroids must be at least 2, got {self._centroids}")
+        self._device = pick_device(params.device)
+        self._codebook: Codebook | None = None
+        self._digest: str | None = None
+        self.batch_size = params.batch_size
+
+    @property
+    def dim(self) -> int:
+        """Four quarters, each with one sum a centroid."""
+        return QUARTERS * self._centroids
+
+    @property
+    def fitted(self) -> bool:
+        """Whether patches have been learned or restored."""
+        return self._codebook is not None
+
+    def recipe(self) -> dict[str, Json]:
+        """Parameters, code, and the digest of what was learned (none before fitting)."""
+        return {
+            "kind": "vision",
+            "code": REVISION,
+            "model": "kmeans",
+            "size": self._size,
+            "centroids": self._centroids,
+            "normalize": self._params.normalize,
+            "libraries": _majors("pillow"),
+            "state": self._digest,
+        }
+
+    def fit(self, sample: Sequence[Image], rng: np.random.Generator) -> None:
+        """Learn patches and the spread of their sums; some 2,000 images are plenty."""
+        self._take(Codebook.learn(self._pixels(sample), self._centroids, rng, self._device))
+
+    def state(self) -> State:
+        """The learned arrays, see `encoders._patches.Codebook`."""
+        return self._learned().state()
+
+    def restore(self, state: State) -> None:
+        """Take over learned arrays.
+
+        Raises:
+            EncoderError: if their shapes are those of other parameters.
+        """
+        self._take(Codebook.restore(state, self._centroids, self._device))
+
+    def encode(self, batch: Sequence[Image]) -> NDArray[np.float32]:
+        """Encode RGB images: ``(n, dim)`` float32, each dimension of unit variance in the sample.
+
+        Raises:
+            EncoderError: if nothing was learned yet, or an image is not RGB.
+        """
+        codebook = self._learned()
+        if len(batch) == 0:
+            return np.empty((0, self.dim), dtype=np.float32)
+        rows = codebook.encode(self._pixels(batch)).cpu().numpy()
+        return _unit(rows) if self._params.normalize else rows
+
+    def _take(self, codebook: Codebook) -> None:
+        self._codebook = codebook
+        self._digest = digest(codebook.state())
+
+    def _learned(self) -> Codebook:
+        if self._codebook is None:
+            raise EncoderError(
+                "the vision encoder 'kmeans' has not learned its patches yet; call fit with a "
+                "sample of images, or restore with a saved state"
+            )
+        return self._codebook
+
+    def _pixels(self, images: Sequence[Image]) -> NDArray[np.uint8]:
+        from PIL.Image import Resampling
+
+        _check_rgb(images)
+        side = (self._size, self._size)
+        pixels = np.empty((len(images), *side, 3), dtype=np.uint8)
+        for row, image in zip(pixels, images, strict=True):
+            row[:] = np.asarray(image.resize(side, Resampling.BILINEAR))
+        return pixels
+
+
+class NetworkEncoder:
+    """A classification network of torchvision, read at one layer."""
+
+    modality: ClassVar[Modality] = "image"
+    metric: Metric = "cosine"
+
+    def __init__(self, params: Params) -> None:
+        from PIL import Image
+
+        self._params = params
+        self.batch_size = params.batch_size
+        self._device = pick_device(params.device)
+        network = _networks.load(params.model, params.weights, params.preset)
+        self._transforms = network.transforms
+        named = network.module.state_dict()
+        self._weights = digest(State({name: value.numpy() for name, value in named.items()}))
+        self._module = network.module.to(self._device)
+        blank = self._pixels([Image.new("RGB", (8, 8))])
+        self._tap = _networks.Tap.fit(self._module, params.layer, blank)
+        self._dim = self._tap.read(self._module, blank).shape[1]
+
+    @property
+    def dim(self) -> int:
+        """The width of the layer."""
+        return self._dim
+
+    def recipe(self) -> dict[str, Json]:
+        """Model, layer, transforms, and the digest of the weights as float32, file or fetched."""
+        return {
+            "kind": "vision",
+            "code": REVISION,
+            "model": self._params.model,
+            "weights": self._weights,
+            "transforms": repr(self._transforms),
+            "layer": self._tap.name,
+            "takes_input": self._tap.takes_input,
+            "normalize": self._params.normalize,
+            "libraries": _majors("pillow", "torchvision"),
+        }
+
+    def encode(self, batch: Sequence[Image]) -> NDArray[np.float32]:
+        """Encode RGB images: ``(n, dim)`` float32.
+
+        Raises:
+            EncoderError: if an image is not RGB.
+        """
+        _check_rgb(batch)
+        rows = np.empty((len(batch), self.dim), dtype=np.float32)
+        for at in range(0, len(batch), self.batch_size):
+            pixels = self._pixels(batch[at : at + self.batch_size])
+            rows[at : at + len(pixels)] = self._tap.read(self._module, pixels).cpu().numpy()
+        return _unit(rows) if self._params.normalize else rows
+
+    def _pixels(self, images: Sequence[Image]) -> Tensor:
+        import torch
+
+        pixels = [self._transforms(_middle(image)) for image in images]
+        return torch.stack(pixels).to(self._device)
+
+
+def _middle(image: Image) -> Image:
+    """The middle of an extremely long image.
+
+    The transforms enlarge the short side to some 256 pixels before they cut out the centre: a
+    line of 1 x 5000 pixels would take a gigabyte on the way, for the same centre.
+    """
+    width, height = image.size
+    most = _LONGEST * min(width, height)
+    if max(width, height) <= most:
+        return image
+    cut_x, cut_y = max(0, width - most) // 2, max(0, height - most) // 2
+    return image.crop((cut_x, cut_y, cut_x + min(width, most), cut_y + min(height, most)))
+
+
+def _check_rgb(images: Sequence[Image]) -> None:
+    for row, image in enumerate(images):
+        if image.mode != "RGB":
+            raise EncoderError(
+                f"image {row} of the batch has mode {image.mode!r}, expected 'RGB'; convert it "
+                "with image.convert('RGB')"
+            )
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = rows / np.maximum(norms, np.finfo(np.float32).tiny)
+    return unit
+
+
+def _majors(*libraries: str) -> dict[str, Json]:
+    return {name: version(name).split(".")[0] for name in libraries}
