@@ -51,7 +51,7 @@ def mfcc(samples: NDArray[np.float32], rate: int, params: Params) -> NDArray[np.
     decibels = _mel_decibels(_resample(samples, rate, params.rate), params)
     np.maximum(decibels, decibels.max() - params.top_db, out=decibels)
     cepstrum = dct(decibels, axis=1, norm="ortho", overwrite_x=True)
-    return np.asarray(cepstrum[:, : params.coefficients], dtype=np.float32)
+    return np.array(cepstrum[:, : params.coefficients], dtype=np.float32)
 
 
 def deltas(matrix: NDArray[np.float32], order: int) -> NDArray[np.float32]:

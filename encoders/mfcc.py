@@ -132,23 +132,22 @@ def pool(matrix: NDArray[np.float32], segments: int) -> NDArray[np.float32]:
     import numpy as np
 
     slopes = deltas(matrix, 1)
-    means = matrix.mean(axis=0, dtype=np.float64)
-    everything = np.hstack([matrix, slopes, deltas(matrix, _CURVATURE)])
-    row = [
-        everything.mean(axis=0, dtype=np.float64),
-        everything.std(axis=0, dtype=np.float64),
-        *_part_means(np.hstack([matrix - means, slopes]), segments),
-    ]
-    return np.concatenate(row).astype(np.float32)
+    tracks = (matrix, slopes, deltas(matrix, _CURVATURE))
+    means = [track.mean(axis=0, dtype=np.float64) for track in tracks]
+    deviations = [track.std(axis=0, dtype=np.float64) for track in tracks]
+    levels = _part_means(matrix, segments) - means[0]
+    parts = np.hstack([levels, _part_means(slopes, segments)])
+    return np.concatenate([*means, *deviations, *parts]).astype(np.float32)
 
 
-def _part_means(matrix: NDArray[np.float64], parts: int) -> NDArray[np.float64]:
+def _part_means(matrix: NDArray[np.float32], parts: int) -> NDArray[np.float64]:
     """Means over equal parts of the time; a frame on a border counts to both by its share."""
     import numpy as np
 
     borders = np.linspace(0, len(matrix), parts + 1)
     whole = np.minimum(borders.astype(np.int64), len(matrix) - 1)
-    sums = np.vstack([np.zeros(matrix.shape[1]), np.cumsum(matrix, axis=0)])
+    sums = np.zeros((len(matrix) + 1, matrix.shape[1]))
+    np.cumsum(matrix, axis=0, dtype=np.float64, out=sums[1:])
     reached = sums[whole] + (borders - whole)[:, None] * matrix[whole]
     return np.diff(reached, axis=0) * (parts / len(matrix))
 
