@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from encoders._cepstrum import deltas, filters, mfcc
 from encoders.base import EncoderError, State, digest
+from encoders.media import MediaError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,7 @@ class Params:
         top_db: what is quieter than a recording's loudest band by more than this is raised to
             it, so that digital silence and faint noise look alike.
         segments: equal parts of the time whose means are in the vector.
-        batch_size: recordings encoded at a time.
+        batch_size: recordings encoded at a time; their samples are in memory together.
 
     Raises:
         ValueError: if a value is out of its range.
@@ -68,7 +69,7 @@ class Params:
     fmax: float | None = None
     top_db: float = 50.0
     segments: int = 4
-    batch_size: int = 64
+    batch_size: int = 16
 
     def __post_init__(self) -> None:
         whole = {"coefficients": 1, "mels": 1, "segments": 1, "batch_size": 1, "rate": 1000}
@@ -160,7 +161,7 @@ class Mfcc:
 
     modality: ClassVar[Modality] = "audio"
     metric: Metric = "cosine"
-    fit_size = 2000
+    fit_size = 256  # a deviation is then right to 5 %, and the decoded sample fits in memory
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -235,7 +236,8 @@ class Mfcc:
             ``(n, dim)`` float32, finite.
 
         Raises:
-            EncoderError: before `fit` or `restore`, or if a recording holds NaN or infinity.
+            EncoderError: before `fit` or `restore`.
+            MediaError: if a recording holds NaN or infinity.
         """
         import numpy as np
 
@@ -249,7 +251,7 @@ class Mfcc:
         rows = np.empty((len(batch), self.dim), np.float32)
         for row, audio in enumerate(batch):
             if not np.isfinite(audio.samples).all():
-                raise EncoderError(f"recording {row} of the batch holds NaN or infinite samples")
+                raise MediaError(f"recording {row} of the batch holds NaN or infinite samples")
             coefficients = mfcc(audio.samples, audio.rate, self.params)
             rows[row] = pool(coefficients, self.params.segments)
         return rows
