@@ -12,7 +12,7 @@ import errno
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -253,8 +253,8 @@ def plan(settings: Settings, name: str, reporter: Reporter) -> Planned:
     """Work out what `embed` would do, and write nothing to the store."""
     feature = settings.feature(name)
     stores = Stores.of(settings)
-    source = open_source(settings, feature)
     version = _known_version(feature, stores)
+    source = open_source(settings, feature, version)
     published = stores.catalog.published(version) if version else None
     with tempfile.TemporaryDirectory(prefix="vecmill-plan-") as folder:
         difference = _difference(stores, version, published, source, Path(folder))
@@ -302,7 +302,7 @@ class Run:
     def plan(self) -> None:
         """Read the source once: tell what has to be done, and spool what has to be encoded."""
         self.close()
-        source = open_source(self.settings, self.feature)
+        source = open_source(self.settings, self.feature, self.version)
         published = self.stores.catalog.published(self.version)
         difference = _difference(self.stores, self.version, published, source, self.folder)
         self._difference = difference
@@ -408,15 +408,19 @@ class Run:
         return staged_files(self.stores.staging / self.version.table)
 
 
-def open_source(settings: Settings, feature: Feature) -> Source:
+def open_source(settings: Settings, feature: Feature, version: Version | None) -> Source:
     """The feature's source, opened for what its encoder reads.
+
+    Columns are read as they were when the version was made, where there is one.
 
     Raises:
         SourceError: if it cannot be read, or has a kept column that a table could not hold.
     """
     plugin = feature.source
     modality = encoders.base.modality(feature.encoder.kind)
-    source = flows.sources.base.open(plugin.kind, plugin.params, settings.root, modality)
+    source = flows.sources.base.open(
+        plugin.kind, plugin.params, settings.root, modality, version.types if version else None
+    )
     for name in source.kept:
         if name in SYSTEM_COLUMNS or "." in name or not name:
             raise flows.sources.base.SourceError(
@@ -434,11 +438,12 @@ def _prepare(
     known = None if refit else _known_version(feature, stores)
     if known:
         return known
+    source = open_source(settings, feature, None)
     state = None if refit else fitting.state_of(feature, stores.catalog, stores.states)
     if state is None:
-        source = open_source(settings, feature)
         state = fitting.fit(feature, source, stores.catalog, stores.states, reporter)
-    return stores.catalog.add_version(_version(feature, state, stores.states))
+    version = replace(_version(feature, state, stores.states), types=source.types)
+    return stores.catalog.add_version(version)
 
 
 def _known_version(feature: Feature, stores: Stores) -> Version | None:
@@ -468,6 +473,7 @@ def _version(feature: Feature, state: str | None, states: Path) -> Version:
         metric=encoder.metric,
         dim=encoder.dim,
         state=state,
+        types={},
         standing="candidate",
     )
 

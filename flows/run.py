@@ -10,12 +10,9 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from prefect.futures import PrefectFuture
-    from prefect.task_runners import TaskRunner
-
     from flows.pipeline import Outcome
     from storage.model import FindingRow
 
@@ -69,8 +66,8 @@ def monitor(feature: str, conf: str | None = None) -> list[dict[str, Any]]:
 
 def with_workers(workers: int) -> Any:  # noqa: ANN401 - a Prefect flow
     """The embed flow with so many shards encoded at once."""
-    runner: TaskRunner[PrefectFuture[Any]] = ThreadPoolTaskRunner(max_workers=workers)
-    return embed.with_options(task_runner=runner)
+    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers)
+    return embed.with_options(task_runner=cast("Any", runner))  # invariant in its future type
 
 
 def _key(what: str, feature: str) -> str:

@@ -118,11 +118,13 @@ class Settings:
     """The whole configuration, checked.
 
     Attributes:
+        conf: the file that was named.
         root: the project folder, from which relative paths are taken.
         files: the files it was read from, in the order they were merged.
         default_monitors: one of each kind, for features that name no monitors of their own.
     """
 
+    conf: Path
     root: Path
     files: tuple[Path, ...]
     store: Store
@@ -198,7 +200,7 @@ def load(conf: Path | None = None) -> Settings:
     for file in files:
         merged = _merge(merged, _read(file))
     root = path.parent.parent if path.parent.name == "conf" else path.parent
-    return _check(_expand(merged, "", os.environ), root, files)
+    return _check(_expand(merged, "", os.environ), path, root, files)
 
 
 def parse_params(kind: str, keys: Mapping[str, Any]) -> object:
@@ -252,7 +254,7 @@ def _expand(value: Any, where: str, environment: Mapping[str, str]) -> Any:  # n
     return _VARIABLE.sub(fill, value)
 
 
-def _check(raw: Mapping[str, Any], root: Path, files: tuple[Path, ...]) -> Settings:
+def _check(raw: Mapping[str, Any], conf: Path, root: Path, files: tuple[Path, ...]) -> Settings:
     _refuse_unknown(raw, _SECTIONS, "the configuration")
     for section in _SECTIONS:
         if not isinstance(raw.get(section, {}), dict):
@@ -280,7 +282,7 @@ def _check(raw: Mapping[str, Any], root: Path, files: tuple[Path, ...]) -> Setti
     store = _parse(Store, raw.get("store", {}), "[store]")
     engine = _parse(Engine, raw.get("engine", {}), "[engine]")
     defaults = tuple(monitors[kind] for kind in flows.monitors.base.kinds())
-    return Settings(root, files, store, engine, features, defaults)
+    return Settings(conf, root, files, store, engine, features, defaults)
 
 
 def _plugins(raw: Mapping[str, Any], section: str, registry: Any) -> dict[str, Plugin]:  # noqa: ANN401 - one of the three base modules

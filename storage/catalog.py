@@ -35,6 +35,7 @@ TABLES = (
     "findings",
 )
 
+_JSON_COLUMNS = ("recipe", "params", "types")
 _COUNTS = [field.name for field in fields(Counts)]
 _COUNT_COLUMNS = ", ".join(f"{name} BIGINT" for name in _COUNTS)
 _SCHEMA = f"""
@@ -42,8 +43,8 @@ CREATE TABLE features (
     feature VARCHAR PRIMARY KEY, source VARCHAR, encoder VARCHAR, updated_at TIMESTAMPTZ);
 CREATE TABLE versions (
     feature VARCHAR, version INTEGER, fingerprint VARCHAR, recipe JSON, kind VARCHAR, params JSON,
-    modality VARCHAR, metric VARCHAR, dim INTEGER, state VARCHAR, standing VARCHAR,
-    created_at TIMESTAMPTZ, PRIMARY KEY (feature, version));
+    modality VARCHAR, metric VARCHAR, dim INTEGER, state VARCHAR, types JSON,
+    standing VARCHAR, created_at TIMESTAMPTZ, PRIMARY KEY (feature, version));
 CREATE TABLE fits (
     feature VARCHAR, unfitted VARCHAR, state VARCHAR, records BIGINT, fitted_at TIMESTAMPTZ);
 CREATE TABLE runs (
@@ -104,7 +105,7 @@ class Catalog:
             highest = "SELECT coalesce(max(version), 0) + 1 AS n FROM versions WHERE feature = ?"
             number = cast("int", fetch(con, highest, version.feature)[0]["n"])
             row = asdict(version) | {"version": number, "created_at": datetime.now(UTC)}
-            row |= {name: json.dumps(row[name]) for name in ("recipe", "params")}
+            row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
             _insert(con, "versions", row)
         return next(v for v in self.versions(version.feature) if v.version == number)
 
@@ -321,7 +322,7 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, row: Mapping[str, object
 
 def _version(row: Mapping[str, Any]) -> Version:
     known = {f.name: row[f.name] for f in fields(Version)}
-    known |= {name: json.loads(row[name]) for name in ("recipe", "params")}
+    known |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
     return Version(**known)
 
 

@@ -33,6 +33,15 @@ CREATE TABLE dead (record_id VARCHAR, place VARCHAR, reason VARCHAR, stage VARCH
                    content_hash VARCHAR);
 CREATE TABLE dead_content (content_hash VARCHAR, reason VARCHAR);
 """
+_NUMBER_CONTENT_IDS = """
+CREATE OR REPLACE TEMP TABLE given AS
+SELECT g.* REPLACE (CASE
+    WHEN g.record_id <> g.content_hash OR g.nth + coalesce(s.seen, 0) = 1 THEN g.record_id
+    ELSE g.record_id || '#' || (g.nth + coalesce(s.seen, 0)) END AS record_id)
+FROM (SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY seq) AS nth FROM chunk) g
+LEFT JOIN (SELECT content_hash, count(*) AS seen FROM snapshot GROUP BY content_hash) s
+    ON g.content_hash = s.content_hash
+"""
 _FIND_REPEATED = """
 CREATE OR REPLACE TEMP TABLE repeated AS
 SELECT g.seq, coalesce(s.place, f.place) AS first_place
@@ -46,6 +55,11 @@ _REFUSE_REPEATED = f"""
 INSERT INTO dead ({_DEAD})
 SELECT g.record_id, g.place, 'duplicate id, first seen at ' || r.first_place, 'read', g.content_hash
 FROM given g JOIN repeated r USING (seq)
+"""
+_FIND_WANTED = """
+CREATE OR REPLACE TEMP TABLE wanted AS
+SELECT min(seq) AS seq, content_hash FROM given ANTI JOIN repeated USING (seq)
+WHERE content_hash NOT IN (SELECT content_hash FROM known) GROUP BY content_hash
 """
 _CLASSIFY = """
 CREATE OR REPLACE TABLE outcome AS
@@ -136,6 +150,9 @@ class Difference:
     def add(self, records: pl.DataFrame, rejects: Sequence[DeadLetter]) -> pl.DataFrame:
         """Take in a chunk of the source.
 
+        Records that go by their content (the id is the content hash) are numbered where a content
+        comes again: ``HASH``, ``HASH#2``, and so on. Other ids that come again are dead letters.
+
         Args:
             records: columns record_id, place, content, content_hash, event_time, kept ones.
             rejects: the records of the chunk that could not be read.
@@ -152,16 +169,18 @@ class Difference:
             self._with_given(dead_table(rejects), f"INSERT INTO dead SELECT {_DEAD} FROM given")
         seq = pl.int_range(offset, offset + len(records), dtype=pl.Int64).alias("seq")
         columns = ", ".join(map(_name, self._snapshot_columns()))
-        self._with_given(
-            records.drop("content").with_columns(seq).to_arrow(),
+        self._con.register("chunk", records.drop("content").with_columns(seq).to_arrow())
+        for statement in (
+            _NUMBER_CONTENT_IDS,
             _FIND_REPEATED,
             _REFUSE_REPEATED,
             f"INSERT INTO snapshot SELECT {columns} FROM given ANTI JOIN repeated USING (seq)",
-            "CREATE OR REPLACE TEMP TABLE wanted AS SELECT min(seq) AS seq, content_hash "
-            "FROM given ANTI JOIN repeated USING (seq) WHERE content_hash NOT IN "
-            "(SELECT content_hash FROM known) GROUP BY content_hash",
+            _FIND_WANTED,
             "INSERT INTO known SELECT content_hash, 'run' FROM wanted",
-        )
+            "DROP TABLE given",
+        ):
+            self._con.execute(statement)
+        self._con.unregister("chunk")
         wanted = self._con.sql("SELECT seq FROM wanted ORDER BY seq").to_arrow_table()
         chosen: pl.DataFrame = records[wanted.column("seq").to_numpy() - offset]
         return chosen

@@ -50,7 +50,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Version:
-    """The rows that one fingerprint made of one feature: one Lance table."""
+    """The rows that one fingerprint made of one feature: one Lance table.
+
+    Attributes:
+        kind: of its encoder; with ``params`` and ``state`` it builds the encoder again.
+        state: the digest of what the encoder learned, None where it learns nothing.
+        types: what the source's columns were read as when the version was made.
+    """
 
     feature: str
     version: int
@@ -62,6 +68,7 @@ class Version:
     metric: str
     dim: int
     state: str | None
+    types: Mapping[str, str]
     standing: Standing
 
     @property

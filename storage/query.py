@@ -6,8 +6,12 @@ versions, so that it holds no lock and sees no half of a run however long it las
 
 from __future__ import annotations
 
+import shutil
+import sys
+import tempfile
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from storage.model import StorageError
 
@@ -67,3 +71,45 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     if relation is None:
         return con.sql("SELECT 'done' AS status")
     return relation
+
+
+def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
+    """The first rows as a table for a terminal of that width, ending with a newline."""
+    import contextlib
+    import io
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        relation.show(max_width=width)
+    return text.getvalue()
+
+
+def export(
+    relation: duckdb.DuckDBPyRelation,
+    form: Literal["csv", "json", "parquet"],
+    output: Path | None,
+) -> None:
+    """Write all rows to a file, whole or not at all; to standard output where none is named.
+
+    Raises:
+        StorageError: if the statement fails, or the file cannot be written.
+    """
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="vecmill-sql-") as folder:
+        path = Path(folder) / "rows"
+        options = {
+            "csv": "FORMAT csv, HEADER",
+            "json": "FORMAT json, ARRAY",
+            "parquet": "FORMAT parquet",
+        }
+        try:
+            relation.query("answer", f"COPY answer TO '{path}' ({options[form]})")
+            if output is None:
+                with path.open("rb") as rows:
+                    shutil.copyfileobj(rows, sys.stdout.buffer)
+                sys.stdout.flush()
+            else:
+                shutil.move(path, output)
+        except (duckdb.Error, OSError) as error:
+            raise StorageError(f"cannot write the rows: {error}") from error

@@ -82,8 +82,12 @@ class Vectors:
             The Lance version to publish.
         """
         db = self._db()
-        # Lance warns on standard error when it is told to overwrite what is not there.
-        mode = "overwrite" if db.table_exists([table]) else "create"
+        try:
+            db.open_table(table)
+            mode = "overwrite"
+        except ValueError:
+            # Lance warns on standard error when it is told to overwrite what is not there.
+            mode = "create"
         return cast("int", db.create_table(table, data=rows, mode=mode).version)
 
     def nearest(

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import polars as pl
@@ -71,6 +71,10 @@ class Source(Protocol):
     def kept(self) -> dict[str, pl.DataType]:
         """The kept columns and their types; known before the first record is read."""
 
+    @property
+    def types(self) -> dict[str, str]:
+        """The types that columns were inferred to have, in the words of the key ``types``."""
+
     def scan(self) -> Iterator[Chunk]:
         """Stream the records, in a stable order and in bounded memory.
 
@@ -101,10 +105,31 @@ def params_type(kind: str) -> type[Any]:
     return cast("type[Any]", _module(kind).Params)
 
 
-def open(kind: str, params: object, root: Path, modality: Modality) -> Source:  # noqa: A001 - sources.open(...)
+def open(  # noqa: A001 - sources.open(...)
+    kind: str,
+    params: Any,  # noqa: ANN401 - the kind's own dataclass
+    root: Path,
+    modality: Modality,
+    remembered: Mapping[str, str] | None = None,
+) -> Source:
     """Open a source for an encoder of the given modality; cheap, nothing is read through yet.
+
+    Args:
+        kind: the kind of source.
+        params: its keys.
+        root: where relative paths begin.
+        modality: what the encoder reads.
+        remembered: the types that columns had before (`Source.types`). Inference must not change
+            its mind over one odd row: a value that does not fit its column is a dead letter. Types
+            that ``params`` name go before.
 
     Raises:
         SourceError: if its files or columns are missing, or it cannot give that modality.
     """
+    source = cast("Source", _module(kind).open(params, root, modality))
+    inferred = source.types
+    kept = {k: t for k, t in (remembered or {}).items() if k in inferred and inferred[k] != t}
+    if not kept:
+        return source
+    params = replace(params, types={**kept, **params.types})
     return cast("Source", _module(kind).open(params, root, modality))

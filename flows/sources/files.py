@@ -129,6 +129,11 @@ class FilesSource:
         given = {name: self._params.types.get(name, "str") for name in [*names, _PATH]}
         return {name: _types.dtype(kind) for name, kind in given.items()}
 
+    @property
+    def types(self) -> dict[str, str]:
+        """None: a field of a path is text unless the configuration says otherwise."""
+        return {}
+
     def scan(self) -> Iterator[Chunk]:
         """List the files afresh, and stream them.
 

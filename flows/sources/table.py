@@ -24,7 +24,7 @@ from flows.sources._schema import resolve
 from flows.sources.base import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -135,20 +135,29 @@ def open(params: Params, root: Path, modality: Modality) -> TableSource:  # noqa
         raise SourceError(f"a source has files of one format, got {names}; make a source of each")
     form = next(iter(forms))
     tables = [_table(file, form, params) for file in files]
-    return TableSource(tables, resolve(tables, params, modality))
+    return TableSource(tables, resolve(tables, params, modality), params.types)
 
 
 class TableSource:
     """The rows of some files as records."""
 
-    def __init__(self, tables: Sequence[Table], layout: Layout) -> None:
+    def __init__(self, tables: Sequence[Table], layout: Layout, given: Collection[str]) -> None:
         self._tables = tables
         self._layout = layout
+        self._given = given
 
     @property
     def kept(self) -> dict[str, pl.DataType]:
         """The kept columns and their types."""
         return {name: self._layout.types[name] for name in self._layout.kept}
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The types of kept and tabular content columns that the configuration leaves open."""
+        named = {name: _types.named(t) for name, t in self._layout.types.items()}
+        return {
+            name: t for name, t in named.items() if t in _types.NAMES and name not in self._given
+        }
 
     def scan(self) -> Iterator[Chunk]:
         """Stream the records, file by file in the order of names, row by row.

@@ -1,0 +1,44 @@
+"""Where each feature stands: one row a version, and one for a feature that has none yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flows.pipeline import Stores
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+_STATUS = """
+SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
+       m.lance_version, m.dead, r.run_id AS last_run, r.status AS last_status,
+       r.finished_at, r.error, coalesce(f.alarms, 0) AS alarms
+FROM versions v
+LEFT JOIN (SELECT feature, version, arg_max(rows, published_at) AS rows,
+                  arg_max(lance_version, published_at) AS lance_version,
+                  arg_max(dead, published_at) AS dead
+           FROM manifests GROUP BY ALL) m USING (feature, version)
+LEFT JOIN (SELECT feature, version, arg_max(run_id, started_at) AS run_id,
+                  arg_max(status, started_at) AS status,
+                  max_by(error, started_at) AS error,
+                  arg_max(finished_at, started_at) AS finished_at
+           FROM runs GROUP BY ALL) r USING (feature, version)
+LEFT JOIN (SELECT f.feature, f.version, f.run_id, count(DISTINCT f.monitor) AS alarms
+           FROM findings f WHERE f.verdict = 'alarm' GROUP BY ALL) f
+  ON f.feature = v.feature AND f.version = v.version AND f.run_id = r.run_id
+ORDER BY v.feature, v.version
+"""
+
+
+def status(settings: Settings) -> list[dict[str, Any]]:
+    """The standing of every version, and of configured features without one.
+
+    ``alarms`` counts the monitors that raised one over the last run.
+    """
+    rows: list[dict[str, Any]] = Stores.of(settings).catalog.query(_STATUS).to_pylist()
+    begun = {row["feature"] for row in rows}
+    for name, feature in settings.features.items():
+        if name not in begun:
+            row = {"feature": name, "encoder": feature.encoder.kind, "last_status": "never run"}
+            rows.append(dict.fromkeys(rows[0] if rows else row) | row)
+    return rows
