@@ -205,7 +205,7 @@ class Mfcc:
         """
         if self._state is None:
             raise EncoderError("mfcc has learned no scale yet: call fit or restore first")
-        return self._state
+        return _copy(self._state)
 
     def restore(self, state: State) -> None:
         """Take over a state.
@@ -220,13 +220,13 @@ class Mfcc:
                 f"this is not the state of an mfcc encoder with these parameters: got "
                 f"{state.meta.get('kind')} with {shapes}, expected mfcc with {expected}"
             )
-        self._state = state
+        self._state = _copy(state)
 
     def recipe(self) -> dict[str, Json]:
         """Kind, revision, parameters, and the digest of what was learned (None before)."""
         params: dict[str, Json] = asdict(self.params)
         del params["batch_size"]  # does not change the vectors
-        learned = None if self._state is None else digest(self._state)
+        learned = digest(self._state) if self._state is not None else None
         return {"kind": "mfcc", "revision": REVISION, "params": params, "state": learned}
 
     def encode(self, batch: Sequence[Audio]) -> NDArray[np.float32]:
@@ -241,8 +241,8 @@ class Mfcc:
         """
         import numpy as np
 
-        arrays = self.state().arrays
-        standard = (self._pooled(batch) - arrays["mean"]) / arrays["scale"]
+        learned = self.state().arrays
+        standard = (self._pooled(batch) - learned["mean"]) / learned["scale"]
         return np.asarray(standard, dtype=np.float32)
 
     def _pooled(self, batch: Sequence[Audio]) -> NDArray[np.float32]:
@@ -255,6 +255,11 @@ class Mfcc:
             coefficients = mfcc(audio.samples, audio.rate, self.params)
             rows[row] = pool(coefficients, self.params.segments)
         return rows
+
+
+def _copy(state: State) -> State:
+    """So that a caller who writes into the arrays of a state does not change the encoder."""
+    return State({name: array.copy() for name, array in state.arrays.items()}, dict(state.meta))
 
 
 def build(params: Params) -> Mfcc:

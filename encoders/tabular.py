@@ -75,7 +75,7 @@ class _Learned:
 
     def state(self) -> State:
         columns: list[Json] = [to_json(column) for column in self.columns]
-        arrays = {"mean": self.mean, "weights": self.weights}
+        arrays = {"mean": self.mean.copy(), "weights": self.weights.copy()}
         return State(arrays, {"kind": "tabular", "columns": columns})
 
 
@@ -160,7 +160,7 @@ class Tabular:
                 f"the state does not fit together: its columns make {features} features, its "
                 f"arrays have shapes {mean.shape} and {weights.shape}: fit again"
             )
-        self._learned = _Learned(columns, mean, weights)
+        self._learned = _Learned(columns, mean.copy(), weights.copy())
 
     def recipe(self) -> dict[str, Json]:
         """Kind, revision, parameters, and the digest of what was learned (None before)."""

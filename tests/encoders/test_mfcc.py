@@ -176,6 +176,12 @@ def test_restored_encodes_equally_and_has_the_same_recipe(fitted: Mfcc) -> None:
     assert other.recipe()["state"] == digest(fitted.state())
 
 
+def test_writing_into_a_state_does_not_change_the_encoder(fitted: Mfcc) -> None:
+    before = fitted.encode(tones(2))
+    fitted.state().arrays["scale"].fill(0)
+    assert np.array_equal(fitted.encode(tones(2)), before)
+
+
 def test_another_sample_is_another_recipe(fitted: Mfcc) -> None:
     other = build(Params())
     other.fit(tones(30, seed=1), np.random.default_rng(0))

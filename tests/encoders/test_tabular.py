@@ -268,6 +268,12 @@ def test_restored_encodes_equally_after_json(fitted: Tabular) -> None:
     assert other.recipe()["state"] == digest(state)
 
 
+def test_writing_into_a_state_does_not_change_the_encoder(fitted: Tabular) -> None:
+    before = fitted.encode(customers(5))
+    fitted.state().arrays["weights"].fill(0)
+    assert np.array_equal(fitted.encode(customers(5)), before)
+
+
 def test_the_recipe_changes_with_what_decides_the_output(fitted: Tabular) -> None:
     recipes = [
         fitted.recipe(),
