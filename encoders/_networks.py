@@ -106,9 +106,10 @@ def _read(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, EOFError) as error:
+        # Without the message: torch's advises to load the file with its safety off.
         raise EncoderError(
-            f"{file} cannot be read as weights ({str(error).splitlines()[0]}); expected a "
-            ".safetensors file, or what torch.save(model.state_dict(), ...) writes"
+            f"{file} cannot be read as weights ({type(error).__name__}); expected a .safetensors "
+            "file, or what torch.save(model.state_dict(), ...) writes: tensors, no other objects"
         ) from error
     if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
         keys = ", ".join(map(repr, list(state)[:3])) if isinstance(state, dict) else type(state)

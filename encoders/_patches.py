@@ -31,7 +31,7 @@ _SAMPLED = 50_000
 _ROUNDS = 15
 _CONTRAST_FLOOR = 10.0  # variance of noise, for pixels of 0 to 255: as in the paper
 _WHITENING_FLOOR = 0.1  # as in the paper
-_BLOCK = 2**24  # floats of distances held at a time: 64 MiB
+_BLOCK = 2**21  # floats of distances held at a time: 8 MiB stay near the processor
 
 
 @dataclass(frozen=True)

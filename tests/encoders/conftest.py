@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from encoders import base
+from tests.encoders.samples import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONF = Path(__file__).parents[2] / "conf" / "test.toml"
-
-WORDS = (
-    *("a", "the", "cat", "dog", "mill", "stone", "vector", "passage", ":"),
-    *("grain", "wheel", "ground", "flour", "fine", "it", "is", "not", "so"),
-)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,125 @@
+"""Inputs of every modality: a common batch, and the odd things that real data holds."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from encoders.media import Audio
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from encoders.base import Modality
+
+WORDS = (
+    *("a", "the", "cat", "dog", "mill", "stone", "vector", "passage", ":"),
+    *("grain", "wheel", "ground", "flour", "fine", "it", "is", "not", "so"),
+)
+"""The words that the tiny text model knows."""
+
+ROWS = 48
+
+
+def usual(modality: Modality) -> Any:  # noqa: ANN401 - a batch, see `Encoder.encode`
+    """Forty-eight different records, long beside short."""
+    rng = np.random.default_rng(11)
+    makers = {"text": _texts, "image": _images, "audio": _recordings, "tabular": _rows}
+    return makers[modality](rng)
+
+
+def odd(modality: Modality) -> Any:  # noqa: ANN401 - as above
+    """Records at the edge of what is allowed."""
+    if modality == "text":
+        return [
+            "",
+            " ",
+            "a",
+            "🙂👩‍👩‍👧",
+            "\x00",
+            "ﷺ́̂",
+            "mill stone " * 3000,
+            "x" * 20_000,
+            "https://a.b/c.jpg",
+        ]
+    if modality == "image":
+        sides = [(1, 1), (1, 700), (700, 1), (33, 17), (640, 480)]
+        plain = [Image.new("RGB", side, colour) for side in sides for colour in ("black", "white")]
+        return [*plain, Image.effect_noise((31, 64), 90).convert("RGB")]
+    if modality == "audio":
+        silence, one = np.zeros(8000, np.float32), np.ones(1, np.float32)
+        click = np.eye(1, 9000, 4500, dtype=np.float32)[0]
+        waves = [
+            (silence, 8000),
+            (one, 8000),
+            (silence[:2], 44_100),
+            (click, 11_025),
+            (one, 48_000),
+        ]
+        return [Audio(samples, rate) for samples, rate in waves]
+    nothing = dict.fromkeys(usual("tabular").columns)
+    strange = {"size": 1e30, "count": -(2**40), "sort": "never seen before", "fresh": True}
+    return pl.DataFrame([nothing, nothing | strange], schema=usual("tabular").schema)
+
+
+def take(batch: Any, rows: Sequence[int]) -> Any:  # noqa: ANN401 - as above
+    """Some records of a batch, in the given order."""
+    return batch[list(rows)] if isinstance(batch, pl.DataFrame) else [batch[row] for row in rows]
+
+
+def joined(first: Any, second: Any) -> Any:  # noqa: ANN401 - as above
+    """One batch of two."""
+    return pl.concat([first, second]) if isinstance(first, pl.DataFrame) else [*first, *second]
+
+
+def content(batch: Any) -> object:  # noqa: ANN401 - as above
+    """A copy of all that a batch holds, to see later whether it has changed."""
+    if isinstance(batch, pl.DataFrame):
+        return batch.clone().to_dicts(), batch.schema
+    plain = {
+        Audio: lambda a: (a.samples.tobytes(), a.rate),
+        str: lambda s: s,
+        Image.Image: lambda i: (i.mode, i.size, i.tobytes()),
+    }
+    return [next(f(x) for kind, f in plain.items() if isinstance(x, kind)) for x in batch]
+
+
+def _texts(rng: np.random.Generator) -> list[str]:
+    lengths = [*rng.integers(1, 12, ROWS - 2), 150, 400]
+    return [" ".join(rng.choice(WORDS, int(length))) for length in lengths]
+
+
+def _images(rng: np.random.Generator) -> list[Image.Image]:
+    images = []
+    for row in range(ROWS):
+        coarse = rng.integers(0, 256, (4, 4 + row % 3, 3), dtype=np.uint8)
+        side = (24 + row, 60 - row)
+        images.append(Image.fromarray(coarse).resize(side, Image.Resampling.BICUBIC))
+    return images
+
+
+def _recordings(rng: np.random.Generator) -> list[Audio]:
+    waves = []
+    for row in range(ROWS):
+        rate = (8000, 16_000, 22_050)[row % 3]
+        time = np.arange(int(rate * (0.05 + 0.03 * row))) / rate
+        wave = np.sin(2 * np.pi * (110 + 60 * row) * time) + 0.1 * rng.standard_normal(len(time))
+        waves.append(Audio((0.4 * wave).clip(-1, 1).astype(np.float32), rate))
+    return waves
+
+
+def _rows(rng: np.random.Generator) -> pl.DataFrame:
+    size = rng.normal(20, 5, ROWS)
+    return pl.DataFrame(
+        {
+            "size": pl.Series([None if row % 9 == 0 else float(s) for row, s in enumerate(size)]),
+            "count": rng.poisson(3, ROWS),
+            "sort": pl.Series([None if i == 3 else "abc"[i] for i in rng.integers(0, 4, ROWS)]),
+            "fresh": rng.random(ROWS) < 0.5,
+            "ground_on": [date(2026, 1, 1 + row % 28) for row in range(ROWS)],
+        }
+    )
