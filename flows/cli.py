@@ -311,11 +311,11 @@ def init(folder: Path = Path(), /) -> int:
 
 
 @app.command
-def demo(folder: Path = Path("data/demo"), /) -> int:
+def demo(*, conf: Path = Path("conf/demo.toml")) -> int:
     """Run the whole pipeline on real records of four modalities, offline, and show what it does."""
     from flows.demo import demo as show
 
-    return FINE if show(folder) else FAILED
+    return FINE if show(conf) else FAILED
 
 
 def _quieten() -> None:
