@@ -1,0 +1,67 @@
+# Two commands do all the set-up on a machine with python3 (3.11 or newer) and make:
+#   make demo    the main job on real records, offline once installed
+#   make test    the tests
+# A CPU-only torch saves gigabytes: UV_TORCH_BACKEND=cpu make demo
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+SOURCES := encoders flows storage tests
+
+.PHONY: help demo test test-quick check fmt bench constraints clean
+
+help:
+	@echo "make demo    run the main job on real records of four modalities"
+	@echo "make test    run all tests"
+	@echo "make check   lint, types, layers"
+	@echo "make fmt     format the code"
+	@echo "make bench   measure, as ratios against named baselines"
+
+demo: $(VENV)/.base
+	@$(BIN)/vecmill demo
+
+test: $(VENV)/.dev
+	$(BIN)/pytest
+
+test-quick: $(VENV)/.dev
+	$(BIN)/pytest -m "not slow and not realdata"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: $(VENV)/.dev
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.bench
+
+constraints: $(VENV)/.dev
+	@head -2 constraints.txt > constraints.new
+	@{ $(UV) pip freeze --quiet --python $(BIN)/python --exclude-editable; \
+	   $(UV) --version | sed -E 's/^uv ([^ ]+).*/uv==\1/'; } | grep -v ' @ ' | sort -fu >> constraints.new
+	@mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Vecmill needs Python 3.11 or newer, found $$($(PYTHON) --version); name one: make PYTHON=python3.12 demo"; exit 1; }
+	@echo "Setting up $(VENV); the first time this downloads packages, torch above all"
+	@if command -v uv >/dev/null; then uv venv --quiet --clear --python $(PYTHON) $(VENV); \
+	  else $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --constraint constraints.txt uv; fi
+	@touch $@
+
+$(VENV)/.base: $(VENV)/.python pyproject.toml constraints.txt
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@$(INSTALL) --editable . --group dev
+	@touch $@
