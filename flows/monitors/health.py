@@ -247,7 +247,7 @@ def _summary(
         return f"{'; '.join(report.complaints)} ({sizes})"
     if verdict == "cannot tell":
         return (
-            f"cannot tell: no NaN and no zero row, but collapse, dead dimensions and norms need "
+            f"cannot tell: no row is wrong by itself, but collapse, dead dimensions and norms need "
             f"{params.min_rows} distinct contents ({sizes})"
         )
     if before < params.min_rows:
