@@ -14,6 +14,7 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -161,6 +162,7 @@ def build(params: Params) -> SentenceEncoder:
 
 def _load(folder: Path, params: Params) -> Any:  # noqa: ANN401 - the library ships no types
     import torch
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     if params.dtype not in {"float32", "bfloat16", "float16"}:
@@ -174,7 +176,13 @@ def _load(folder: Path, params: Params) -> Any:  # noqa: ANN401 - the library sh
             model = SentenceTransformer(
                 str(folder), device=device, local_files_only=True, model_kwargs={"dtype": dtype}
             )
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        except UnpicklingError as error:
+            # Without the message: torch's advises to load the file with its safety off.
+            raise EncoderError(
+                f"the pickled weights of {params.model!r} hold more than tensors, which may be "
+                "code and is not loaded; get the model as safetensors"
+            ) from error
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             raise EncoderError(
                 f"sentence-transformers cannot load {params.model!r}: {error}; expected a folder "
                 "or hub repository that SentenceTransformer(...).save made, without code of its own"

@@ -49,7 +49,8 @@ def odd(modality: Modality) -> Any:  # noqa: ANN401 - as above
     if modality == "image":
         sides = [(1, 1), (1, 700), (700, 1), (33, 17), (640, 480)]
         plain = [Image.new("RGB", side, colour) for side in sides for colour in ("black", "white")]
-        return [*plain, Image.effect_noise((31, 64), 90).convert("RGB")]
+        noise = np.random.default_rng(4).integers(0, 256, (64, 31, 3), dtype=np.uint8)
+        return [*plain, Image.fromarray(noise)]
     if modality == "audio":
         silence, one = np.zeros(8000, np.float32), np.ones(1, np.float32)
         click = np.eye(1, 9000, 4500, dtype=np.float32)[0]
@@ -80,12 +81,15 @@ def content(batch: Any) -> object:  # noqa: ANN401 - as above
     """A copy of all that a batch holds, to see later whether it has changed."""
     if isinstance(batch, pl.DataFrame):
         return batch.clone().to_dicts(), batch.schema
-    plain = {
-        Audio: lambda a: (a.samples.tobytes(), a.rate),
-        str: lambda s: s,
-        Image.Image: lambda i: (i.mode, i.size, i.tobytes()),
-    }
-    return [next(f(x) for kind, f in plain.items() if isinstance(x, kind)) for x in batch]
+    return [_plain(record) for record in batch]
+
+
+def _plain(record: str | Audio | Image.Image) -> object:
+    if isinstance(record, Audio):
+        return record.samples.tobytes(), record.rate
+    if isinstance(record, Image.Image):
+        return record.mode, record.size, record.tobytes()
+    return record
 
 
 def _texts(rng: np.random.Generator) -> list[str]:
