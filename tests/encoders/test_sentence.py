@@ -187,7 +187,7 @@ def test_pickled_code_is_not_run(copy: Path, tmp_path: Path) -> None:
 
     torch.save({"weight": _Opens(tmp_path / "ran")}, copy / "pytorch_model.bin")
     (copy / "model.safetensors").unlink()
-    with pytest.raises(EncoderError, match="pickled weights .* hold more than tensors"):
+    with pytest.raises(EncoderError, match=r"pickled weights .* hold more than tensors"):
         build(Params(model=str(copy)))
     assert not (tmp_path / "ran").exists()
 
