@@ -1,0 +1,23 @@
+"""A project to run, with the tests' own encoder among the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flows import fitting
+from tests.flows.plugins import installed
+from tests.flows.project import Project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """A project with nothing in it yet."""
+    with installed():
+        yield Project(tmp_path)
+    fitting.built.cache_clear()
