@@ -36,6 +36,8 @@ RESERVED = frozenset(
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _VERSIONED = re.compile(r".*_v\d+")
 _VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
+_MAX_RETRIES = 10
+_CRON_FIELDS = 5
 _SECTIONS = ("store", "engine", "sources", "encoders", "monitors", "features")
 
 T = TypeVar("T")
@@ -66,7 +68,8 @@ class Engine:
         shard_size: records that one task encodes.
         workers: tasks that encode at once. An encoder already uses every core, so 1 is best
             unless reading is slow.
-        retries: how often a step that failed for a passing reason is tried again.
+        retries: how often a step that failed for a passing reason is tried again, at most 10: the
+            pauses double from one second.
         wait_seconds: how long to wait for another run of the feature, or for the catalog.
     """
 
@@ -79,8 +82,10 @@ class Engine:
         for name in ("shard_size", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.retries < 0 or self.wait_seconds < 0:
-            raise ValueError("retries and wait_seconds must not be negative")
+        if not 0 <= self.retries <= _MAX_RETRIES:
+            raise ValueError(f"retries must be 0 to {_MAX_RETRIES}, got {self.retries}")
+        if not self.wait_seconds >= 0:  # so that NaN is refused too
+            raise ValueError(f"wait_seconds must be 0 or more, got {self.wait_seconds}")
 
 
 @dataclass(frozen=True)
@@ -169,6 +174,16 @@ class _FeatureKeys:
     def __post_init__(self) -> None:
         if not 0 <= self.max_dead <= 1:
             raise ValueError(f"max_dead is a share from 0 to 1, got {self.max_dead}")
+        if self.schedule is not None and len(self.schedule.split()) != _CRON_FIELDS:
+            raise ValueError(
+                f"schedule must be a cron line of {_CRON_FIELDS} fields such as '0 * * * *', got "
+                f"{self.schedule!r}"
+            )
+        doubled = [
+            name for place, name in enumerate(self.monitors) if name in self.monitors[:place]
+        ]
+        if doubled:
+            raise ValueError(f"monitors names {doubled[0]!r} more than once; leave one out")
 
 
 def find(conf: Path | None) -> Path:
@@ -177,7 +192,7 @@ def find(conf: Path | None) -> Path:
     Raises:
         SettingsError: if it is not there.
     """
-    path = conf or Path(os.environ.get("VECMILL_CONF", DEFAULT_CONF))
+    path = conf or Path(os.environ.get("VECMILL_CONF") or DEFAULT_CONF)
     if not path.is_file():
         raise SettingsError(
             f"no configuration file {path}; name one with --conf, or write a starter with "
@@ -211,8 +226,11 @@ def parse_params(kind: str, keys: Mapping[str, Any]) -> object:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"cannot read {file}: {error.strerror}; check its rights") from error
+    except (ValueError, RecursionError) as error:
+        # tomllib lets int's own error through for thousands of digits, and recurses into brackets
+        raise SettingsError(f"{file} is not valid TOML: {error}; mend it there") from error
 
 
 def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,9 +314,8 @@ def _plugins(raw: Mapping[str, Any], section: str, registry: Any) -> dict[str, P
         if kind is None:
             raise SettingsError(f"{where} has no kind; choose from {', '.join(registry.kinds())}")
         if kind not in registry.kinds():
-            raise SettingsError(
-                f"{where} has an unknown kind {kind!r}{_hint(kind, registry.kinds())}"
-            )
+            near = _hint(str(kind), registry.kinds())
+            raise SettingsError(f"{where} has an unknown kind {kind!r}{near}")
         plugins[name] = Plugin(name, kind, _parse(registry.params_type(kind), keys, where, "kind"))
     return plugins
 
@@ -326,23 +343,33 @@ def _parse(kind: type[T], keys: Any, where: str, *also: str) -> T:  # noqa: ANN4
 
     if not isinstance(keys, dict):
         raise SettingsError(f"{where} must be a table, got {keys!r}")
-    names = [f.name for f in dataclasses.fields(cast("Any", kind))]
-    _refuse_unknown(keys, [*also, *names], where)
+    fields = dataclasses.fields(cast("Any", kind))
+    _refuse_unknown(keys, [*also, *(f.name for f in fields)], where)
+    for field_ in fields:
+        # Numbers may come as strings, from the environment; but true is no number.
+        if isinstance(keys.get(field_.name), bool) and "bool" not in str(field_.type):
+            value = str(keys[field_.name]).lower()
+            raise SettingsError(f"{where} {field_.name} = {value}: expected {field_.type}")
     try:
         return TypeAdapter(kind).validate_python(keys)
     except ValidationError as error:
-        lines = [_describe(e, where) for e in error.errors(include_url=False)]
-        raise SettingsError("; ".join(lines)) from error
+        raise SettingsError(_describe(error.errors(include_url=False), keys, where)) from error
 
 
-def _describe(error: Mapping[str, Any], where: str) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return f"{where} needs the key {key!r}"
-    if not key:
-        return f"{where}: {message}"
-    return f"{where} {key} = {error['input']!r}: {message[0].lower()}{message[1:]}"
+def _describe(errors: Iterable[Mapping[str, Any]], keys: Mapping[str, Any], where: str) -> str:
+    """One clause a key; a key that may be of several types has an error for each of them."""
+    clauses: dict[str, list[str]] = {}
+    for error in errors:
+        message = error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        name = str(error["loc"][0]) if error["loc"] else ""
+        if error["type"] == "missing":
+            clauses[f"{where} needs the key {name!r}"] = []
+        elif not name:
+            clauses[f"{where}: {message}"] = []
+        else:
+            clause = clauses.setdefault(f"{where} {name} = {keys[name]!r}: expected ", [])
+            clause.extend([message] if message not in clause else [])
+    return "; ".join(clause + " or ".join(messages) for clause, messages in clauses.items())
 
 
 def _refuse_unknown(keys: Iterable[str], known: Collection[str], where: str) -> None:
