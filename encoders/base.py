@@ -8,6 +8,9 @@ has three names:
 * ``MODALITY``: what a batch holds (see `Encoder.encode`),
 * ``Params``: a frozen dataclass, the keys that ``[encoders.NAME]`` takes,
 * ``build(params)``: the encoder. It may load weights; importing the module must not.
+
+It may have a fourth, ``recipe(params)``: what `Encoder.recipe` of the built encoder gives, for
+kinds that can tell it without loading weights. A run that finds nothing changed then loads none.
 """
 
 from __future__ import annotations
@@ -170,6 +173,12 @@ def params_type(kind: str) -> type[Any]:
 def modality(kind: str) -> Modality:
     """What records this kind of encoder reads."""
     return cast("Modality", _module(kind).MODALITY)
+
+
+def quick_recipe(kind: str, params: object) -> dict[str, Json] | None:
+    """The encoder's recipe, where its kind can tell it without loading weights; None elsewhere."""
+    recipe = getattr(_module(kind), "recipe", None)
+    return None if recipe is None else cast("dict[str, Json]", recipe(params))
 
 
 def build(kind: str, params: object) -> Encoder:

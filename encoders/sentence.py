@@ -75,7 +75,7 @@ class SentenceEncoder:
         if params.batch_size < 1:
             raise EncoderError(f"batch_size must be at least 1, got {params.batch_size}")
         folder = _hub.locate(params.model, params.revision)
-        self._files = _hub.digest_files(folder)
+        self._recipe = _recipe(folder, params)
         self._params = params
         self._model = _load(folder, params)
         self.batch_size = params.batch_size
@@ -89,21 +89,7 @@ class SentenceEncoder:
 
     def recipe(self) -> dict[str, Json]:
         """All that decides the vectors; the files by name and content, never by their place."""
-        params = self._params
-        return {
-            "kind": "sentence",
-            "code": REVISION,
-            "files": dict(self._files),
-            "normalize": params.normalize,
-            "prompt": params.prompt,
-            "truncate_dim": params.truncate_dim,
-            "max_tokens": self._max_tokens(),
-            "dtype": params.dtype,
-            "libraries": {
-                name: version(name).split(".")[0]
-                for name in ("sentence-transformers", "tokenizers", "transformers")
-            },
-        }
+        return dict(self._recipe)
 
     def encode(self, batch: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts: ``(n, dim)`` float32, L2 norm 1 unless ``normalize`` is off."""
@@ -158,6 +144,32 @@ class SentenceEncoder:
 def build(params: Params) -> SentenceEncoder:
     """Load a model; the weights of a large one take seconds to read and to digest."""
     return SentenceEncoder(params)
+
+
+def recipe(params: Params) -> dict[str, Json]:
+    """The recipe of the encoder that `build` gives, without loading the model.
+
+    Raises:
+        EncoderError: if the model is nowhere to be had.
+    """
+    return _recipe(_hub.locate(params.model, params.revision), params)
+
+
+def _recipe(folder: Path, params: Params) -> dict[str, Json]:
+    return {
+        "kind": "sentence",
+        "code": REVISION,
+        "files": dict(_hub.digest_files(folder)),
+        "normalize": params.normalize,
+        "prompt": params.prompt,
+        "truncate_dim": params.truncate_dim,
+        "max_tokens": params.max_tokens,
+        "dtype": params.dtype,
+        "libraries": {
+            name: version(name).split(".")[0]
+            for name in ("sentence-transformers", "tokenizers", "transformers")
+        },
+    }
 
 
 def _load(folder: Path, params: Params) -> Any:  # noqa: ANN401 - the library ships no types

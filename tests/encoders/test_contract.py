@@ -221,3 +221,10 @@ def through_files(state: State) -> State:
     file.seek(0)
     with np.load(file, allow_pickle=False) as arrays:
         return State(dict(arrays), json.loads(json.dumps(dict(state.meta), allow_nan=False)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_quick_recipe_is_that_of_the_built_encoder(name: str) -> None:
+    kind, wanted = params(name)
+    quick = base.quick_recipe(kind, wanted)
+    assert quick is None or quick == build(name).recipe()
