@@ -27,7 +27,7 @@ IMAGES = Path("images")
 AUDIO = Path("audio")
 TABLE = Path("tables/cells.csv")
 
-N_TEXTS, N_IMAGES, N_CELLS = 1500, 1780, 550
+N_TEXTS, N_IMAGES, N_CELLS = 1000, 1780, 550
 """How many are written at first; of what there is beyond that, some are added later."""
 
 N_SHIFTED = 150
