@@ -113,9 +113,11 @@ class Difference:
         self._con.execute(f"SET memory_limit = '{memory_limit}'; SET TimeZone = 'UTC'")
         self._con.execute(_SCHEMA)
         self._base = base
-        self._kept = list(kept.names)
+        # Kept columns go by their number in here: a user's `seq` must not meet ours.
+        self._kept = {name: f"kept_{i}" for i, name in enumerate(kept.names)}
         self._records = self._rejected = 0
-        self._with_given(_empty_snapshot(kept), "CREATE TABLE snapshot AS FROM given")
+        numbered = kept.empty_table().rename_columns(list(self._kept.values())).schema
+        self._with_given(_empty_snapshot(numbered), "CREATE TABLE snapshot AS FROM given")
         self.rewrites = base is not None and self._columns_differ(base)
         self._load_base()
 
@@ -168,8 +170,10 @@ class Difference:
         if rejects:
             self._with_given(dead_table(rejects), f"INSERT INTO dead SELECT {_DEAD} FROM given")
         seq = pl.int_range(offset, offset + len(records), dtype=pl.Int64).alias("seq")
-        columns = ", ".join(map(_name, self._snapshot_columns()))
-        self._con.register("chunk", records.drop("content").with_columns(seq).to_arrow())
+        columns = ", ".join(self._con.table("snapshot").columns)
+        kept = [records[name].alias(ours) for name, ours in self._kept.items()]
+        given = records.select(seq, "record_id", "place", "content_hash", "event_time", *kept)
+        self._con.register("chunk", given.to_arrow())
         for statement in (
             _NUMBER_CONTENT_IDS,
             _FIND_REPEATED,
@@ -245,7 +249,7 @@ class Difference:
             run_id: the run that new and changed records are put down to.
             remove_vanished: whether vanished records are left out of what stays.
         """
-        kept = "".join(f", o.{_name(k)}" for k in self._kept)
+        kept = "".join(f", o.{ours} AS {_name(name)}" for name, ours in self._kept.items())
         no_rows = (
             f"SELECT o.record_id, NULL::FLOAT[{dim:d}] AS vector, o.content_hash, o.event_time, "
             f"o.event_time AS encoded_at, $run_id::VARCHAR AS run_id{kept} "
@@ -279,7 +283,7 @@ class Difference:
         return self._con.sql(sql, params={"run_id": run_id}).to_arrow_reader(_BATCH)
 
     def _rows_that_stay(self, *, remove_vanished: bool) -> str:
-        """Published rows without a readable record: they have no values for new columns."""
+        """Published rows without a readable record: what they have no value for is null."""
         gone = ""
         if remove_vanished:
             ids = list(self.vanished())
@@ -287,35 +291,39 @@ class Difference:
             self._con.execute("INSERT INTO gone SELECT unnest($ids::VARCHAR[])", {"ids": ids})
             gone = "AND record_id NOT IN (SELECT record_id FROM gone)"
         system = ", ".join(SYSTEM_COLUMNS)
-        empty = ", NULL" * len(self._kept)
+        snapshot = self._con.table("snapshot")
+        types = dict(zip(snapshot.columns, snapshot.types, strict=True))
+        had = set(self._con.table("published").columns)
+        kept = "".join(
+            f", TRY_CAST({_name(name)} AS {types[ours]})" if name in had else ", NULL"
+            for name, ours in self._kept.items()
+        )
         return (
-            f"SELECT {system}{empty} FROM published WHERE record_id NOT IN (SELECT record_id "
+            f"SELECT {system}{kept} FROM published WHERE record_id NOT IN (SELECT record_id "
             f"FROM outcome WHERE outcome IN ('new', 'changed', 'updated')) {gone}"
         )
 
     def _columns_differ(self, base: pyarrow.dataset.Dataset) -> bool:
-        ours = self._con.table("snapshot").limit(0).to_arrow_table().schema
+        schema = self._con.table("snapshot").limit(0).to_arrow_table().schema
         published = [(f.name, f.type) for f in base.schema if f.name not in SYSTEM_COLUMNS]
-        return published != [(k, ours.field(k).type) for k in self._kept]
+        return published != [(k, schema.field(ours).type) for k, ours in self._kept.items()]
 
     def _load_base(self) -> None:
         if self._base is None:
             self._con.execute("CREATE TABLE base AS FROM snapshot")
             return
         self._con.register("published", self._base)
-        kept = "" if self.rewrites else "".join(f", {_name(k)}" for k in self._kept)
+        columns = {} if self.rewrites else self._kept
+        kept = "".join(f", {_name(name)} AS {ours}" for name, ours in columns.items())
         self._con.execute(
             f"CREATE TABLE base AS SELECT record_id, content_hash, event_time{kept} FROM published"
         )
         self._con.execute("INSERT INTO known SELECT DISTINCT content_hash, 'base' FROM base")
 
     def _classify(self) -> None:
-        compared = ["event_time", *([] if self.rewrites else self._kept)]
-        differs = " OR ".join(f"b.{_name(c)} IS DISTINCT FROM s.{_name(c)}" for c in compared)
+        compared = ["event_time", *([] if self.rewrites else self._kept.values())]
+        differs = " OR ".join(f"b.{c} IS DISTINCT FROM s.{c}" for c in compared)
         self._con.execute(_CLASSIFY.format(differs="true" if self.rewrites else differs))
-
-    def _snapshot_columns(self) -> list[str]:
-        return ["seq", "record_id", "place", "content_hash", "event_time", *self._kept]
 
     def _tally(self, sql: str) -> dict[str, int]:
         return dict(cast("list[tuple[str, int]]", self._con.execute(sql).fetchall()))
