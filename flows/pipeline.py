@@ -27,7 +27,7 @@ from storage.difference import Difference
 from storage.ids import fingerprint, new_run_id
 from storage.locks import exclusive
 from storage.model import DeadLetter, Manifest, StorageError, Version
-from storage.staging import Spool, staged_files, staged_hashes
+from storage.staging import Spool, forget_dead, staged_files, staged_hashes
 from storage.vectors import SYSTEM_COLUMNS, Vectors
 
 if TYPE_CHECKING:
@@ -186,6 +186,9 @@ class Direct:
         return function()
 
 
+_LANCE_COLUMNS = frozenset({"_distance", "_rowaddr", "_rowid", "_score"})
+"""Names under which Lance gives what it knows of a row."""
+
 _PASSING = frozenset(
     {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENETDOWN, errno.ESTALE}
 )
@@ -289,6 +292,7 @@ class Run:
     shards: list[Path] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     to_encode: int = 0
+    types: dict[str, str] = field(default_factory=dict)
     _difference: Difference | None = None
     _counts: Counts | None = None
     _manifest: Manifest | None = None
@@ -303,6 +307,7 @@ class Run:
         """Read the source once: tell what has to be done, and spool what has to be encoded."""
         self.close()
         source = open_source(self.settings, self.feature, self.version)
+        self.types = {**self.version.types, **source.types}
         published = self.stores.catalog.published(self.version)
         difference = _difference(self.stores, self.version, published, source, self.folder)
         self._difference = difference
@@ -323,7 +328,12 @@ class Run:
         difference.learn_dead(staged)
         remove = self.feature.vanished == "remove"
         counts = difference.counts(remove_vanished=remove)
-        _check_dead(self.feature, counts, difference.dead_letters())
+        try:
+            _check_dead(self.feature, counts, difference.dead_letters())
+        except RunError:
+            # What failed so many may have been the machine, so they are to be tried again.
+            forget_dead(staged)
+            raise
         published = self.stores.catalog.published(self.version)
         base = published.lance_version if published else None
         self._counts, self._lance_version = counts, base
@@ -369,6 +379,7 @@ class Run:
         self.stores.catalog.publish(
             self._manifest,
             self._planned().dead_letters(),
+            types=self.types,
             encode_seconds=sum(receipt.seconds for receipt in self.receipts),
             seconds=time.perf_counter() - self.started,
             source=self.feature.source.name,
@@ -421,13 +432,17 @@ def open_source(settings: Settings, feature: Feature, version: Version | None) -
     source = flows.sources.base.open(
         plugin.kind, plugin.params, settings.root, modality, version.types if version else None
     )
+    # SQL does not tell upper from lower case in the names of columns.
+    taken = set(SYSTEM_COLUMNS) | _LANCE_COLUMNS
     for name in source.kept:
-        if name in SYSTEM_COLUMNS or "." in name or not name:
+        if name.lower() in taken or not name or set(name) & set(".`"):
             raise flows.sources.base.SourceError(
                 f"the source {plugin.name!r} keeps a column {name!r}, which a vector table cannot "
-                f"hold: it must not be empty, have a dot, or be one of {', '.join(SYSTEM_COLUMNS)};"
-                " rename it in the source, or leave it out of keep"
+                "hold: it must not be empty, have a dot or a backtick, or be, in whatever case, "
+                f"another kept column or one of {', '.join(SYSTEM_COLUMNS)}; rename it in the "
+                "source, or leave it out of keep"
             )
+        taken.add(name.lower())
     return source
 
 
@@ -437,22 +452,24 @@ def _prepare(
     """The version that a run works on; a new one where the fingerprint is new."""
     known = None if refit else _known_version(feature, stores)
     if known:
+        stores.catalog.set_params(known)
         return known
     source = open_source(settings, feature, None)
     state = None if refit else fitting.state_of(feature, stores.catalog, stores.states)
     if state is None:
         state = fitting.fit(feature, source, stores.catalog, stores.states, reporter)
     version = replace(_version(feature, state, stores.states), types=source.types)
-    return stores.catalog.add_version(version)
+    known = replace(stores.catalog.add_version(version), params=version.params)
+    stores.catalog.set_params(known)
+    return known
 
 
 def _known_version(feature: Feature, stores: Stores) -> Version | None:
     """The version of the feature's encoder as configured and fitted now, None if it is new."""
-    encoder = fitting.unfitted(feature, stores.states)
-    state = fitting.state_of(feature, stores.catalog, stores.states)
-    if state is None and isinstance(encoder, encoders.base.Learner):
+    recipe = fitting.recipe_of(feature, stores.catalog, stores.states)
+    if recipe is None:
         return None
-    mark = _version(feature, state, stores.states).fingerprint
+    mark = fingerprint(recipe)
     versions = stores.catalog.versions(feature.name)
     return next((v for v in versions if v.fingerprint == mark), None)
 
@@ -510,7 +527,8 @@ def _letters(rejects: Sequence[flows.sources.base.Reject]) -> list[DeadLetter]:
 
 def _check_dead(feature: Feature, counts: Counts, letters: pa.Table) -> None:
     """Refuse to publish a run in which too much has gone wrong."""
-    if counts.dead <= feature.max_dead * counts.records:
+    # 29 / 100 is 0.29 to the last bit, but 0.29 * 100 is less than 29.
+    if counts.dead == 0 or counts.dead / counts.records <= feature.max_dead:
         return
     shown = letters.slice(0, 3).to_pylist()
     examples = "; ".join(f"{row['place']}: {row['reason']}" for row in shown)

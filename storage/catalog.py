@@ -109,6 +109,25 @@ class Catalog:
             _insert(con, "versions", row)
         return next(v for v in self.versions(version.feature) if v.version == number)
 
+    def set_params(self, version: Version) -> None:
+        """Note the parameters that a version's encoder is built from now, where they are others.
+
+        Only what is no part of the fingerprint can differ: where weights lie, the batch size.
+        """
+        new = json.dumps(version.params)
+        old = self._rows(
+            "SELECT params FROM versions WHERE feature = ? AND version = ?",
+            version.feature,
+            version.version,
+        )
+        if json.loads(cast("str", old[0]["params"])) == json.loads(new):
+            return
+        with self._file.write() as con:
+            con.execute(
+                "UPDATE versions SET params = ? WHERE feature = ? AND version = ?",
+                [new, version.feature, version.version],
+            )
+
     def promote(self, feature: str, number: int) -> Version:
         """Make a published version the live one; the one that was live becomes retired.
 
@@ -204,7 +223,8 @@ class Catalog:
         """All manifests of a version, oldest first."""
         rows = self._rows(
             "SELECT * FROM manifests WHERE feature = ? AND version = ? "
-            "ORDER BY published_at, run_id",
+            # By the clock last, since it may be set back; Lance versions only grow.
+            "ORDER BY lance_version, published_at, run_id",
             version.feature,
             version.version,
         )
@@ -215,6 +235,7 @@ class Catalog:
         manifest: Manifest,
         dead: pa.Table,
         *,
+        types: Mapping[str, str],
         encode_seconds: float,
         seconds: float,
         source: str,
@@ -227,6 +248,7 @@ class Catalog:
         Args:
             manifest: what readers see from now on.
             dead: all dead letters of the version as of this run, columns as `DeadLetter`.
+            types: what the source's columns were read as, for the next runs to keep to.
             encode_seconds: time spent encoding, for predictions.
             seconds: time since the run began.
             source: the name of the feature's source in the configuration.
@@ -245,6 +267,11 @@ class Catalog:
                 f"UPDATE runs SET status = 'done', {sets}, encode_seconds = ?, seconds = ?, "
                 "finished_at = now() WHERE run_id = ?",
                 [*counts.values(), encode_seconds, seconds, manifest.run_id],
+            )
+            con.execute(
+                "UPDATE versions SET types = $types WHERE feature = $feature "
+                "AND version = $version",
+                key | {"types": json.dumps(dict(types))},
             )
             con.execute(
                 "UPDATE versions SET standing = 'live' WHERE feature = $feature "

@@ -55,7 +55,7 @@ class Version:
     Attributes:
         kind: of its encoder; with ``params`` and ``state`` it builds the encoder again.
         state: the digest of what the encoder learned, None where it learns nothing.
-        types: what the source's columns were read as when the version was made.
+        types: what the source's columns were read as when each first was.
     """
 
     feature: str

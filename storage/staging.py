@@ -119,6 +119,19 @@ def write_staged(path: Path, staged: Staged) -> None:
     unfinished.replace(path)
 
 
+def forget_dead(files: Sequence[Path]) -> None:
+    """Take the records that could not be encoded out of staged files; the vectors stay."""
+    import polars as pl
+
+    for file in files:
+        rows = pl.read_parquet(file, memory_map=False)
+        alive = rows.filter(rows["reason"].is_null())
+        if len(alive) < len(rows):
+            unfinished = file.with_suffix(f".{os.getpid()}.tmp")
+            alive.write_parquet(unfinished)
+            unfinished.replace(file)
+
+
 def staged_files(folder: Path) -> list[Path]:
     """All whole staged files of a version, of whichever run."""
     return sorted(folder.glob("*/staged-*.parquet"))
@@ -129,4 +142,8 @@ def staged_hashes(files: Sequence[Path]) -> Iterator[pl.DataFrame]:
     import polars as pl
 
     for file in files:
-        yield pl.read_parquet(file, columns=["content_hash", "reason"])
+        try:
+            yield pl.read_parquet(file, columns=["content_hash", "reason"])
+        except FileNotFoundError:
+            # A run that ended just now took it away; a plan beside it may well miss it.
+            continue
