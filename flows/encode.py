@@ -79,6 +79,7 @@ class _Work:
     hashes: list[str] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     dead: dict[str, str] = field(default_factory=dict)
+    failures: int = 0
 
     def encode(self, records: pl.DataFrame) -> None:
         hashes = records["content_hash"].to_list()
@@ -112,9 +113,10 @@ class _Work:
         """
         if len(hashes) == 1:
             self.dead[hashes[0]] = f"the encoder failed: {type(error).__name__}: {error}"
-            if not self.hashes and len(self.dead) >= _HOPELESS:
+            self.failures += 1
+            if not self.hashes and self.failures >= _HOPELESS:
                 raise EncodingError(
-                    f"the encoder failed on each of the first {len(self.dead)} records, the last "
+                    f"the encoder failed on each of the first {self.failures} records, the last "
                     f"time with {type(error).__name__}: {error}"
                 ) from error
             return
@@ -124,6 +126,11 @@ class _Work:
 
     def _check_shape(self, vectors: NDArray[np.float32], n: int) -> None:
         expected = (n, self.encoder.dim)
+        if not isinstance(vectors, np.ndarray):
+            raise EncodingError(
+                f"the encoder must return a float32 array of shape {expected}, got "
+                f"{type(vectors).__name__}"
+            )
         if vectors.shape != expected or vectors.dtype != np.float32:
             raise EncodingError(
                 f"the encoder must return float32 of shape {expected}, got {vectors.dtype} of "
