@@ -14,6 +14,7 @@ from encoders.base import Learner, State
 from flows.decode import decode
 from flows.settings import parse_params
 from storage.ids import fingerprint, seed
+from storage.model import StorageError
 from storage.states import States
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from encoders.base import Encoder
+    from encoders.base import Encoder, Json
     from flows.progress import Reporter
     from flows.settings import Feature, Plugin
     from flows.sources.base import Source
@@ -41,8 +42,15 @@ def built(kind: str, params: str, state: str | None, states: Path) -> Encoder:
     """
     encoder = encoders.base.build(kind, parse_params(kind, json.loads(params)))
     if state is not None and isinstance(encoder, Learner):
-        arrays, meta = States(states).load(state)
-        encoder.restore(State(arrays, meta))
+        loaded = State(*States(states).load(state))
+        found = encoders.base.digest(loaded)
+        if found != state:
+            raise StorageError(
+                f"the fitted state {state} in {states} is damaged: its content has the digest "
+                f"{found}; restore it from a backup, or refit the encoder (a new version) with "
+                "`vecmill run --refit`"
+            )
+        encoder.restore(loaded)
     return encoder
 
 
@@ -64,6 +72,22 @@ def params_json(params: object) -> str:
 def unfitted(feature: Feature, states: Path) -> Encoder:
     """The feature's configured encoder, before it has learned anything."""
     return built(feature.encoder.kind, params_json(params_of(feature.encoder)), None, states)
+
+
+def recipe_of(feature: Feature, catalog: Catalog, states: Path) -> dict[str, Json] | None:
+    """The recipe of the feature's encoder as configured and fitted now.
+
+    Returns:
+        None where the encoder has yet to learn.
+    """
+    kind, params = feature.encoder.kind, feature.encoder.params
+    quick = encoders.base.quick_recipe(kind, params)
+    if quick is not None:
+        return quick
+    state = state_of(feature, catalog, states)
+    if state is None and isinstance(unfitted(feature, states), Learner):
+        return None
+    return built(kind, params_json(params_of(feature.encoder)), state, states).recipe()
 
 
 def state_of(feature: Feature, catalog: Catalog, states: Path) -> str | None:

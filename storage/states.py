@@ -24,17 +24,18 @@ class States:
     def save(
         self, digest: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
     ) -> None:
-        """Write a state under its digest; a state that is there already is left alone."""
+        """Write a state under its digest, over what is there: it may have been damaged."""
         import numpy as np
         from safetensors.numpy import save_file
 
         path = self._path(digest)
-        if path.exists():
-            return
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        packed = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        # ascontiguousarray would make a single number an array of one.
+        packed = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         save_file(packed, unfinished, metadata={"meta": json.dumps(dict(meta))})
+        with unfinished.open("rb") as file:
+            os.fsync(file.fileno())
         unfinished.replace(path)
 
     def load(self, digest: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
