@@ -78,9 +78,14 @@ def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
     import contextlib
     import io
 
+    import duckdb
+
     text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        relation.show(max_width=width)
+    try:
+        with contextlib.redirect_stdout(text):
+            relation.show(max_width=width)
+    except duckdb.Error as error:  # rows are fetched only now, and a cast may fail on one
+        raise StorageError(str(error)) from error
     return text.getvalue()
 
 
@@ -96,20 +101,25 @@ def export(
     """
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix="vecmill-sql-") as folder:
-        path = Path(folder) / "rows"
-        options = {
-            "csv": "FORMAT csv, HEADER",
-            "json": "FORMAT json, ARRAY",
-            "parquet": "FORMAT parquet",
-        }
-        try:
-            relation.query("answer", f"COPY answer TO '{path}' ({options[form]})")
+    options = {
+        "csv": "FORMAT csv, HEADER",
+        "json": "FORMAT json, ARRAY",
+        "parquet": "FORMAT parquet",
+    }
+    # Beside the output, since only within one file system is a file replaced in one go.
+    beside = None if output is None else output.parent
+    try:
+        with tempfile.TemporaryDirectory(prefix=".vecmill-sql-", dir=beside) as folder:
+            path = Path(folder) / "rows"
+            target = str(path).replace("'", "''")
+            relation.query("answer", f"COPY answer TO '{target}' ({options[form]})")
             if output is None:
                 with path.open("rb") as rows:
                     shutil.copyfileobj(rows, sys.stdout.buffer)
                 sys.stdout.flush()
             else:
-                shutil.move(path, output)
-        except (duckdb.Error, OSError) as error:
-            raise StorageError(f"cannot write the rows: {error}") from error
+                path.replace(output)
+    except BrokenPipeError:
+        raise  # the reader of the pipe has what it wanted: no fault
+    except (duckdb.Error, OSError) as error:
+        raise StorageError(f"cannot write the rows: {error}") from error
