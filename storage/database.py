@@ -102,7 +102,7 @@ class DatabaseFile:
                 con = duckdb.connect(str(self.path), read_only=read_only)
                 break
             except duckdb.IOException as error:
-                held = "lock" in str(error)
+                held = "Could not set lock" in str(error)
                 if held and time.monotonic() < deadline:
                     # Somebody outside Vecmill, such as a DuckDB shell, has the file open.
                     time.sleep(0.2)
