@@ -96,7 +96,7 @@ class Project:
     def rows(self, view: str = "notes") -> dict[str, dict[str, Any]]:
         """The published rows by record id."""
         with self.connect() as con:
-            found = con.sql(f'FROM "{view}"').to_arrow_table().to_pylist()  # noqa: S608 - our view
+            found = con.sql(f'FROM "{view}"').to_arrow_table().to_pylist()
         rows = {row["record_id"]: row for row in found}
         assert len(rows) == len(found), "a record id stands twice in the published table"
         return rows

@@ -73,10 +73,13 @@ class Letters:
         with Path(self.params.log).open("a", encoding="utf-8") as log:
             log.writelines(json.dumps(text) + "\n" for text in batch)
         vectors = [vector_of(text, self.dim, self.params.revision) for text in batch]
-        return self._breach(np.array(vectors, np.float32).reshape(-1, self.dim))
+        broken: NDArray[np.float32] = self._breach(
+            np.array(vectors, np.float32).reshape(-1, self.dim)
+        )
+        return broken
 
     def _breach(self, right: NDArray[np.float32]) -> Any:  # noqa: ANN401 - wrong on purpose
-        ways = {
+        ways: dict[str, Any] = {
             "rows": right[:-1],
             "width": right[:, :-1],
             "float64": right.astype(np.float64),
