@@ -58,7 +58,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 def test_there_is_enough_of_every_modality(demo: Demo) -> None:
     counts = {name: len(records) for name, records in demo.before.items()}
-    assert counts == {"texts": 1500, "images": 1780, "audio": 200, "table": 550}
+    assert counts == {"texts": 1000, "images": 1780, "audio": 200, "table": 550}
 
 
 @pytest.mark.parametrize("feature", ["texts", "images", "audio", "table"])
