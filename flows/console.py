@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,10 +26,17 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+NOTHING = 1e-6
+"""Numbers nearer to 0 are shown as 0: a float32 distance of a record to itself may be -1e-7."""
+
+PIPE = 10_000
+"""The width of what has none; a line that is folded to 80 columns helps no program."""
+
 out = Console(highlight=False)
-if not out.is_terminal:
-    out.width = 200  # a pipe has no width; a table that is folded to 80 columns helps nobody
 err = Console(stderr=True, highlight=False)
+for console in (out, err):
+    if not console.is_terminal:
+        console.width = PIPE
 
 
 class _Rate(ProgressColumn):
@@ -111,6 +120,17 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str 
     out.print(grid)
 
 
+def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: str) -> None:
+    """Print rows with a long column ``below``: under its row on a terminal, beside it in a pipe."""
+    if not out.is_terminal:
+        table(rows, [*columns, below])
+        return
+    for row in rows:
+        words = (cell(row.get(c)) for c in columns)
+        out.print(escape("  ".join(word for word in words if word)), style="bold")
+        out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, 4)))
+
+
 def cell(value: object) -> str:
     """A value as a person reads it."""
     if value is None:
@@ -120,5 +140,13 @@ def cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - four digits
+        return _number(value)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
     return str(value)
+
+
+def _number(value: float) -> str:
+    if abs(value) < NOTHING:
+        return "0"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - four digits

@@ -66,8 +66,8 @@ def _runs(settings: Settings, flows: Runner, records: Path) -> bool:
     demo_records.write(records, rng)
 
     _say("2  First run: everything is new", "each encoder that learns is fitted once")
-    first = _run_all(settings, flows)
-    good = all(row["encoded"] > 0 and row["unchanged"] == 0 for row in first.values())
+    first = _run_all(settings, flows).values()
+    good = _check("every record has a vector", all(r["rows"] == r["records"] for r in first))
 
     _say("3  Second run: nothing has changed, so nothing is encoded")
     second = _run_all(settings, flows)
@@ -145,13 +145,13 @@ def _next(conf: Path, home: Path) -> None:
     out.print(f"   vectors, one Lance table a version: {home / 'vectors'}")
     out.print(f"   runs, versions, dead letters, findings: {home / 'catalog.duckdb'}")
     for command, why in (
-        ("vecmill status", "where each feature stands"),
-        ("vecmill plan docstrings", "what a run would do; change a record and ask again"),
-        ("vecmill sql 'FROM findings'", "what the monitors found"),
+        (f"vecmill status --conf {conf}", "where each feature stands"),
+        (f"vecmill plan docstrings --conf {conf}", "what a run would do; change a record and ask"),
+        (f"vecmill sql 'FROM findings' --conf {conf}", "what the monitors found"),
+        ("vecmill init FOLDER", "a configuration for your own records"),
     ):
-        out.print(f"   {command} --conf {conf}", style="bold", markup=False, end="")
-        out.print(f"   {why}")
-    out.print("   vecmill init   a configuration for your own records", markup=False)
+        out.print(f"\n   # {why}", style="dim", markup=False)
+        out.print(f"   {command}", style="bold", markup=False)
 
 
 def _say(title: str, more: str = "") -> None:

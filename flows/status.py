@@ -20,12 +20,13 @@ LEFT JOIN (SELECT feature, version, arg_max(rows, published_at) AS rows,
            FROM manifests GROUP BY ALL) m USING (feature, version)
 LEFT JOIN (SELECT feature, version, arg_max(run_id, started_at) AS run_id,
                   arg_max(status, started_at) AS status,
-                  max_by(error, started_at) AS error,
-                  arg_max(finished_at, started_at) AS finished_at
+                  arg_max_null(error, started_at) AS error,
+                  arg_max_null(finished_at, started_at) AS finished_at
            FROM runs GROUP BY ALL) r USING (feature, version)
-LEFT JOIN (SELECT f.feature, f.version, f.run_id, count(DISTINCT f.monitor) AS alarms
-           FROM findings f WHERE f.verdict = 'alarm' GROUP BY ALL) f
-  ON f.feature = v.feature AND f.version = v.version AND f.run_id = r.run_id
+LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarms
+           FROM (SELECT * FROM findings QUALIFY row_number() OVER (
+                     PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1)
+           GROUP BY ALL) f USING (feature, version)
 ORDER BY v.feature, v.version
 """
 
@@ -33,12 +34,14 @@ ORDER BY v.feature, v.version
 def status(settings: Settings) -> list[dict[str, Any]]:
     """The standing of every version, and of configured features without one.
 
-    ``alarms`` counts the monitors that raised one over the last run.
+    ``alarms`` counts the monitors that raised one when they last looked: it stays after a run that
+    found nothing to do, since what they saw is still there.
     """
-    rows: list[dict[str, Any]] = Stores.of(settings).catalog.query(_STATUS).to_pylist()
+    found = Stores.of(settings).catalog.query(_STATUS)
+    rows: list[dict[str, Any]] = found.to_pylist()
     begun = {row["feature"] for row in rows}
     for name, feature in settings.features.items():
         if name not in begun:
             row = {"feature": name, "encoder": feature.encoder.kind, "last_status": "never run"}
-            rows.append(dict.fromkeys(rows[0] if rows else row) | row)
+            rows.append(dict.fromkeys(found.column_names) | row)
     return rows
