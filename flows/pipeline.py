@@ -228,11 +228,12 @@ def embed(
     """
     feature = settings.feature(name)
     stores = Stores.of(settings)
+    started = time.perf_counter()
     lock = stores.locks / f"{name}.lock"
     with exclusive(lock, name, settings.engine.wait_seconds, reporter.note):
         stores.catalog.abandon_runs(name)
         version = _prepare(settings, feature, stores, reporter, refit=refit)
-        run = Run(settings, feature, stores, version, reporter)
+        run = Run(settings, feature, stores, version, reporter, started)
         stores.catalog.start_run(run.run_id, name, version.version)
         try:
             engine.step("plan", run.plan)
@@ -287,8 +288,8 @@ class Run:
     stores: Stores
     version: Version
     reporter: Reporter
+    started: float  # by time.perf_counter
     run_id: str = field(default_factory=new_run_id)
-    started: float = field(default_factory=time.perf_counter)
     shards: list[Path] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     to_encode: int = 0
@@ -471,7 +472,9 @@ def _known_version(feature: Feature, stores: Stores) -> Version | None:
         return None
     mark = fingerprint(recipe)
     versions = stores.catalog.versions(feature.name)
-    return next((v for v in versions if v.fingerprint == mark), None)
+    known = next((v for v in versions if v.fingerprint == mark), None)
+    # What is no part of the fingerprint, as where weights lie, may have changed since.
+    return known and replace(known, params=fitting.params_of(feature.encoder))
 
 
 def _version(feature: Feature, state: str | None, states: Path) -> Version:
