@@ -11,7 +11,7 @@ import numpy as np
 
 import encoders.base
 from encoders.base import Learner, State
-from flows.decode import decode
+from flows.decode import Decoded, decode
 from flows.settings import parse_params
 from storage.ids import fingerprint, seed
 from storage.model import StorageError
@@ -120,7 +120,9 @@ def fit(
     rng = np.random.default_rng(seed(before))
     reporter.stage(feature.name, "sample", None)
     content = _sample(source, encoder.fit_size, rng, reporter)
-    decoded = decode(encoders.base.modality(kind), content)
+    # A source without a record cannot tell the type of its content.
+    nothing = Decoded([], [], {})
+    decoded = decode(encoders.base.modality(kind), content) if len(content) else nothing
     if not decoded.rows:
         raise FittingError(
             f"the encoder {feature.encoder.name!r} must learn from records first, but none of the "
