@@ -1,0 +1,32 @@
+"""What holds for every test: nothing is fetched, nobody is told, one Prefect home is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+# Read by Prefect and the model libraries as they are imported, so set before any test is. The home
+# is kept between sessions: its database is migrated once, which takes minutes on a busy machine.
+os.environ.pop("PREFECT_API_URL", None)
+os.environ.pop("VECMILL_CONF", None)
+os.environ.update(
+    DO_NOT_TRACK="1",
+    HF_HUB_OFFLINE="1",
+    PREFECT_HOME=str(REPOSITORY / ".cache" / "prefect"),
+    PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
+    PREFECT_SERVER_ANALYTICS_ENABLED="false",
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="600",
+)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The real data sets; skips where they are not to be had."""
+    folder = os.environ.get("VECMILL_TEST_DATA")
+    if not folder:
+        pytest.skip("VECMILL_TEST_DATA is not set: no real data here")
+    return Path(folder)

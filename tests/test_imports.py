@@ -1,0 +1,72 @@
+"""Heavy libraries are loaded by what needs them, and by nothing that only passes by."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+import encoders
+import flows.monitors
+import flows.sources
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+HEAVY = frozenset(
+    {"duckdb", "lance", "lancedb", "polars", "prefect", "pyarrow", "scipy", "sklearn"}
+    | {"sentence_transformers", "torch", "torchvision", "transformers", "PIL", "soundfile"}
+)
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The heavy libraries that a fresh interpreter has loaded after a statement."""
+    tell = "import json, sys; print(json.dumps(sorted(m for m in sys.modules if '.' not in m)))"
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", f"{statement}\n{tell}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    modules: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return set(modules) & HEAVY
+
+
+def names_in(package: ModuleType) -> list[str]:
+    return [f"{package.__name__}.{m.name}" for m in pkgutil.iter_modules(package.__path__)]
+
+
+PLUGINS = [*names_in(encoders), *names_in(flows.sources), *names_in(flows.monitors)]
+
+
+def test_the_probe_sees_what_is_loaded() -> None:
+    assert loaded_by("import polars") >= {"polars"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import encoders, encoders.base, storage, storage.ids, storage.model",
+        "import flows.cli",
+        "from flows.cli import run_command; assert run_command(['--help']) == 0",
+        "from flows.cli import run_command; assert run_command(['run', '--help']) == 0",
+        "from flows.cli import run_command; assert run_command(['--version']) == 0",
+        "import flows.settings; flows.settings.load()",
+        "import flows.doctor, flows.progress, flows.starter, flows.console",
+    ],
+)
+def test_nothing_heavy_is_loaded(statement: str) -> None:
+    assert loaded_by(statement) == set()
+
+
+def test_no_plugin_loads_anything_heavy_by_being_imported() -> None:
+    assert {"encoders.vision", "flows.sources.table", "flows.monitors.drift"} <= set(PLUGINS)
+    together = loaded_by("\n".join(f"import {name}" for name in PLUGINS))
+    culprits = [name for name in PLUGINS if loaded_by(f"import {name}")] if together else []
+    assert culprits == []
+
+
+def test_a_run_without_prefect_does_not_load_it() -> None:
+    assert "prefect" not in loaded_by("import flows.runner, flows.pipeline, flows.monitoring")

@@ -1,0 +1,65 @@
+"""The shape of the repository: what is promised of it and checked by no linter."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from importlib.metadata import version
+
+import pytest
+
+import encoders.base
+from flows.settings import RESERVED, load
+from flows.starter import STARTER
+from storage.catalog import TABLES
+from tests.conftest import REPOSITORY
+
+
+def test_these_are_all_the_packages() -> None:
+    found = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")}
+    assert found == {"encoders", "flows", "storage", "tests"}
+    with (REPOSITORY / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(wheel) == found - {"tests"}
+    for package in wheel:
+        assert (REPOSITORY / package / "py.typed").is_file()
+
+
+def test_the_starter_is_the_worked_example() -> None:
+    assert STARTER.read_text("utf-8") == (REPOSITORY / "conf" / "base.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["base", "demo", "test"])
+def test_configurations_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VECMILL_TEST_WEIGHTS", "weights")
+    assert load(REPOSITORY / "conf" / f"{name}.toml").root == REPOSITORY
+
+
+def test_every_encoder_kind_stands_in_the_test_configuration() -> None:
+    with (REPOSITORY / "conf" / "test.toml").open("rb") as file:
+        entries = tomllib.load(file)["encoders"].values()
+    assert {entry["kind"] for entry in entries} == set(encoders.base.kinds())
+
+
+def test_no_feature_can_take_the_name_of_a_catalog_table() -> None:
+    assert {*TABLES, "schema"} == RESERVED
+
+
+def test_the_changelog_has_a_section_for_what_is_installed_or_to_come() -> None:
+    headings = [
+        line.removeprefix("## ").split(" ")[0]
+        for line in (REPOSITORY / "CHANGELOG.md").read_text("utf-8").splitlines()
+        if line.startswith("## ")
+    ]
+    assert headings[0] in {"Unreleased", version("vecmill")}
+
+
+def test_nothing_private_or_made_is_tracked() -> None:
+    done = subprocess.run(
+        ["git", "ls-files", "data", ".cache", "conf/local.toml", "*.duckdb", "*.pkl", "uv.lock"],  # noqa: S607 - whichever git there is
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        pytest.skip("not a git checkout: nothing can be tracked")
+    assert done.stdout == ""
