@@ -90,7 +90,8 @@ def _settings(conf: Path | None) -> tuple[Settings | None, Check]:
             "configuration", "broken", str(error), "mend the file, or --conf another"
         )
     files = ", ".join(str(file) for file in settings.files)
-    return settings, Check("configuration", "fine", f"{len(settings.features)} features in {files}")
+    names = ", ".join(settings.features) or "no feature yet"
+    return settings, Check("configuration", "fine", f"{names} in {files}")
 
 
 def _catalog(settings: Settings) -> Check:
@@ -108,6 +109,8 @@ def _disk(settings: Settings) -> Check:
     folder = settings.catalog.parent
     while not folder.exists():
         folder = folder.parent
+    if not folder.is_dir():
+        return Check("disk", "broken", f"{folder} is not a folder", "remove it, or mend [store]")
     free = shutil.disk_usage(folder).free
     told = f"{free / 2**30:,.0f} GiB free at {folder}"
     if not os.access(folder, os.W_OK):

@@ -1,0 +1,106 @@
+"""What a person sees, and what a program gets instead."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from flows import console
+
+WIDE = "a reason that is far too long to stand beside anything else in eighty columns, " * 2
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Standard output as a terminal of 80 columns without colours."""
+    text = io.StringIO()
+    out = Console(file=text, force_terminal=True, width=80, highlight=False, no_color=True)
+    monkeypatch.setattr(console, "out", out)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (False, "no"),
+        (0, "0"),
+        (1234567, "1,234,567"),
+        (0.0, "0"),
+        (-1.192e-07, "0"),
+        (0.123456, "0.1235"),
+        (-999.99, "-1,000"),
+        (12345.678, "12,346"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04"),
+        ("a [b]", "a [b]"),
+        (["a"], "['a']"),
+    ],
+)
+def test_a_cell_is_what_a_person_reads(value: object, expected: str) -> None:
+    assert console.cell(value) == expected
+
+
+def test_a_table_leaves_out_empty_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"a": 1, "b": 0, "c": None, "d": ""}, {"a": 20, "b": 0, "c": None, "d": "x"}]
+    console.table(rows, ("a", "b", "c", "d", "e"))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines == [" a  d", " 1", "20  x"]
+
+
+def test_markup_in_a_record_is_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table([{"a": "[bold]x[/bold]", "b": "[/]"}], ("a", "b"))
+    console.Lines().note("[red]hm[/red] [/]")
+    got = capsys.readouterr()
+    assert got.out.splitlines()[1].split() == ["[bold]x[/bold]", "[/]"]
+    assert got.err == "[red]hm[/red] [/]\n"
+
+
+def test_a_pipe_gets_one_line_a_row_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table([{"a": WIDE}], ("a",))
+    console.listing([{"a": 1, "b": WIDE}], ("a",), "b")
+    console.Lines().note(WIDE)
+    got = capsys.readouterr()
+    lines = [line.split() for line in got.out.splitlines()]
+    assert lines == [["a"], WIDE.split(), ["a", "b"], ["1", *WIDE.split()]]
+    assert got.err.count("\n") == 1
+
+
+def test_a_terminal_gets_what_is_long_below_its_row(terminal: io.StringIO) -> None:
+    console.listing([{"a": "first", "b": None, "c": WIDE}], ("a", "b"), "c")
+    head, *below = terminal.getvalue().splitlines()
+    assert "first" in head
+    assert all(line.startswith("    ") and len(line) <= 80 for line in below)
+    assert " ".join(line.strip() for line in below) == WIDE.strip()
+
+
+def test_bars_follow_the_stages_and_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    err = Console(file=text, force_terminal=True, width=80, no_color=True, highlight=False)
+    monkeypatch.setattr(console, "err", err)
+    with console.reporting() as reporter:
+        assert isinstance(reporter, console.Bars)
+        reporter.advance(3)  # before any stage: nothing to move, nothing to break
+        reporter.stage("notes", "encode", 10)
+        reporter.advance(4)
+        reporter.note("[waiting]")
+        reporter.stage("notes", "commit", None)
+        reporter.end()
+        reporter.end()
+    shown = text.getvalue()
+    assert "notes: encode" in shown
+    assert "[waiting]" in shown
+
+
+def test_lines_follow_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.reporting() as reporter:
+        assert isinstance(reporter, console.Lines)
+        reporter.stage("notes", "encode", 10)
+        reporter.advance(10)
+        reporter.note("waiting")
+    assert capsys.readouterr() == ("", "waiting\n")
