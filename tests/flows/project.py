@@ -62,8 +62,10 @@ class Project:
             "features.notes": feature,
         }
         text = "\n".join(_toml(name, keys) for name, keys in parts.items() if keys)
+        text += "\n" + self.more
         path = self.root / "vecmill.toml"
-        path.write_text(text + "\n" + self.more, encoding="utf-8")
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
         return load(path)
 
     def write(self, rows: Iterable[Sequence[object]], header: Sequence[str] = HEADER) -> None:
