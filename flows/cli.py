@@ -106,7 +106,7 @@ def run_command(argv: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else FINE
 
 
-@app.command
+@app.command(usage="Usage: vecmill plan [OPTIONS] [FEATURES...]")
 def plan(*features: str, conf: Conf = None, json: AsJson = False) -> int:
     """Show what a run would do, with the expected time, and write nothing.
 
@@ -130,7 +130,7 @@ def plan(*features: str, conf: Conf = None, json: AsJson = False) -> int:
     return FINE
 
 
-@app.command
+@app.command(usage="Usage: vecmill run [OPTIONS] [FEATURES...]")
 def run(
     *features: str,
     conf: Conf = None,
@@ -306,7 +306,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     return FINE
 
 
-@app.command
+@app.command(usage="Usage: vecmill dead [OPTIONS] [FEATURE]")
 def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = False) -> int:
     """List the records that could not be read or encoded, each with its place and reason.
 
@@ -382,7 +382,7 @@ def doctor(*, conf: Conf = None, json: AsJson = False) -> int:
     return FAILED if any(check["state"] == "broken" for check in checks) else FINE
 
 
-@app.command
+@app.command(usage="Usage: vecmill init [FOLDER]")
 def init(folder: Annotated[Path, Parameter(show_default=False)] = Path(), /) -> int:
     """Write a commented starter configuration to FOLDER/conf/base.toml.
 

@@ -109,8 +109,8 @@ def reporting() -> Iterator[Bars | Lines]:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
-    """Print rows as a table on standard output; columns with nothing or only 0 are left out."""
-    shown = [c for c in columns if any(row.get(c) not in (None, "", 0) for row in rows)]
+    """Print rows as a table on standard output; columns without a word or a count are left out."""
+    shown = [c for c in columns if any(_tells(row.get(c)) for row in rows)]
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in shown:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
@@ -118,6 +118,11 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str 
     for row in rows:
         grid.add_row(*(escape(cell(row.get(c))) for c in shown))
     out.print(grid)
+
+
+def _tells(value: object) -> bool:
+    """Whether a cell says something: a count of 0 does not, a distance or p-value of 0 does."""
+    return isinstance(value, float) or value not in (None, "", 0)
 
 
 def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: str) -> None:

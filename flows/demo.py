@@ -28,6 +28,7 @@ _SHOWN = (
     "feature", "records", "new", "changed", "unchanged", "deleted", "deduplicated", "encoded",
     "dead", "seconds",
 )  # fmt: skip
+_FEATURES = frozenset({"docstrings", "digits", "notes", "cells"})
 _QUERY = (
     "SELECT timbre, count(*) AS notes, round(avg(array_cosine_distance(vector, (SELECT vector "
     "FROM notes WHERE record_id = 'flute/a4_0'))), 3) AS distance_to_a_flute "
@@ -46,10 +47,12 @@ def demo(conf: Path) -> bool:
     """
     settings = load(conf)
     home = settings.catalog.parent
-    if home.name != "demo":
+    if home.name != "demo" or set(settings.features) != _FEATURES:
+        # a folder called demo may hold somebody's work: nobody else's has just these features
         raise SettingsError(
-            f"the demo makes its store anew, so its catalog must lie in a folder called demo, not "
-            f"in {home}; use conf/demo.toml"
+            f"the demo makes its store anew, so its catalog must lie in a folder called demo and "
+            f"its features be {', '.join(sorted(_FEATURES))}; {conf} has its own in {home}: use "
+            "conf/demo.toml"
         )
     shutil.rmtree(home, ignore_errors=True)
     with reporting() as reporter, runner(settings, reporter, direct=False) as flows:

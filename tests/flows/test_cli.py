@@ -1,0 +1,565 @@
+"""The command line: exit codes, and what goes to standard output and what does not."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from filelock import FileLock
+
+import flows.runner
+from flows.cli import app, run_command
+from tests.flows.plugins.letters import vector_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.flows.project import Project
+
+ROWS = [("a", "wheel", "x"), ("b", "grain", "y"), ("c", "flour", "z"), ("d", "flour", "z")]
+COUNTS = {"records", "new", "changed", "unchanged", "deleted", "deduplicated", "encoded", "dead"}
+TWO = """
+[sources.gone]
+kind = "table"
+path = "gone.csv"
+content = "text"
+[features.gone]
+source = "gone"
+encoder = "mill"
+[features.other]
+source = "notes"
+encoder = "mill"
+max_dead = 1.0
+"""
+COMMANDS = ("dead", "demo", "doctor", "init", "monitor", "plan", "promote", "run", "search", "sql",
+            "status")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Standard output as JSON lines; fails on anything else that stands there."""
+
+        def refuse(constant: str) -> None:
+            raise ValueError(f"{constant} is not JSON")
+
+        return [json.loads(line, parse_constant=refuse) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def vecmill(project: Project, capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Run a command in this process on the project, which has some records."""
+    project.write(ROWS)
+
+    def call(*arguments: str) -> Answer:
+        conf = ["--conf", str(project.settings().conf)] if "--conf" not in arguments else []
+        capfd.readouterr()
+        code = run_command([*arguments, *conf])
+        got = capfd.readouterr()
+        assert "\x1b" not in got.out + got.err, "a pipe gets no colours"
+        return Answer(code, got.out, got.err)
+
+    return call
+
+
+def script(*arguments: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401 - as subprocess.run
+    """Run the installed console script."""
+    vecmill = Path(sys.executable).with_name("vecmill")
+    return subprocess.run(  # noqa: S603 - our own script
+        [vecmill, *arguments], cwd=cwd, capture_output=True, text=True, check=False, **more
+    )
+
+
+# --- plan and run ---------------------------------------------------------------------------------
+
+
+def test_json_is_one_object_a_feature_and_nothing_else(vecmill: Callable[..., Answer]) -> None:
+    planned, ran = vecmill("plan", "--json"), vecmill("run", "--direct", "--json")
+    assert (planned.code, ran.code, planned.err, ran.err) == (0, 0, "", "")
+    [plan], [row] = planned.rows, ran.rows
+    expected = COUNTS | {"feature", "version", "run", "seconds", "lance_version", "fingerprint"}
+    assert expected <= set(plan)
+    assert expected <= set(row)
+    assert {key: plan[key] for key in COUNTS} == {key: row[key] for key in COUNTS}
+    assert (row["feature"], row["version"], row["standing"]) == ("notes", 1, "live")
+    assert (row["records"], row["new"], row["encoded"], row["deduplicated"]) == (4, 4, 3, 1)
+    assert (plan["run"], plan["creates"], plan["seconds"]) == (None, True, None)
+
+
+def test_a_plan_writes_nothing(vecmill: Callable[..., Answer], project: Project) -> None:
+    said = vecmill("plan")
+    assert said.code == 0
+    assert said.err.strip() == (
+        "notes: 3 to encode into a new version, v1; time not known before a first run"
+    )
+    assert not (project.root / "data").exists()
+
+
+def test_a_plan_says_where_there_is_nothing_to_do(vecmill: Callable[..., Answer]) -> None:
+    vecmill("run", "--direct")
+    assert vecmill("plan").err.strip() == "notes: nothing to encode"
+
+
+def test_a_run_is_told_as_a_table(vecmill: Callable[..., Answer]) -> None:
+    head, row = vecmill("run", "--direct").out.splitlines()
+    told = dict(zip(head.split(), row.split(), strict=True))
+    assert (told["feature"], told["new"], told["encoded"]) == ("notes", "4", "3")
+    assert "changed" not in told, "what is 0 everywhere is left out"
+
+
+def test_dead_records_are_counted_and_listed(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    none = vecmill("dead")
+    assert (none.code, none.out, none.err) == (0, "", "no dead letters\n")
+    project.write([*ROWS, ("bad", "FAIL", "x")])
+    [row] = vecmill("run", "--direct", "--json").rows
+    assert (row["dead"], row["rows"]) == (1, 4)
+    [letter] = vecmill("dead", "notes", "--json").rows
+    assert (letter["record_id"], letter["stage"]) == ("bad", "encode")
+    told = vecmill("dead")
+    assert "notes.csv:6: the encoder failed: ValueError: cannot encode 'FAIL'" in told.out
+
+
+def test_a_feature_that_fails_keeps_no_other_from_running(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    project.more = TWO
+    ran = vecmill("run", "--direct", "--json", "gone", "notes", "other")
+    assert ran.code == 1
+    assert [row["feature"] for row in ran.rows] == ["notes", "other"]
+    assert ran.err.startswith("error: gone: no file matches 'gone.csv' in ")
+    assert "Traceback" not in ran.err
+
+
+def test_an_unforeseen_error_keeps_no_other_from_running(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    project.more = TWO
+    tables = project.root / "data" / "vectors" / "notes_v1.lance"
+    vecmill("run", "--direct", "notes")
+    for file in tables.rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"not what it was")
+    project.write([*ROWS, ("e", "water", "x")])
+    ran = vecmill("run", "--direct", "--json", "notes", "other")
+    assert ran.code == 1
+    assert [row["feature"] for row in ran.rows] == ["other"]
+    assert "error: notes: " in ran.err
+
+
+def test_too_many_dead_records_fail_a_run(vecmill: Callable[..., Answer], project: Project) -> None:
+    project.feature = {"max_dead": 0.1}
+    project.write([*ROWS, ("bad", "FAIL", "x")])
+    ran = vecmill("run", "--direct", "--json")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: notes: 1 of 5 records cannot be read or encoded, more than ")
+    [row] = vecmill("status", "--json").rows
+    assert (row["last_status"], row["standing"]) == ("failed", "candidate")
+    assert "notes, last run: RunError: notes: 1 of 5 records" in vecmill("status").err
+
+
+def test_a_store_that_cannot_be_written_is_told(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    (project.root / "data").write_text("in the way")
+    ran = vecmill("run", "--direct")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: notes: ")
+    assert "Traceback" not in ran.err
+
+
+def test_refit_is_handed_on(vecmill: Callable[..., Answer]) -> None:
+    assert vecmill("run", "--direct", "--refit", "--json").rows[0]["version"] == 1
+
+
+def test_monitors_run_with_the_run(vecmill: Callable[..., Answer], project: Project) -> None:
+    project.feature = {"monitors": ["drift", "health"]}
+    ran = vecmill("run", "--direct", "--json")
+    assert ran.code == 0
+    assert [row["feature"] for row in ran.rows] == ["notes"]
+    drift, health = ran.err.splitlines()
+    assert drift.startswith("notes: drift: cannot tell: 0 reference and 4 current rows")
+    assert health.startswith("notes: health: ")
+    looked = vecmill("monitor", "notes", "--direct", "--json")
+    assert (looked.code, looked.err) == (0, "")
+    assert [row["monitor"] for row in looked.rows] == ["drift", "health"]
+    told = vecmill("monitor", "notes", "--direct")
+    assert told.out.splitlines()[0].split()[:2] == ["monitor", "verdict"]
+
+
+def test_a_feature_is_not_monitored_before_it_has_run(vecmill: Callable[..., Answer]) -> None:
+    said = vecmill("monitor", "notes", "--direct")
+    assert (said.code, said.out) == (2, "")
+    assert "notes has no live version yet; run `vecmill run notes` first" in said.err
+
+
+# --- usage ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bogus"], "Unknown command"),
+        (["plan", "--jsn"], "Unknown option"),
+        (["run", "--direct", "notse"], "no feature 'notse'; did you mean 'notes'?"),
+        (["plan", "notse"], "no feature 'notse'"),
+        (["monitor", "--direct", "notse"], "no feature 'notse'"),
+        (["search", "notse", "--id", "a"], "no feature 'notse'"),
+        (["dead", "notse"], "no feature 'notse'"),
+        (["promote", "notse", "1"], "no feature 'notse'"),
+        (["promote", "notes", "one"], "Invalid value"),
+        (["promote", "notes"], "requires an argument"),
+        (["sql"], "requires an argument"),
+        (["sql", "SELECT 1", "--format", "xml"], "Invalid value"),
+        (["sql", "SELECT 1", "--output", "rows.txt"], "name a format for rows.txt: csv, json"),
+        (["search", "notes"], "a search takes one of --text, --image, --audio, --row and --id"),
+        (["search", "notes", "--id", "a", "--text", "b"], "and --id, got 2"),
+        (["search", "notes", "--id", "a"], "notes has no live version yet; run `vecmill run"),
+        (["plan", "--conf", "nope.toml"], "no configuration file nope.toml"),
+        (["status", "--conf", "nope.toml"], "no configuration file nope.toml"),
+        (["sql", "SELECT 1", "--conf", "nope.toml"], "no configuration file nope.toml"),
+        (["run", "--direct", "--conf", "nope.toml"], "no configuration file nope.toml"),
+        (["demo", "--conf", "nope.toml"], "no configuration file nope.toml"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_exit_code_2(
+    vecmill: Callable[..., Answer], arguments: list[str], said: str
+) -> None:
+    answer = vecmill(*arguments)
+    assert (answer.code, answer.out) == (2, "")
+    assert said in " ".join(answer.err.replace("│", " ").split())
+    assert "Traceback" not in answer.err
+
+
+def test_a_configuration_without_features_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = tmp_path / "empty.toml"
+    conf.write_text("")
+    for command in ("plan", "run"):
+        assert run_command([command, "--conf", str(conf)]) == 2
+        assert "add a [features.NAME] table" in capsys.readouterr().err
+    assert run_command(["status", "--conf", str(conf)]) == 0
+    assert "no feature is configured" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_reads_well(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command([*command.split(), "--help"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"Usage: vecmill {command}".rstrip())
+    for name in ("NoneType", "flows.", "Annotated", "[default: False]", "[ARG"):
+        assert name not in said, name
+    told = re.findall(r"^│ \*?\s*(\S.*?)(?:  +(.*\S))? *│$", said, re.MULTILINE)
+    assert told
+    assert [option for option, words in told if option.startswith("--") and not words] == []
+
+
+def test_every_command_is_tested_here() -> None:
+    assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(vecmill: Callable[..., Answer]) -> Callable[..., Answer]:
+    """The project after its first run."""
+    assert vecmill("run", "--direct").code == 0
+    return vecmill
+
+
+STATEMENT = "SELECT record_id, label, length(record_id) AS n FROM notes ORDER BY ALL"
+ANSWER = [{"record_id": i, "label": label, "n": 1} for i, _, label in ROWS]
+
+
+def test_sql_as_a_table(filled: Callable[..., Answer]) -> None:
+    said = filled("sql", STATEMENT)
+    assert said.code == 0
+    lines = [[c.strip() for c in line.strip("│").split("│")] for line in said.out.splitlines()]
+    assert ["record_id", "label", "n"] in lines
+    assert ["a", "x", "1"] in lines
+
+
+def test_sql_as_csv_and_json(filled: Callable[..., Answer]) -> None:
+    rows = list(csv.DictReader(io.StringIO(filled("sql", STATEMENT, "--format", "csv").out)))
+    assert rows == [{key: str(value) for key, value in row.items()} for row in ANSWER]
+    assert json.loads(filled("sql", STATEMENT, "--format", "json").out) == ANSWER
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
+def test_sql_writes_a_file_of_the_format_that_its_ending_names(
+    filled: Callable[..., Answer], tmp_path: Path, ending: str
+) -> None:
+    import polars as pl
+
+    path = tmp_path / f"rows.{ending}"
+    said = filled("sql", STATEMENT, "--output", str(path))
+    assert (said.code, said.out) == (0, "")
+    read: dict[str, Callable[[Path], pl.DataFrame]] = {
+        "csv": pl.read_csv, "json": pl.read_json, "parquet": pl.read_parquet,
+    }  # fmt: skip
+    assert read[ending](path).to_dicts() == ANSWER
+
+
+def test_sql_writes_the_format_it_is_told_whatever_the_ending(
+    filled: Callable[..., Answer], tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.txt"
+    assert filled("sql", STATEMENT, "--output", str(path), "--format", "csv").code == 0
+    assert path.read_text("utf-8").splitlines()[0] == "record_id,label,n"
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("SELEC 1", "Parser Error"),
+        ("FROM nots", "There are: "),
+        ("SELECT nope FROM notes", "nope"),
+        ("SELECT label::INTEGER FROM notes", "Conversion Error"),
+    ],
+)
+def test_wrong_sql_is_told_in_duckdbs_words(
+    filled: Callable[..., Answer], statement: str, said: str
+) -> None:
+    for form in ("table", "csv", "json", "parquet"):
+        answer = filled("sql", statement, "--format", form)
+        assert (answer.code, answer.out) == (1, ""), form
+        assert said in answer.err, form
+        assert "Traceback" not in answer.err, form
+
+
+def test_sql_cannot_change_the_store(filled: Callable[..., Answer]) -> None:
+    filled("sql", "DELETE FROM runs")
+    assert json.loads(filled("sql", "SELECT count(*) AS n FROM runs", "--format", "json").out) == [
+        {"n": 1}
+    ]
+
+
+def test_search_by_text_and_by_id(filled: Callable[..., Answer]) -> None:
+    [first, *_] = rows = filled("search", "notes", "--text", "wheel", "--json").rows
+    assert (first["record_id"], first["label"]) == ("a", "x")
+    assert first["distance"] == pytest.approx(0, abs=1e-6)
+    assert [row["distance"] for row in rows] == sorted(row["distance"] for row in rows)
+    like = filled("search", "notes", "--id", "c", "-k", "2", "--json").rows
+    assert [like[0]["record_id"], len(like)] == ["d", 2]
+    told = filled("search", "notes", "--text", "wheel", "-k", "1").out.splitlines()
+    assert [line.split() for line in told] == [["record_id", "distance", "label"], ["a", "0", "x"]]
+
+
+def test_status_and_promote(filled: Callable[..., Answer], project: Project) -> None:
+    project.encoder = {"revision": 2}
+    assert filled("run", "--direct", "--json").rows[0]["standing"] == "candidate"
+    promoted = filled("promote", "notes", "2")
+    assert (promoted.code, promoted.out, promoted.err) == (0, "", "notes_v2 is live\n")
+    standings = [row["standing"] for row in filled("status", "--json").rows]
+    assert standings == ["retired", "live"]
+    refused = filled("promote", "notes", "3")
+    assert refused.code == 1
+    assert "notes has no version v3; there are: v1, v2" in refused.err
+    np.testing.assert_array_equal(
+        np.asarray(project.rows()["a"]["vector"], np.float32), vector_of("wheel", revision=2)
+    )
+
+
+def test_kept_values_that_json_cannot_say_are_null(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    import polars as pl
+
+    labels = [float("nan"), 1.5, float("inf")]
+    table = pl.DataFrame({"id": ["a", "b", "c"], "text": ["x", "y", "z"], "label": labels})
+    table.write_parquet(project.root / "notes.parquet")
+    project.source = {"path": "notes.parquet"}
+    vecmill("run", "--direct")
+    rows = vecmill("search", "notes", "--text", "wheel", "--json").rows
+    assert {row["record_id"]: row["label"] for row in rows} == {"a": None, "b": 1.5, "c": None}
+
+
+def test_the_doctor_says_by_its_exit_code_whether_something_is_broken(
+    filled: Callable[..., Answer], project: Project
+) -> None:
+    well = filled("doctor", "--json")
+    assert well.code == 0
+    assert {"fine", "note"} >= {row["state"] for row in well.rows}
+    ill = filled("doctor", "--conf", str(project.root / "nope.toml"))
+    assert ill.code == 1
+    assert "broken  no configuration file" in ill.out
+    assert "→ mend the file" in ill.out
+
+
+def test_init_writes_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    conf = tmp_path / "conf" / "base.toml"
+    assert run_command(["init", str(tmp_path)]) == 0
+    assert f"try `vecmill plan --conf {conf}`" in capsys.readouterr().err
+    assert run_command(["init", str(tmp_path)]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_init_here_needs_no_conf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["init"]) == 0
+    assert "then try `vecmill plan`\n" in capsys.readouterr().err
+    assert (tmp_path / "conf" / "base.toml").is_file()
+
+
+def test_a_fault_of_ours_asks_for_a_report(
+    vecmill: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows.runner, "runner", None)
+    said = vecmill("run", "--direct")
+    assert said.code == 1
+    assert "Traceback" in said.err
+    assert said.err.rstrip().endswith("please report it with the lines above")
+
+
+# --- the installed script -------------------------------------------------------------------------
+
+
+def test_the_script_gives_exit_codes(tmp_path: Path) -> None:
+    assert script("--help", cwd=tmp_path).returncode == 0
+    assert script("bogus", cwd=tmp_path).returncode == 2
+    missing = script("status", cwd=tmp_path)
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert missing.stderr.startswith("error: no configuration file conf/base.toml; name one with ")
+
+
+TABLE_CONF = """
+[sources.cells]
+kind = "table"
+path = "cells.csv"
+id = "id"
+keep = ["label"]
+[encoders.rows]
+kind = "tabular"
+dim = 2
+[features.cells]
+source = "cells"
+encoder = "rows"
+"""
+
+
+def write_cells(folder: Path, n: int, shift: float = 0) -> None:
+    """Add rows to the table; the first n begin it anew."""
+    rng = np.random.default_rng(n)
+    path = folder / "cells.csv"
+    begun = path.read_text("utf-8") if shift else "id,label,x,y\n"
+    rows = enumerate(rng.random((n, 2)) + shift)
+    lines = [f"c{shift:g}.{i},{'ab'[i % 2]},{x:.3f},{y:.3f}\n" for i, (x, y) in rows]
+    path.write_text(begun + "".join(lines), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of table rows that the script has run."""
+    folder = tmp_path_factory.mktemp("cells")
+    (folder / "conf").mkdir()
+    (folder / "conf" / "base.toml").write_text(TABLE_CONF, encoding="utf-8")
+    write_cells(folder, 500)
+    ran = script("run", "--direct", "--json", cwd=folder)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["new"] == 500
+    return folder
+
+
+@pytest.mark.slow
+def test_parquet_goes_down_a_pipe(cells: Path) -> None:
+    import polars as pl
+
+    vecmill = Path(sys.executable).with_name("vecmill")
+    done = subprocess.run(  # noqa: S603 - our own script
+        [vecmill, "sql", "FROM cells", "--format", "parquet"],
+        cwd=cells, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    rows = pl.read_parquet(io.BytesIO(done.stdout))
+    assert (len(rows), rows["vector"].list.len().unique().to_list()) == (500, [2])
+    assert rows.schema["vector"] == pl.List(pl.Float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sql 'FROM cells a, cells b' --format csv",
+        "sql 'FROM cells a, cells b LIMIT 20000' --format json",
+        "search cells --id c0.0 --json -k 499",
+        "search cells --id c0.0 -k 499",
+    ],
+)
+def test_a_reader_that_leaves_is_no_accident(cells: Path, command: str) -> None:
+    vecmill = Path(sys.executable).with_name("vecmill")
+    done = subprocess.run(  # noqa: S602 - a pipe is what this is about
+        f"{vecmill} {command} | head -c 1",
+        cwd=cells, shell=True, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (len(done.stdout), done.stderr) == (1, "")
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_no_accident(cells: Path) -> None:
+    lock = FileLock(cells / "data" / "locks" / "cells.lock")
+    vecmill = Path(sys.executable).with_name("vecmill")
+    with (
+        lock,
+        subprocess.Popen(  # noqa: S603 - our own script
+            [vecmill, "run", "--direct"], cwd=cells, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        assert process.stderr is not None
+        assert "another run of cells is under way" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+        assert process.wait() == 130
+    assert said.splitlines()[-1].startswith("error: interrupted; nothing half done is published")
+    assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_the_store_may_be_read_by_row(cells: Path) -> None:
+    done = script("search", "cells", "--row", '{"x": 0.5, "y": 0.5}', "--json", cwd=cells)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 10
+
+
+@pytest.mark.slow
+def test_an_alarm_is_exit_code_3(cells: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(cells, folder)
+    with (folder / "conf" / "base.toml").open("a") as conf:
+        conf.write('monitors = ["drift"]\n')
+    write_cells(folder, 200, shift=0.7)
+    ran = script("run", "--direct", "--json", cwd=folder)
+    assert ran.returncode == 3, ran.stderr
+    assert json.loads(ran.stdout)["new"] == 200
+    assert ran.stderr.startswith("cells: drift: alarm: the distribution has changed")
+    looked = script("monitor", "cells", "--direct", "--json", cwd=folder)
+    found = json.loads(looked.stdout)
+    assert (looked.returncode, looked.stderr, found["verdict"]) == (3, "", "alarm")
+    assert all(name.startswith("c0.7.") for name in found["record_ids"])
+    told = script("monitor", "cells", "--direct", cwd=folder)
+    assert told.returncode == 3
+    assert told.stderr.startswith(f"drift, clearest records: {found['record_ids'][0]}")
+    [row] = map(json.loads, script("status", "--json", cwd=folder).stdout.splitlines())
+    assert row["alarms"] == 1

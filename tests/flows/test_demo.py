@@ -1,0 +1,70 @@
+"""The demo: what a newcomer sees first has to be true, and to be told so that it is understood."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flows.cli import run_command
+from flows.demo import demo
+from flows.settings import SettingsError, load
+from flows.status import status
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of ``conf`` with no store of its own yet; the path of its ``demo.toml``."""
+    shutil.copytree(REPOSITORY / "conf", tmp_path / "conf")
+    (tmp_path / "conf" / "local.toml").unlink(missing_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "conf" / "demo.toml"
+
+
+@pytest.mark.slow
+def test_the_demo_holds_what_it_says(conf: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    stray = conf.parents[1] / "data" / "demo" / "records" / "texts" / "stray.csv"
+    stray.parent.mkdir(parents=True)
+    stray.write_text("of an earlier demo", encoding="utf-8")
+    assert demo(conf)
+    got = capfd.readouterr()
+    assert "Traceback" not in got.err
+    assert "error" not in got.err
+    assert "✗" not in got.out
+    assert not stray.exists(), "the demo makes its store anew"
+    checks = [line for line in got.out.splitlines() if "✓" in line]
+    for words in (
+        "every record has a vector",
+        "nothing was encoded",
+        "docstrings: 10 added, 20 changed, 10 deleted, 2 broken, as was done to the records",
+        "digits: 5 added, 10 changed, 5 deleted, 1 broken",
+        "notes: 3 added, 4 changed, 3 deleted, 1 broken",
+        "cells: 8 added, 12 changed, 6 deleted, 1 broken",
+        "the shift was found, and the records it names are the new ones",
+    ):
+        assert [line for line in checks if words in line], words
+    commands = [line for line in got.out.splitlines() if line.startswith("$ vecmill ")]
+    assert [line.split()[2] for line in commands] == ["sql", *["search"] * 4, "dead"]
+    rows = {row["feature"]: row for row in status(load(conf))}
+    assert {name: row["last_status"] for name, row in rows.items()} == dict.fromkeys(
+        ("cells", "digits", "docstrings", "notes"), "done"
+    )
+    assert rows["docstrings"]["alarms"] == 1
+
+
+@pytest.mark.parametrize("folder", ["data", "demo"])
+def test_the_demo_deletes_no_store_that_is_not_its_own(conf: Path, folder: str) -> None:
+    path = conf.with_name("mine.toml")
+    path.write_text(f'[store]\ncatalog = "{folder}/catalog.duckdb"\n', encoding="utf-8")
+    precious = conf.parents[1] / folder / "precious"
+    precious.parent.mkdir()
+    precious.write_text("mine", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"its catalog must lie in .* use conf/demo\.toml"):
+        demo(path)
+    assert run_command(["demo", "--conf", str(path)]) == 2
+    assert precious.read_text("utf-8") == "mine"

@@ -1,0 +1,231 @@
+"""Real flow runs on Prefect's own server: the same results, seen there, retried where it helps."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+import flows.sources
+from flows.cli import run_command
+from flows.progress import Silent
+from flows.runner import runner
+from flows.sources import base
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun, TaskRun
+
+    from tests.flows.project import Project
+
+pytestmark = pytest.mark.slow
+
+ROWS = [(f"r{i}", f"text {i}", "x") for i in range(40)]
+FLAKY = '''
+"""A source that fails as often as a file says, then reads a table."""
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows.sources import table
+
+
+@dataclass(frozen=True)
+class Params:
+    failures: str
+    error: str
+    table: str
+
+
+class Flaky:
+    def __init__(self, params, source):
+        self.params, self.source = params, source
+
+    @property
+    def kept(self):
+        return self.source.kept
+
+    @property
+    def types(self):
+        return {}
+
+    def scan(self):
+        counter = Path(self.params.failures)
+        left = int(counter.read_text())
+        counter.write_text(str(left - 1))
+        if left > 0:
+            raise {"passing": ConnectionError, "lasting": ValueError}[self.params.error]("cut")
+        yield from self.source.scan()
+
+
+def open(params, root, modality):
+    keys = table.Params(path=params.table, id="id", content="text", keep=["label"])
+    return Flaky(params, table.open(keys, root, modality))
+'''
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[SyncPrefectClient]:
+    """A client of the server that Prefect starts for this process; its start may take minutes."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as connected:
+        connected.hello()
+        yield connected
+
+
+@pytest.fixture
+def feature(project: Project) -> str:
+    """A feature of a name that no other test and no earlier session has."""
+    project.write(ROWS)
+    name = f"f{uuid4().hex[:12]}"
+    project.more = f'[features.{name}]\nsource = "notes"\nencoder = "mill"\nmax_dead = 0.5\n'
+    return name
+
+
+def flow_runs(client: SyncPrefectClient, feature: str) -> list[FlowRun]:
+    """The flow runs of a feature, oldest first."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+
+    wanted = FlowRunFilter(name=FlowRunFilterName(like_=feature))
+    found = client.read_flow_runs(flow_run_filter=wanted)
+    return sorted(found, key=lambda run: run.created or 0)
+
+
+def task_runs(client: SyncPrefectClient, run: FlowRun) -> list[TaskRun]:
+    """The task runs of a flow run, in the order of their starts."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    found = client.read_task_runs(flow_run_filter=wanted)
+    return sorted(found, key=lambda task: str(task.expected_start_time))
+
+
+def artifact(client: SyncPrefectClient, key: str) -> str:
+    """The text of the artifact of a key."""
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+    wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+    [found] = client.read_artifacts(artifact_filter=wanted)
+    return str(found.data)
+
+
+def embed(project: Project, feature: str, *, direct: bool = False) -> dict[str, Any]:
+    with runner(project.settings(), Silent(), direct=direct) as flows_:
+        return flows_.embed(feature)
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k not in {"run", "seconds", "feature"}}
+
+
+@pytest.mark.usefixtures("client")
+def test_a_flow_run_gives_what_a_direct_run_gives(project: Project, feature: str) -> None:
+    project.engine = {"workers": 2, "shard_size": 4}
+    flow, direct = embed(project, feature), embed(project, "notes", direct=True)
+    assert plain(flow) == plain(direct)
+    assert (flow["encoded"], flow["rows"]) == (40, 40)
+    theirs, ours = project.rows(feature), project.rows("notes")
+    columns = ("vector", "content_hash", "label")
+    assert {i: [row[c] for c in columns] for i, row in theirs.items()} == {
+        i: [row[c] for c in columns] for i, row in ours.items()
+    }
+    again = embed(project, feature)
+    assert (again["unchanged"], again["encoded"]) == (40, 0)
+
+
+def test_steps_are_tasks_and_the_outcome_is_an_artifact(
+    project: Project, feature: str, client: SyncPrefectClient
+) -> None:
+    project.engine = {"workers": 2, "shard_size": 8}
+    embed(project, feature)
+    [run] = flow_runs(client, feature)
+    assert (run.name, run.state_type) == (f"embed {feature}", "COMPLETED")
+    assert run.parameters["feature"] == feature
+    tasks = task_runs(client, run)
+    assert {task.state_type for task in tasks} == {"COMPLETED"}
+    kinds = [task.name.split("-")[0].split(" ")[0] for task in tasks]
+    assert sorted(kinds) == ["commit", *["encode"] * 5, "plan", "publish"]
+    assert "| encoded | 40 |" in artifact(client, f"vecmill-run-{feature}")
+
+
+def test_monitors_run_as_a_flow(project: Project, feature: str, client: SyncPrefectClient) -> None:
+    found = {}
+    embed(project, feature)
+    for direct in (True, False):
+        with runner(project.settings(), Silent(), direct=direct) as flows_:
+            found[direct] = flows_.monitor(feature)
+    assert found[False] == found[True]
+    assert [finding["monitor"] for finding in found[False]] == ["drift", "health"]
+    assert [run.name for run in flow_runs(client, feature)] == [
+        f"embed {feature}",
+        f"monitor {feature}",
+    ]
+    assert "**drift: cannot tell.**" in artifact(client, f"vecmill-findings-{feature}")
+
+
+@pytest.mark.usefixtures("client")
+def test_a_flow_takes_plain_parameters_as_a_deployment_gives_them(
+    project: Project, feature: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import run
+
+    conf = project.settings().conf
+    parameters = json.loads(json.dumps({"feature": feature, "conf": str(conf), "refit": False}))
+    assert run.embed(**parameters)["encoded"] == 40
+    monkeypatch.setenv("VECMILL_CONF", str(conf))
+    assert run.embed(feature=feature)["encoded"] == 0
+
+
+def test_a_failing_run_is_failed_there_and_exit_code_1_here(
+    project: Project,
+    feature: str,
+    client: SyncPrefectClient,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    project.write([(i, f"FAIL {i}", "x") for i, _, _ in ROWS[:10]])
+    conf = str(project.settings().conf)
+    assert run_command(["run", feature, "--conf", conf, "--json"]) == 1
+    got = capfd.readouterr()
+    assert (got.out, "Traceback" in got.err) == ("", False)
+    assert got.err.startswith(f"error: {feature}: 10 of 10 records cannot be read or encoded")
+    [run] = flow_runs(client, feature)
+    assert run.state_type == "FAILED"
+
+
+@pytest.fixture
+def flaky(feature: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The feature, over a source of a kind that is a new file and nothing else."""
+    package = tmp_path / "plugins"
+    package.mkdir()
+    (package / "flaky.py").write_text(FLAKY, encoding="utf-8")
+    monkeypatch.setattr(flows.sources, "__path__", [*flows.sources.__path__, str(package)])
+    base.kinds.cache_clear()
+    yield feature
+    base.kinds.cache_clear()
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize(
+    ("error", "failures", "left", "code"),
+    [("passing", 1, -1, 0), ("passing", 9, 7, 1), ("lasting", 9, 8, 1)],
+)
+@pytest.mark.usefixtures("client")
+def test_what_passes_is_tried_again_and_nothing_else(
+    project: Project, flaky: str, *, error: str, failures: int, left: int, code: int, direct: bool
+) -> None:
+    counter = project.root / "failures"
+    counter.write_text(str(failures))
+    project.engine = {"retries": 1}
+    project.source = {
+        "kind": "flaky", "failures": str(counter), "error": error, "table": "notes.csv",
+    }  # fmt: skip
+    conf = str(project.settings().conf)
+    arguments = ["run", flaky, "--conf", conf, *(["--direct"] if direct else [])]
+    assert run_command(arguments) == code
+    assert int(counter.read_text()) == left
+    assert len(project.rows_or_none(flaky) or {}) == (0 if code else 40)
