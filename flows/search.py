@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encoders.base import EncoderError
 from encoders.media import MediaError, decode_audio, decode_image
 from flows import fitting
 from flows.pipeline import Stores
+from flows.sources import _types
 from storage.ids import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -86,19 +91,23 @@ def _encode(settings: Settings, version: Version, modality: str, query: str) -> 
             f"by {modality} would be of another space. Search it with --{expected} or --id"
         )
     encoder = own_encoder(settings, version)
-    vector: NDArray[np.float32] = encoder.encode(_batch(modality, query))[0]
+    batch = _batch(modality, query, version.types)
+    try:
+        vector: NDArray[np.float32] = encoder.encode(batch)[0]
+    except EncoderError as error:
+        raise SearchError(f"the query does not fit {version.table}: {error}") from error
     if not np.isfinite(vector).all():
         raise SearchError("the encoder returned NaN or infinity for this query")
     return vector
 
 
-def _batch(modality: str, query: str) -> Any:  # noqa: ANN401 - as Encoder.encode takes it
+def _batch(modality: str, query: str, types: Mapping[str, str]) -> Any:  # noqa: ANN401 - as Encoder.encode takes it
     if modality == "text":
         if not query.strip():
             raise SearchError("the query text is empty")
         return [query]
     if modality == "row":
-        return _row(query)
+        return _row(query, types)
     path = Path(query)
     if not path.is_file():
         raise SearchError(f"there is no file {query}")
@@ -109,7 +118,8 @@ def _batch(modality: str, query: str) -> Any:  # noqa: ANN401 - as Encoder.encod
         raise SearchError(f"{query}: {error}") from error
 
 
-def _row(query: str) -> Any:  # noqa: ANN401 - a polars DataFrame
+def _row(query: str, types: Mapping[str, str]) -> pl.DataFrame:
+    """A row, read as the source reads its columns: JSON has no dates."""
     import polars as pl
 
     try:
@@ -118,7 +128,16 @@ def _row(query: str) -> Any:  # noqa: ANN401 - a polars DataFrame
         raise SearchError(f"--row takes a JSON object, got {query!r}: {error}") from error
     if not isinstance(row, dict):
         raise SearchError(f'--row takes a JSON object such as {{"age": 39}}, got {query!r}')
-    return pl.DataFrame([row])
+    return pl.DataFrame([_typed(pl.Series(k, [v]), types.get(k)) for k, v in row.items()])
+
+
+def _typed(given: pl.Series, named: str | None) -> pl.Series:
+    wanted = given.dtype if named is None else _types.dtype(named)
+    if _types.can_cast(given.dtype, wanted):
+        typed = _types.cast(given, wanted)
+        if not _types.misfit(given, typed).any():
+            return typed
+    raise SearchError(f"--row: column {given.name!r} wants {named}, got {given[0]!r}")
 
 
 def own_encoder(settings: Settings, version: Version) -> Encoder:

@@ -103,9 +103,9 @@ class Vectors:
         query = opened.search(vector, vector_column_name="vector").distance_type(metric)
         found = query.bypass_vector_index().limit(k).to_arrow()
         found = found.drop_columns("vector")
-        return found.rename_columns(
-            ["distance" if c == "_distance" else c for c in found.schema.names]
-        )
+        # A kept column of that name gives way, numbered as SQL numbers a second one.
+        names = {"_distance": "distance", "distance": "distance_1"}
+        return found.rename_columns([names.get(c, c) for c in found.schema.names])
 
     def vector(self, table: str, lance_version: int, record_id: str) -> NDArray[np.float32] | None:
         """The vector of one record, ``(dim,)`` float32; None where there is no such record."""
