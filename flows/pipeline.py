@@ -27,7 +27,7 @@ from storage.difference import Difference
 from storage.ids import fingerprint, new_run_id
 from storage.locks import exclusive
 from storage.model import DeadLetter, Manifest, StorageError, Version
-from storage.staging import Spool, forget_dead, staged_files, staged_hashes
+from storage.staging import Spool, clear_leftovers, forget_dead, staged_files, staged_hashes
 from storage.vectors import SYSTEM_COLUMNS, Vectors
 
 if TYPE_CHECKING:
@@ -307,6 +307,7 @@ class Run:
     def plan(self) -> None:
         """Read the source once: tell what has to be done, and spool what has to be encoded."""
         self.close()
+        clear_leftovers(self.folder.parent)
         source = open_source(self.settings, self.feature, self.version)
         self.types = {**self.version.types, **source.types}
         published = self.stores.catalog.published(self.version)

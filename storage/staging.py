@@ -9,6 +9,7 @@ content hash, so the next run can use them even if it cuts its shards otherwise.
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,19 @@ def forget_dead(files: Sequence[Path]) -> None:
             unfinished = file.with_suffix(f".{os.getpid()}.tmp")
             alive.write_parquet(unfinished)
             unfinished.replace(file)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what runs that ended early left behind, save what they have staged.
+
+    Call it only while holding the feature's lock: what lies there is nobody's then.
+    """
+    for run in folder.glob("*/"):
+        for file in [*run.glob("shard-*"), *run.glob("scratch.*"), *run.glob("*.tmp")]:
+            if file.is_dir():
+                shutil.rmtree(file, ignore_errors=True)
+            else:
+                file.unlink(missing_ok=True)
 
 
 def staged_files(folder: Path) -> list[Path]:
