@@ -563,3 +563,66 @@ def test_an_alarm_is_exit_code_3(cells: Path, tmp_path: Path) -> None:
     assert told.stderr.startswith(f"drift, clearest records: {found['record_ids'][0]}")
     [row] = map(json.loads, script("status", "--json", cwd=folder).stdout.splitlines())
     assert row["alarms"] == 1
+
+
+FILES_CONF = """
+[sources.images]
+kind = "files"
+path = "images/*.png"
+id = "{name}"
+pattern = "{name}.png"
+[sources.sounds]
+kind = "files"
+path = "sounds/*.wav"
+id = "{name}"
+pattern = "{name}.wav"
+[encoders.patches]
+kind = "vision"
+centroids = 16
+size = 16
+[encoders.mfcc]
+kind = "mfcc"
+[features.images]
+source = "images"
+encoder = "patches"
+[features.sounds]
+source = "sounds"
+encoder = "mfcc"
+"""
+
+
+@pytest.mark.slow
+def test_search_by_an_image_and_by_a_recording(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import soundfile
+    from PIL import Image
+
+    conf = tmp_path / "files.toml"
+    conf.write_text(FILES_CONF, encoding="utf-8")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "sounds").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(12):
+        Image.fromarray(rng.integers(0, 255, (16, 16, 3), np.uint8)).save(
+            tmp_path / "images" / f"i{i}.png"
+        )
+        wave = np.sin(np.arange(8000) * (i + 1) * 0.05) + 0.01 * rng.standard_normal(8000)
+        soundfile.write(tmp_path / "sounds" / f"s{i}.wav", 0.5 * wave, 8000)
+    assert run_command(["run", "--direct", "--conf", str(conf)]) == 0
+    for feature, option, file in (
+        ("images", "--image", "images/i3.png"),
+        ("sounds", "--audio", "sounds/s5.wav"),
+    ):
+        capfd.readouterr()
+        query = [option, str(tmp_path / file), "-k", "3", "--json", "--conf", str(conf)]
+        assert run_command(["search", feature, *query]) == 0
+        found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+        assert [len(found), found[0]["record_id"]] == [3, Path(file).stem]
+    for option, value, said in (
+        ("--text", "hello", "a query by text would be of another space"),
+        ("--image", str(tmp_path / "nope.png"), "there is no file"),
+        ("--image", str(conf), "files.toml: "),
+    ):
+        assert run_command(["search", "images", option, value, "--conf", str(conf)]) == 2
+        assert said in capfd.readouterr().err
