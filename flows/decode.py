@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoders.media import MediaError, decode_audio, decode_image
+from storage.ids import hash_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import polars as pl
 
@@ -35,10 +36,12 @@ class Decoded:
     dead: dict[int, str]
 
 
-def decode(modality: Modality, content: pl.Series) -> Decoded:
+def decode(modality: Modality, content: pl.Series, hashes: Sequence[str] | None = None) -> Decoded:
     """Decode a column of content cells (see `flows.sources.base.Chunk`).
 
-    A cell that cannot be decoded is left out of the batch and told by its reason.
+    A cell that cannot be decoded is left out of the batch and told by its reason. So is a file
+    that is no more what its content hash says, where hashes are given: its vector would stand for
+    another content, and for every equal one.
     """
     rows = list(range(len(content)))
     if modality == "tabular":
@@ -47,7 +50,8 @@ def decode(modality: Modality, content: pl.Series) -> Decoded:
         return Decoded(content.to_list(), rows, {})
     reader: Callable[[bytes], object] = decode_image if modality == "image" else decode_audio
     with ThreadPoolExecutor(_THREADS) as pool:
-        results = list(pool.map(partial(_read, reader), content.to_list()))
+        expected: Sequence[str | None] = hashes or [None] * len(content)
+        results = list(pool.map(partial(_read, reader), content.to_list(), expected))
     dead = {i: r.reason for i, r in enumerate(results) if isinstance(r, _Failure)}
     alive = [i for i in rows if i not in dead]
     return Decoded([results[i] for i in alive], alive, dead)
@@ -58,9 +62,12 @@ class _Failure:
     reason: str
 
 
-def _read(reader: Callable[[bytes], object], path: str) -> object:
+def _read(reader: Callable[[bytes], object], path: str, expected: str | None) -> object:
     try:
-        return reader(Path(path).read_bytes())
+        data = Path(path).read_bytes()
+        if expected is not None and hash_bytes(data) != expected:
+            return _Failure("the file changed while the run was under way; run again to take it")
+        return reader(data)
     except MediaError as error:
         return _Failure(str(error))
     except OSError as error:

@@ -83,7 +83,7 @@ class _Work:
 
     def encode(self, records: pl.DataFrame) -> None:
         hashes = records["content_hash"].to_list()
-        decoded = decode(self.encoder.modality, records["content"])
+        decoded = decode(self.encoder.modality, records["content"], hashes)
         for row, reason in decoded.dead.items():
             self.dead[hashes[row]] = reason
         if decoded.rows:
