@@ -13,7 +13,7 @@ import encoders.base
 from encoders.base import Learner, State
 from flows.decode import Decoded, decode
 from flows.settings import parse_params
-from storage.ids import fingerprint, seed
+from storage.ids import fingerprint, hash_text, seed
 from storage.model import StorageError
 from storage.states import States
 
@@ -139,14 +139,19 @@ def fit(
 
 
 def _sample(source: Source, size: int, rng: np.random.Generator, reporter: Reporter) -> pl.Series:
-    """An even sample without replacement of the source's contents, each content once."""
+    """An even sample without replacement of the source's contents, each content once.
+
+    The draw hangs on the content, so that one that comes often has one chance as any other.
+    """
     import polars as pl
 
+    salt = rng.bytes(8).hex()
     kept: pl.DataFrame | None = None
     for chunk in source.scan():
         reporter.advance(len(chunk.records))
+        hashes = chunk.records["content_hash"].to_list()
         drawn = chunk.records.select("content", "content_hash").with_columns(
-            key=pl.Series(rng.random(len(chunk.records)), dtype=pl.Float64)
+            key=pl.Series([hash_text(salt + h) for h in hashes], dtype=pl.String)
         )
         both = drawn if kept is None else pl.concat([kept, drawn])
         kept = both.unique("content_hash", keep="first", maintain_order=True).bottom_k(
