@@ -1,0 +1,94 @@
+"""A store with a table in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from storage.catalog import Catalog, dead_table
+from storage.model import Counts, DeadLetter, Manifest, Version
+from storage.vectors import Vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DIM = 4
+
+
+def matrix(n: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((n, DIM)).astype(np.float32)
+
+
+def reader(ids: Sequence[str], seed: int = 0, run_id: str = "run") -> pa.RecordBatchReader:
+    """Rows as a run hands them to be committed."""
+    n = len(ids)
+    flat = pa.array(matrix(n, seed).reshape(-1))
+    table = pa.table(
+        {
+            "record_id": pa.array(ids, pa.string()),
+            "vector": pa.FixedSizeListArray.from_arrays(flat, DIM),
+            "content_hash": pa.array([f"hash {i}" for i in ids], pa.string()),
+            "event_time": pa.nulls(n, pa.timestamp("us", tz="UTC")),
+            "encoded_at": pa.array([NOW] * n, pa.timestamp("us", tz="UTC")),
+            "run_id": pa.array([run_id] * n, pa.string()),
+            "label": pa.array(range(n), pa.int64()),
+        }
+    )
+    return table.to_reader()
+
+
+@dataclass
+class Store:
+    """A catalog and vectors, and short ways to put something there."""
+
+    catalog: Catalog
+    vectors: Vectors
+    path: Path
+
+    def version(self, fingerprint: str = "f1", feature: str = "notes") -> Version:
+        empty: dict[str, str] = {}
+        return self.catalog.add_version(
+            Version(
+                *(feature, 0, fingerprint, {"a": 1}, "letters", empty, "text", "cosine"),
+                *(DIM, None, {"n": "int"}, "candidate"),
+            )
+        )
+
+    def publish(
+        self,
+        version: Version,
+        run_id: str,
+        lance_version: int,
+        dead: Sequence[DeadLetter] = (),
+        at: datetime | None = None,
+    ) -> Manifest:
+        counts = Counts(records=3 + len(dead), new=3, encoded=3, dead=len(dead))
+        manifest = Manifest(
+            *(version.feature, version.version, run_id, lance_version, version.fingerprint, True),
+            *(counts, 3, at or datetime.now(UTC)),
+        )
+        self.catalog.publish(
+            manifest,
+            dead_table(dead),
+            types=version.types,
+            encode_seconds=1.5,
+            seconds=2.0,
+            source="notes",
+            encoder="mill",
+        )
+        return manifest
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    path = tmp_path / "new" / "catalog.duckdb"
+    return Store(Catalog(path, 5.0), Vectors(str(tmp_path / "vectors")), path)

@@ -1,0 +1,112 @@
+"""SQL over the store: views, filters that reach the files, and exports that are whole."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pytest
+
+from storage import query
+from storage.model import StorageError
+from tests.storage.conftest import matrix, reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+
+    from tests.storage.conftest import Store
+
+
+@pytest.fixture
+def con(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    version = store.version()
+    lance_version = store.vectors.rewrite(version.table, reader(["a", "b", "c"]))
+    store.publish(version, "r1", lance_version)
+    store.vectors.rewrite(version.table, reader(["not", "published"]))
+    store.version("f2")
+    with query.connect(store.catalog, store.vectors) as session:
+        yield session
+
+
+def test_features_and_versions_are_views_at_what_is_published(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    for view in ("notes", "notes_v1"):
+        rows = con.view(view).project("record_id").order("record_id").fetchall()
+        assert rows == [("a",), ("b",), ("c",)]
+    names = {row[0] for row in con.sql("SELECT name FROM (SHOW TABLES)").fetchall()}
+    assert {"notes", "notes_v1", "manifests", "runs"} <= names
+    assert "notes_v2" not in names
+
+
+def test_vectors_are_arrays_that_sql_can_compare(con: duckdb.DuckDBPyConnection) -> None:
+    assert con.sql("SELECT DISTINCT typeof(vector) FROM notes").fetchall() == [("FLOAT[4]",)]
+    found = con.sql(
+        "SELECT array_cosine_distance(x.vector, y.vector) FROM notes x, notes y "
+        "WHERE x.record_id = 'a' AND y.record_id = 'b'"
+    ).fetchall()[0][0]
+    a, b = matrix(3)[:2]
+    assert found == pytest.approx(1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-6)
+
+
+def test_filters_and_columns_are_pushed_into_the_scan(con: duckdb.DuckDBPyConnection) -> None:
+    plan = con.sql("EXPLAIN SELECT label FROM notes WHERE record_id = 'b'").fetchall()[0][1]
+    assert "ARROW_SCAN" in plan.upper()
+    assert "\"record_id\"='b'" in plan.replace(" ", "")
+    assert "vector" not in plan
+
+
+def test_errors_say_which_names_there_are(con: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(
+        StorageError, match=r"(?s)note does not exist.*There are: .*notes, notes_v1"
+    ):
+        query.run(con, "FROM note")
+    with pytest.raises(StorageError, match=r"(?i)syntax error"):
+        query.run(con, "SELEC 1")
+    relation = query.run(con, "SELECT record_id::INT FROM notes")
+    with pytest.raises(StorageError, match="Could not convert"):
+        query.as_table(relation, 80)
+
+
+def test_a_statement_without_rows_is_done(con: duckdb.DuckDBPyConnection) -> None:
+    assert query.run(con, "CREATE TABLE mine AS FROM notes").fetchall() in ([("done",)], [(3,)])
+    assert "FLOAT[4]" in query.as_table(query.run(con, "DESCRIBE notes"), 120)
+
+
+def test_rows_are_exported_in_every_form(con: duckdb.DuckDBPyConnection, store: Store) -> None:
+    folder = store.path.parent / "it's out"
+    folder.mkdir()
+    relation = query.run(con, "SELECT record_id, label FROM notes ORDER BY 1")
+    for form in ("csv", "json", "parquet"):
+        query.export(relation, form, folder / form)
+    expected = [{"record_id": i, "label": n} for n, i in enumerate("abc")]
+    assert pl.read_csv(folder / "csv").to_dicts() == expected
+    assert json.loads((folder / "json").read_text("utf-8")) == expected
+    assert pl.read_parquet(folder / "parquet").to_dicts() == expected
+    assert sorted(file.name for file in folder.iterdir()) == ["csv", "json", "parquet"]
+
+
+def test_an_export_is_whole_or_leaves_what_was_there(
+    con: duckdb.DuckDBPyConnection, store: Store
+) -> None:
+    output = store.path.parent / "out.csv"
+    output.write_text("before")
+    bad = query.run(con, "SELECT CASE WHEN label < 2 THEN 1 ELSE record_id::INT END FROM notes")
+    with pytest.raises(StorageError, match=r"cannot write the rows: .*convert"):
+        query.export(bad, "csv", output)
+    assert output.read_text() == "before"
+    good = query.run(con, "FROM notes")
+    for target in (output / "below", store.path.parent):
+        with pytest.raises(StorageError, match="cannot write the rows"):
+            query.export(good, "csv", target)
+    assert not list(store.path.parent.glob("*vecmill-sql*"))
+
+
+def test_a_store_that_is_not_there_has_empty_tables(store: Store) -> None:
+    with query.connect(store.catalog, store.vectors) as con:
+        assert con.sql("SELECT count(*) FROM manifests").fetchall() == [(0,)]
+    assert not store.path.parent.exists()

@@ -1,0 +1,76 @@
+"""The vector tables: commits that can be repeated, reads that are pinned, samples that are even."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from storage.model import StorageError
+from tests.storage.conftest import matrix, reader
+
+if TYPE_CHECKING:
+    from storage.vectors import Vectors
+    from tests.storage.conftest import Store
+
+IDS = ["a", "it's", "ü\n2", "') OR ('1'='1", "-- x", "back\\slash", "%"]
+
+
+def ids(vectors: Vectors, version: int) -> list[str]:
+    rows = vectors.dataset("t", version).to_table(columns=["record_id"])
+    return sorted(rows["record_id"].to_pylist())
+
+
+def test_ids_are_upserted_and_deleted_whatever_they_hold(store: Store) -> None:
+    base = store.vectors.commit("t", None, reader(IDS), [])
+    assert ids(store.vectors, base) == sorted(IDS)
+    for n, record_id in enumerate(IDS):
+        found = store.vectors.vector("t", base, record_id)
+        assert found is not None
+        np.testing.assert_array_equal(found, matrix(len(IDS))[n])
+    after = store.vectors.commit("t", base, reader(["new", "a"], 5), IDS[1:])
+    assert ids(store.vectors, after) == ["a", "new"]
+    np.testing.assert_array_equal(store.vectors.vector("t", after, "a"), matrix(2, 5)[1])
+    assert ids(store.vectors, base) == sorted(IDS), "a pinned version has changed"
+
+
+def test_what_was_not_published_is_dropped_by_the_next_commit(store: Store) -> None:
+    base = store.vectors.commit("t", None, reader(["a", "b"]), [])
+    store.vectors.commit("t", base, reader(["lost"]), ["a"])
+    for _ in range(2):
+        after = store.vectors.commit("t", base, reader(["c"]), ["b"])
+        assert ids(store.vectors, after) == ["a", "c"]
+
+
+def test_many_ids_are_deleted_at_once(store: Store) -> None:
+    many = [f"record {n}" for n in range(11_000)]
+    base = store.vectors.commit("t", None, reader([*many, "left"]), [])
+    after = store.vectors.commit("t", base, reader([]), iter(many))
+    assert ids(store.vectors, after) == ["left"]
+
+
+def test_a_table_or_version_that_is_not_there_is_named(store: Store) -> None:
+    base = store.vectors.rewrite("t", reader(["a"]))
+    with pytest.raises(StorageError, match=r"'other' cannot be opened .* one backup"):
+        store.vectors.rows("other", 1)
+    with pytest.raises(StorageError, match=f"'t' has no Lance version {base + 7}"):
+        store.vectors.rows("t", base + 7)
+
+
+def test_samples_are_even_and_hang_on_the_seed_alone(store: Store) -> None:
+    base = store.vectors.commit("t", None, reader([str(n) for n in range(20)]), [])
+    base = store.vectors.commit("t", base, reader([str(n) for n in range(15, 30)], 1, "two"), [])
+    drawn = np.zeros(30)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        rows = store.vectors.sample("t", base, 10, rng)["record_id"].to_pylist()
+        assert len(set(rows)) == 10
+        drawn[[int(row) for row in rows]] += 1
+    # each is drawn with a chance of 1/3: 20 of 60 times, give or take 4.5 standard deviations
+    assert abs(drawn - 20).max() < 4.5 * np.sqrt(60 * 2 / 9)
+    again = store.vectors.sample("t", base, 10, np.random.default_rng(59))
+    assert again["record_id"].to_pylist() == rows
+    of_run = store.vectors.sample("t", base, 100, np.random.default_rng(0), "two")
+    assert sorted(map(int, of_run["record_id"].to_pylist())) == list(range(15, 30))
+    assert len(store.vectors.sample("t", base, 5, np.random.default_rng(0), "nobody")) == 0
