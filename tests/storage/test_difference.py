@@ -1,0 +1,128 @@
+"""The difference between a source and a table: by itself, at size, and over odd values."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+
+from storage import query
+from storage.difference import Difference
+from storage.model import DeadLetter
+from storage.staging import Staged, write_staged
+from tests.storage.conftest import DIM, matrix, reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.storage.conftest import Store
+
+KEPT = pa.schema([("label", pa.int64())])
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def records(ids: Sequence[str], contents: Sequence[str], labels: Sequence[int]) -> pl.DataFrame:
+    n = len(ids)
+    return pl.DataFrame(
+        {
+            "record_id": ids,
+            "place": [f"f:{i}" for i in ids],
+            "content": contents,
+            "content_hash": [f"hash {c}" for c in contents],
+            "event_time": pl.Series([None] * n, dtype=pl.Datetime("us", "UTC")),
+            "label": labels,
+        }
+    )
+
+
+def published(ids: Sequence[str]) -> ds.Dataset:
+    """Rows whose content is their id and whose label is their number."""
+    return ds.dataset(reader(ids).read_all())
+
+
+def test_rows_carry_vectors_from_wherever_they_are(tmp_path: Path) -> None:
+    difference = Difference(tmp_path / "scratch", published(["a", "b", "c", "d"]), KEPT)
+    wanted = difference.add(
+        records([*"abce", "f"], ["a", "b", "new", "new", "d"], [0, 7, 2, 4, 5]),
+        [DeadLetter("f:9", "why", "read", "d")],
+    )
+    assert wanted["content"].to_list() == ["new"]
+    staged = tmp_path / "staged-0.parquet"
+    write_staged(staged, Staged(["hash new"], np.ones((1, DIM), np.float32), {}, NOW))
+    counts = difference.counts(remove_vanished=True)
+    assert (counts.new, counts.changed, counts.updated, counts.unchanged) == (2, 1, 1, 1)
+    assert (counts.deleted, counts.encoded, counts.deduplicated, counts.dead) == (0, 1, 2, 1)
+    table = difference.rows([staged], DIM, "now", remove_vanished=True).read_all()
+    rows = {row["record_id"]: row for row in table.to_pylist()}
+    assert sorted(rows) == ["b", "c", "e", "f"]
+    old = matrix(4)
+    for record_id, vector in (("b", old[1]), ("c", [1] * 4), ("e", [1] * 4), ("f", old[3])):
+        np.testing.assert_array_equal(np.array(rows[record_id]["vector"], np.float32), vector)
+    assert {k: row["run_id"] for k, row in rows.items()} == {
+        "b": "run",
+        **dict.fromkeys("cef", "now"),
+    }
+    assert [rows[k]["label"] for k in "bcef"] == [7, 2, 4, 5]
+    difference.close()
+
+
+def test_an_earlier_failure_does_not_kill_a_content_that_is_published(tmp_path: Path) -> None:
+    difference = Difference(tmp_path / "scratch", published(["a"]), KEPT)
+    difference.know_dead(pa.table({"content_hash": ["hash a", "hash x"], "reason": ["r", "s"]}))
+    wanted = difference.add(records(["a", "b", "c"], ["a", "a", "x"], [0, 1, 2]), [])
+    assert len(wanted) == 0
+    counts = difference.counts(remove_vanished=True)
+    assert (counts.unchanged, counts.new, counts.deduplicated, counts.dead) == (1, 1, 1, 1)
+    assert difference.dead_letters().to_pylist() == [
+        {
+            "record_id": "c",
+            "place": "f:c",
+            "reason": "s",
+            "stage": "encode",
+            "content_hash": "hash x",
+        }
+    ]
+    difference.close()
+
+
+def test_an_old_scratch_file_is_made_anew(tmp_path: Path) -> None:
+    for _ in range(2):
+        difference = Difference(tmp_path / "scratch", None, KEPT)
+        assert len(difference.add(records(["a"], ["a"], [0]), [])) == 1
+        assert difference.counts(remove_vanished=True).records == 1
+        difference.close()
+
+
+@pytest.mark.slow
+def test_the_scratch_file_holds_what_memory_does_not(tmp_path: Path) -> None:
+    """Twenty thousand records through a limit that their bulk is far beyond."""
+    difference = Difference(tmp_path / "scratch", None, KEPT, memory_limit="128MB")
+    n, chunk = 20_000, 2_000
+    for start in range(0, n, chunk):
+        ids = [f"{i:07}{'x' * 4000}" for i in range(start, start + chunk)]
+        texts = [str(i // 2) for i in range(start, start + chunk)]
+        wanted = difference.add(records(ids, texts, list(range(chunk))), [])
+        assert len(wanted) == chunk // 2
+    counts = difference.counts(remove_vanished=True)
+    assert (counts.new, counts.encoded, counts.deduplicated) == (n, n // 2, n // 2)
+    difference.close()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="to root no folder is read-only")
+def test_a_catalog_in_a_read_only_folder_can_be_queried(store: Store) -> None:
+    store.publish(store.version(), "r1", store.vectors.rewrite("notes_v1", reader(["a"])))
+    for file in store.path.parent.iterdir():
+        file.unlink() if file.suffix == ".lock" else file.chmod(0o444)
+    store.path.parent.chmod(0o555)
+    try:
+        with query.connect(store.catalog, store.vectors) as con:
+            assert con.sql("SELECT record_id FROM notes").fetchall() == [("a",)]
+    finally:
+        store.path.parent.chmod(0o755)
