@@ -6,11 +6,8 @@ where the reader of a pipe has left, as shells have it.
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sys
-import traceback
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -18,13 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from cyclopts import App, CycloptsError, Parameter
 
+from flows.answers import complain, explain_plan, listing, print_json, say, table, told
+from flows.codes import FAILED, FINDING, FINE, INTERRUPTED, UNREAD, USAGE, report
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from flows.settings import Settings
-
-FINE, FAILED, USAGE, FINDING = 0, 1, 2, 3
-INTERRUPTED, UNREAD = 130, 141
 
 Conf = Annotated[
     Path | None,
@@ -97,12 +94,12 @@ def run_command(argv: Sequence[str] | None = None) -> int:
     except CycloptsError:
         return USAGE
     except KeyboardInterrupt:
-        _complain("interrupted; nothing half done is published, and the next run goes on from here")
+        complain("interrupted; nothing half done is published, and the next run goes on from here")
         return INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - every error becomes a message and an exit code
-        return _report(error)
+        return report(error)
     return code if isinstance(code, int) else FINE
 
 
@@ -123,10 +120,10 @@ def plan(*features: str, conf: Conf = None, json: AsJson = False) -> int:
     with reporting() as reporter:
         for name in _chosen(settings, features):
             rows.append(pipeline.plan(settings, name, reporter).row())
-            _print_json(rows[-1:], json=json)
+            print_json(rows[-1:], json=json)
     if not json:
-        _table(rows, _COUNTS)
-        _explain_plan(rows)
+        table(rows, _COUNTS)
+        explain_plan(rows)
     return FINE
 
 
@@ -164,16 +161,16 @@ def run(
                 if settings.feature(name).monitors:
                     findings = carry_out.monitor(name)
             except Exception as error:  # noqa: BLE001 - the other features have a right to their run
-                _report(error, name)
+                report(error, name)
                 worst = FAILED
             if rows and rows[-1]["feature"] == name:
-                _print_json(rows[-1:], json=json)
+                print_json(rows[-1:], json=json)
             for finding in findings:
-                reporter.note(_told(name, finding))
+                reporter.note(told(name, finding))
                 if finding["verdict"] == "alarm" and worst == FINE:
                     worst = FINDING
     if not json and rows:
-        _table(rows, _COUNTS)
+        table(rows, _COUNTS)
     return worst
 
 
@@ -196,13 +193,13 @@ def monitor(
     settings = _load(conf)
     with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:
         findings = carry_out.monitor(feature)
-    _print_json(findings, json=json)
+    print_json(findings, json=json)
     if not json:
-        _listing(findings, ("monitor", "verdict", "p_value", "effect_size", "n_reference",
+        listing(findings, ("monitor", "verdict", "p_value", "effect_size", "n_reference",
                             "n_current"), "summary")  # fmt: skip
         for finding in findings:
             if finding["verdict"] == "alarm" and finding["record_ids"]:
-                _say(f"{finding['monitor']}, clearest records: {', '.join(finding['record_ids'])}")
+                say(f"{finding['monitor']}, clearest records: {', '.join(finding['record_ids'])}")
     alarms = any(finding["verdict"] == "alarm" for finding in findings)
     return FINDING if alarms else FINE
 
@@ -229,10 +226,10 @@ def sql(
     """
     form = format or _form_of(output)
     if form == "table" and output is not None:
-        _complain(f"a table is for people to read; name a format for {output}: csv, json, parquet")
+        complain(f"a table is for people to read; name a format for {output}: csv, json, parquet")
         return USAGE
     if form == "parquet" and output is None and sys.stdout.isatty():
-        _complain("parquet is binary; write it to a file with --output FILE")
+        complain("parquet is binary; write it to a file with --output FILE")
         return USAGE
     from flows.pipeline import Stores
     from storage import query
@@ -293,16 +290,16 @@ def search(  # noqa: PLR0913 - one option a kind of query
     given = {"text": text, "image": image, "audio": audio, "row": row, "id": id}
     queries = [(name, value) for name, value in given.items() if value is not None]
     if len(queries) != 1:
-        _complain(
+        complain(
             f"a search takes one of --text, --image, --audio, --row and --id, got {len(queries)}"
         )
         return USAGE
     found = find(_load(conf), feature, *queries[0], k)
     rows = found.to_pylist()
-    _print_json(rows, json=json)
+    print_json(rows, json=json)
     if not json:
         hidden = {"content_hash", "encoded_at", "run_id"}
-        _table(rows, [c for c in found.column_names if c not in hidden])
+        table(rows, [c for c in found.column_names if c not in hidden])
     return FINE
 
 
@@ -324,12 +321,12 @@ def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = Fal
         feature,
     )
     rows = found.to_pylist()
-    _print_json(rows, json=json)
+    print_json(rows, json=json)
     if not rows:
-        _say("no dead letters")
+        say("no dead letters")
     elif not json:
         rows = [row | {"why": f"{row['place']}: {row['reason']}"} for row in rows]
-        _listing(rows, ("feature", "version", "stage", "record_id"), "why")
+        listing(rows, ("feature", "version", "stage", "record_id"), "why")
     return FINE
 
 
@@ -339,15 +336,15 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
     from flows.status import status as rows_of
 
     rows = rows_of(_load(conf))
-    _print_json(rows, json=json)
+    print_json(rows, json=json)
     if not json:
-        _table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
+        table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
                       "alarms", "last_status", "finished_at"))  # fmt: skip
         for row in rows:
             if row["error"]:
-                _say(f"{row['feature']}, last run: {row['error']}")
+                say(f"{row['feature']}, last run: {row['error']}")
     if not rows:
-        _say("no feature is configured and none has run")
+        say("no feature is configured and none has run")
     return FINE
 
 
@@ -364,7 +361,7 @@ def promote(feature: str, version: int, /, *, conf: Conf = None) -> int:
     """
     stores, settings = _stores(conf)
     settings.feature(feature)
-    _say(f"{stores.catalog.promote(feature, version).table} is live")
+    say(f"{stores.catalog.promote(feature, version).table} is live")
     return FINE
 
 
@@ -374,11 +371,11 @@ def doctor(*, conf: Conf = None, json: AsJson = False) -> int:
     from flows.doctor import examine
 
     checks = [asdict(check) for check in examine(conf)]
-    _print_json(checks, json=json)
+    print_json(checks, json=json)
     if not json:
         rows = [c | {"found": c["found"] + (f" → {c['advice']}" if c["advice"] else "")}
                 for c in checks]  # fmt: skip
-        _table(rows, ("check", "state", "found"))
+        table(rows, ("check", "state", "found"))
     return FAILED if any(check["state"] == "broken" for check in checks) else FINE
 
 
@@ -395,7 +392,7 @@ def init(folder: Annotated[Path, Parameter(show_default=False)] = Path(), /) -> 
 
     path = write(folder)
     conf = "" if folder.resolve() == Path.cwd() else f" --conf {path}"
-    _say(f"wrote {path}; edit it, then try `vecmill plan{conf}`")
+    say(f"wrote {path}; edit it, then try `vecmill plan{conf}`")
     return FINE
 
 
@@ -421,35 +418,6 @@ def _quieten() -> None:
     warnings.filterwarnings("ignore")
 
 
-def _code_of(error: Exception) -> int | None:
-    """The exit code of an error that a user can mend; None for a fault of ours."""
-    from encoders.base import EncoderError
-    from flows.fitting import FittingError
-    from flows.monitoring import MonitorError
-    from flows.pipeline import RunError
-    from flows.search import SearchError
-    from flows.settings import SettingsError
-    from flows.sources.base import SourceError
-    from storage.model import StorageError
-
-    if isinstance(error, SettingsError | SearchError | MonitorError):
-        return USAGE
-    mendable = (EncoderError, FittingError, RunError, SourceError, StorageError, OSError)
-    return FAILED if isinstance(error, mendable) else None
-
-
-def _report(error: Exception, feature: str = "") -> int:
-    """Tell of an error, and give the exit code it stands for."""
-    code = _code_of(error)
-    message = str(error)
-    if code is None:
-        traceback.print_exception(error)
-        message = "this is a fault of Vecmill's; please report it with the lines above"
-    told = feature and not message.startswith(feature)
-    _complain(f"{feature}: {message}" if told else message)
-    return FAILED if code is None else code
-
-
 def _load(conf: Path | None) -> Settings:
     from flows.settings import load
 
@@ -473,73 +441,6 @@ def _chosen(settings: Settings, features: Iterable[str]) -> list[str]:
         files = ", ".join(str(file) for file in settings.files)
         raise SettingsError(f"no feature is configured in {files}; add a [features.NAME] table")
     return chosen
-
-
-def _explain_plan(rows: Sequence[dict[str, Any]]) -> None:
-    for row in rows:
-        version = f"{'a new version, ' if row['creates'] else ''}v{row['version']}"
-        seconds = row["seconds"]
-        time = (
-            "time not known before a first run" if seconds is None
-            else "less than a second" if seconds < 1
-            else f"about {seconds:,.0f} s"
-        )  # fmt: skip
-        work = f"{row['encoded']:,} to encode into {version}; {time}"
-        _say(f"{row['feature']}: {work if row['encoded'] else 'nothing to encode'}")
-
-
-def _told(feature: str, finding: dict[str, Any]) -> str:
-    summary: str = finding["summary"]
-    known = finding["verdict"] == "quiet" or summary.startswith(finding["verdict"])
-    verdict = "" if known else f"{finding['verdict']}: "
-    return f"{feature}: {finding['monitor']}: {verdict}{summary}"
-
-
-def _print_json(rows: Iterable[dict[str, Any]], *, json: bool) -> None:
-    if json:
-        for row in rows:
-            print(_dumps(row), flush=True)  # noqa: T201 - the result
-
-
-def _dumps(row: dict[str, Any]) -> str:
-    return json.dumps(_plain(row), default=str, ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
-    """NaN and infinity, which JSON does not have, as null."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    from flows.console import table
-
-    table(rows, columns)
-
-
-def _listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) -> None:
-    from flows.console import listing
-
-    listing(rows, columns, below)
-
-
-def _say(message: str) -> None:
-    from rich.markup import escape
-
-    from flows.console import err
-
-    err.print(escape(message))
-
-
-def _complain(message: str) -> None:
-    from rich.markup import escape
-
-    from flows.console import err
-
-    err.print(f"[red]error:[/red] {escape(message)}")
 
 
 if __name__ == "__main__":

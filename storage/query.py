@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     from storage.catalog import Catalog
     from storage.vectors import Vectors
 
+_PUBLISHED = """
+SELECT v.feature, v.version, v.standing, m.lance_version
+FROM versions v JOIN manifests m USING (feature, version)
+QUALIFY row_number() OVER (
+    PARTITION BY v.feature, v.version ORDER BY m.published_at DESC, m.run_id DESC) = 1
+"""
+
+
+class QueryError(StorageError):
+    """A statement that DuckDB refuses; in DuckDB's own words."""
+
 
 def connect(catalog: Catalog, vectors: Vectors) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection over the store as it is published now.
@@ -38,15 +49,13 @@ def connect(catalog: Catalog, vectors: Vectors) -> duckdb.DuckDBPyConnection:
         con.register("copied", table)
         con.execute(f"CREATE TABLE {name} AS FROM copied")
         con.unregister("copied")
-    for feature in sorted(set(tables["versions"].column("feature").to_pylist())):
-        for version in catalog.versions(feature):
-            manifest = catalog.published(version)
-            if manifest is None:
-                continue
-            dataset = vectors.dataset(version.table, manifest.lance_version)
-            con.register(version.table, dataset)
-            if version.standing == "live":
-                con.register(feature, dataset)
+    # From the copy, so that views and catalog show the same moment.
+    for feature, number, standing, lance_version in con.execute(_PUBLISHED).fetchall():
+        table = f"{feature}_v{number}"
+        dataset = vectors.dataset(table, lance_version)
+        con.register(table, dataset)
+        if standing == "live":
+            con.register(feature, dataset)
     return con
 
 
@@ -54,7 +63,7 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     """Run one statement; its rows are fetched by what the caller does with the relation.
 
     Raises:
-        StorageError: if DuckDB refuses it, with DuckDB's own words and the names there are.
+        QueryError: if DuckDB refuses it, with DuckDB's own words and the names there are.
     """
     import duckdb
 
@@ -65,9 +74,9 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
             relation = con.sql(sql)
     except duckdb.CatalogException as error:
         names = [row[0] for row in con.execute("SELECT name FROM (SHOW TABLES)").fetchall()]
-        raise StorageError(f"{error}\nThere are: {', '.join(names)}") from error
+        raise QueryError(f"{error}\nThere are: {', '.join(names)}") from error
     except duckdb.Error as error:
-        raise StorageError(str(error)) from error
+        raise QueryError(str(error)) from error
     if relation is None:
         return con.sql("SELECT 'done' AS status")
     return relation
@@ -85,7 +94,7 @@ def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
         with contextlib.redirect_stdout(text):
             relation.show(max_width=width)
     except duckdb.Error as error:  # rows are fetched only now, and a cast may fail on one
-        raise StorageError(str(error)) from error
+        raise QueryError(str(error)) from error
     return text.getvalue()
 
 

@@ -343,7 +343,7 @@ def test_wrong_sql_is_told_in_duckdbs_words(
 ) -> None:
     for form in ("table", "csv", "json", "parquet"):
         answer = filled("sql", statement, "--format", form)
-        assert (answer.code, answer.out) == (1, ""), form
+        assert (answer.code, answer.out) == (2, ""), form
         assert said in answer.err, form
         assert "Traceback" not in answer.err, form
 
