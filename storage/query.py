@@ -106,7 +106,8 @@ def export(
     """Write all rows to a file, whole or not at all; to standard output where none is named.
 
     Raises:
-        StorageError: if the statement fails, or the file cannot be written.
+        QueryError: if the statement fails on one of its rows.
+        StorageError: if the file cannot be written.
     """
     import duckdb
 
@@ -130,5 +131,7 @@ def export(
                 path.replace(output)
     except BrokenPipeError:
         raise  # the reader of the pipe has what it wanted: no fault
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.IOException, OSError) as error:
         raise StorageError(f"cannot write the rows: {error}") from error
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from error
