@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import pickle
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,7 +174,8 @@ class Tap:
 
     name: str
     takes_input: bool
-    _seen: list[Any] = field(default_factory=list)
+    # Threads that share the network each see what their own call gives.
+    _seen: threading.local = field(default_factory=threading.local)
 
     @classmethod
     def fit(cls, module: nn.Module, layer: str | None, pixels: Tensor) -> Tap:
@@ -193,9 +195,9 @@ class Tap:
         tap = cls(name, takes_input=layer is None)
         part = module.get_submodule(name)
         if tap.takes_input:
-            part.register_forward_pre_hook(lambda _module, inputs: tap._seen.append(inputs[0]))
+            part.register_forward_pre_hook(lambda _module, inputs: tap._see(inputs[0]))
         else:
-            part.register_forward_hook(lambda _module, _inputs, out: tap._seen.append(out))
+            part.register_forward_hook(lambda _module, _inputs, out: tap._see(out))
         return tap
 
     def read(self, module: nn.Module, pixels: Tensor) -> Tensor:
@@ -205,16 +207,18 @@ class Tap:
         """
         import torch
 
-        self._seen.clear()
+        self._seen.values = []
         with torch.inference_mode():
             module(pixels)
-        if not self._seen:
+        values, self._seen.values = self._seen.values, []
+        if not values:
             raise EncoderError(
                 f"layer {self.name!r} is not run when encoding; choose one on the way to the output"
             )
-        seen = self._seen.pop()
-        self._seen.clear()
-        return self._pool(seen, len(pixels))
+        return self._pool(values[-1], len(pixels))
+
+    def _see(self, value: object) -> None:
+        self._seen.values.append(value)
 
     def _pool(self, seen: object, images: int) -> Tensor:
         import torch

@@ -18,6 +18,7 @@ from __future__ import annotations
 import importlib
 import json
 import pkgutil
+import threading
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 Modality: TypeAlias = Literal["text", "image", "audio", "tabular"]
 Metric: TypeAlias = Literal["cosine", "l2", "dot"]
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+
+_BUILDING = threading.Lock()
 
 
 class EncoderError(Exception):
@@ -82,6 +85,9 @@ def _canonical(value: object) -> bytes:
 
 class Encoder(Protocol):
     """Turns records into vectors, the same record always into the same vector.
+
+    Several threads may call the methods of one encoder at once, and each gets what it would get
+    alone; `Learner.fit` and `Learner.restore` alone need the encoder to themselves.
 
     Attributes:
         modality: what `encode` takes.
@@ -182,5 +188,9 @@ def quick_recipe(kind: str, params: object) -> dict[str, Json] | None:
 
 
 def build(kind: str, params: object) -> Encoder:
-    """Build an encoder; may take seconds, since weights are loaded and checked."""
-    return cast("Encoder", _module(kind).build(params))
+    """Build an encoder; may take seconds, since weights are loaded and checked.
+
+    Threads take turns: loaders switch loggers and the random state of the whole process.
+    """
+    with _BUILDING:
+        return cast("Encoder", _module(kind).build(params))

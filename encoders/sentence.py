@@ -11,6 +11,7 @@ code. A model that brings code of its own (``trust_remote_code``) is refused.
 from __future__ import annotations
 
 import logging
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -77,6 +78,8 @@ class SentenceEncoder:
         folder = _hub.locate(params.model, params.revision)
         self._recipe = _recipe(folder, params)
         self._params = params
+        # The tokenizer keeps its padding and truncation as its own state: a call at a time.
+        self._lock = threading.Lock()
         self._model = _load(folder, params)
         self.batch_size = params.batch_size
         _set_max_tokens(self._model, params)
@@ -111,29 +114,27 @@ class SentenceEncoder:
         prompt = self._params.prompt
         if prompt is None:
             prompt = self._model.prompts.get(self._model.default_prompt_name) or ""
-        tokens = self._model.tokenizer(
-            [prompt + text for text in batch],
-            truncation=False,
-            padding=False,
-            return_attention_mask=False,
-            verbose=False,
-        )
+        with self._lock:
+            tokens = self._model.tokenizer(
+                [prompt + text for text in batch],
+                truncation=False,
+                padding=False,
+                return_attention_mask=False,
+                verbose=False,
+            )
         return sum(len(ids) > limit for ids in tokens["input_ids"])
 
     def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         # It sorts by length itself, so that short texts are not padded to the longest of all.
-        vectors: NDArray[np.float32] = (
-            self._model.encode(
+        with self._lock:
+            found = self._model.encode(
                 list(texts),
                 prompt=self._params.prompt,
                 batch_size=self.batch_size,
                 show_progress_bar=False,
                 convert_to_tensor=True,
             )
-            .float()
-            .cpu()
-            .numpy()
-        )
+        vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
     def _max_tokens(self) -> int | None:

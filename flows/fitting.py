@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -30,16 +31,30 @@ if TYPE_CHECKING:
     from storage.model import Version
 
 
+_KEPT = threading.Lock()
+
+
 class FittingError(Exception):
     """There is nothing that an encoder could learn from."""
 
 
-@lru_cache(maxsize=8)
 def built(kind: str, params: str, state: str | None, states: Path) -> Encoder:
     """An encoder from its recorded kind and parameters (JSON) and the digest of its state.
 
-    Loaded once a process: weights take seconds to read and check.
+    Loaded once a process, however many threads ask for it: weights take seconds to read and check.
     """
+    with _KEPT:  # lru_cache alone lets every thread that comes before the first is done load too
+        return _built(kind, params, state, states)
+
+
+def forget() -> None:
+    """Let go of the encoders that `built` keeps."""
+    with _KEPT:
+        _built.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _built(kind: str, params: str, state: str | None, states: Path) -> Encoder:
     encoder = encoders.base.build(kind, parse_params(kind, json.loads(params)))
     if state is not None and isinstance(encoder, Learner):
         loaded = State(*States(states).load(state))

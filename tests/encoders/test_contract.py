@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("weights")
 
 SEED = 5
+THREADS = 4
 LARGE = {"minilm"}  # a tiny model of the same kind is tested beside it in the quick loop
 NAMES = [
     pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in entries()
@@ -133,6 +135,15 @@ class TestEveryEncoder:
         assert np.isfinite(together).all()
         alone = [encoder.encode(samples.take(batch, [row])) for row in range(len(batch))]
         assert_close(np.concatenate(alone), together)
+
+    def test_threads_may_share_it(self, name: str) -> None:
+        encoder = ready(name)
+        batch = samples.usual(encoder.modality)
+        cuts = [list(range(start, samples.ROWS, 12)) for start in range(12)] * THREADS
+        with ThreadPoolExecutor(THREADS) as pool:
+            found = list(pool.map(lambda rows: encoder.encode(samples.take(batch, rows)), cuts))
+        for rows, part in zip(cuts, found, strict=True):
+            assert_close(part, vectors(name)[rows])
 
     def test_is_repeatable(self, name: str) -> None:
         again = learn(build(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,6 +168,18 @@ def test_code_that_a_model_brings_is_not_run(copy: Path, tmp_path: Path) -> None
     with pytest.raises(EncoderError, match=r"without code of its own"):
         build(Params(model=str(copy)))
     assert not ran.exists()
+
+
+def test_texts_are_cut_while_others_are_counted(tiny: Path) -> None:
+    encoder = build(Params(model=str(tiny), max_tokens=8))
+    texts = ["mill stone wheel grain flour " * 30, "a mill"] * 4
+    alone = encoder.encode(texts)
+    with ThreadPoolExecutor(4) as pool:
+        counts = [pool.submit(encoder.truncated, texts) for _ in range(40)]
+        found = [pool.submit(encoder.encode, texts) for _ in range(20)]
+    assert {count.result() for count in counts} == {4}
+    for vectors in found:
+        np.testing.assert_allclose(vectors.result(), alone, atol=1e-5)
 
 
 def test_pickled_weights_are_read_as_tensors_alone(copy: Path, tiny: Path) -> None:

@@ -20,4 +20,4 @@ def project(tmp_path: Path) -> Iterator[Project]:
     """A project with nothing in it yet."""
     with installed():
         yield Project(tmp_path)
-    fitting.built.cache_clear()
+    fitting.forget()

@@ -1,19 +1,24 @@
-"""Samples to learn from: even, without repeats, and the same for the same source."""
+"""Encoders built once; samples to learn from even, and the same for the same source."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from flows.fitting import _sample
+from flows.fitting import _sample, built, forget, params_json
 from flows.progress import Silent
 from flows.sources.base import Chunk
 from storage.ids import hash_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from encoders.base import Encoder
 
 
 class Texts:
@@ -62,3 +67,19 @@ def test_a_small_source_is_taken_whole_and_each_content_once() -> None:
     assert drawn([f"text {n}" for n in range(40)], 9, 1) == drawn(
         [f"text {n}" for n in range(40)], 9, 1
     )
+
+
+def test_threads_that_want_an_encoder_at_once_share_one(tmp_path: Path) -> None:
+    # its filters are so long that threads would overlap while they build
+    params = params_json({"rate": 96_000, "window_ms": 500.0, "hop_ms": 100.0, "mels": 80})
+    start = Barrier(4)
+
+    def get(_thread: int) -> Encoder:
+        start.wait()
+        return built("mfcc", params, None, tmp_path)
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(get, range(4)))
+    assert all(encoder is found[0] for encoder in found)
+    forget()
+    assert built("mfcc", params, None, tmp_path) is not found[0]
