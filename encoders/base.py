@@ -154,6 +154,14 @@ class Learner(Protocol):
         """Take over what another encoder of equal parameters learned."""
 
 
+@runtime_checkable
+class Cutting(Protocol):
+    """An encoder that reads a record only up to a limit, and can tell which go beyond."""
+
+    def truncated(self, batch: Any) -> int:  # noqa: ANN401 - as in encode
+        """How many records of a batch are longer than the encoder reads."""
+
+
 @cache
 def kinds() -> tuple[str, ...]:
     """The encoder kinds, by file name."""

@@ -19,10 +19,9 @@ def code_of(error: Exception) -> int | None:
     from flows.search import SearchError
     from flows.settings import SettingsError
     from flows.sources.base import SourceError
-    from storage.model import StorageError
-    from storage.query import QueryError
+    from storage.model import StorageError, UsageError
 
-    if isinstance(error, SettingsError | SearchError | MonitorError | QueryError):
+    if isinstance(error, SettingsError | SearchError | MonitorError | UsageError):
         return USAGE
     mendable = (EncoderError, FittingError, RunError, SourceError, StorageError, OSError)
     return FAILED if isinstance(error, mendable) else None

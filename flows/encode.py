@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from encoders.base import EncoderError
+from encoders.base import Cutting, EncoderError
 from flows.decode import decode
+from flows.retries import passes
 from storage.staging import Staged, read_shard, staged_path, write_staged
 
 if TYPE_CHECKING:
@@ -37,12 +38,14 @@ class Receipt:
     Attributes:
         staged: the file that holds its vectors.
         seconds: time spent decoding and encoding.
+        cut: texts that are longer than the encoder reads.
     """
 
     staged: Path
     encoded: int
     dead: int
     seconds: float
+    cut: int = 0
 
 
 def encode_shard(encoder: Encoder, shard: Path, reporter: Reporter) -> Receipt:
@@ -68,9 +71,9 @@ def encode_shard(encoder: Encoder, shard: Path, reporter: Reporter) -> Receipt:
     width = (0, encoder.dim)
     vectors = np.concatenate(work.vectors) if work.vectors else np.empty(width, np.float32)
     staged = staged_path(shard)
-    write_staged(staged, Staged(work.hashes, vectors, work.dead, datetime.now(UTC)))
+    write_staged(staged, Staged(work.hashes, vectors, work.dead, datetime.now(UTC), work.passing))
     seconds = time.perf_counter() - started
-    return Receipt(staged, len(work.hashes), len(work.dead), seconds)
+    return Receipt(staged, len(work.hashes), len(work.dead) + len(work.passing), seconds, work.cut)
 
 
 @dataclass
@@ -79,13 +82,19 @@ class _Work:
     hashes: list[str] = field(default_factory=list)
     vectors: list[NDArray[np.float32]] = field(default_factory=list)
     dead: dict[str, str] = field(default_factory=dict)
+    passing: dict[str, str] = field(default_factory=dict)
     failures: int = 0
+    cut: int = 0
 
     def encode(self, records: pl.DataFrame) -> None:
         hashes = records["content_hash"].to_list()
         decoded = decode(self.encoder.modality, records["content"], hashes)
         for row, reason in decoded.dead.items():
             self.dead[hashes[row]] = reason
+        for row, reason in decoded.passing.items():
+            self.passing[hashes[row]] = reason
+        if isinstance(self.encoder, Cutting):
+            self.cut += self.encoder.truncated(decoded.batch)
         if decoded.rows:
             self._encode(decoded.batch, [hashes[row] for row in decoded.rows])
 
@@ -94,7 +103,9 @@ class _Work:
             vectors = self.encoder.encode(batch)
         except EncoderError as error:
             raise EncodingError(str(error)) from error
-        except Exception as error:  # noqa: BLE001 - one record must not fail the run, whatever it does
+        except Exception as error:
+            if passes(error):
+                raise  # no fault of a record: the whole step is to be tried again
             self._divide(batch, hashes, error)
             return
         self._check_shape(vectors, len(hashes))

@@ -106,11 +106,19 @@ def recipe_of(feature: Feature, catalog: Catalog, states: Path) -> dict[str, Jso
 
 
 def state_of(feature: Feature, catalog: Catalog, states: Path) -> str | None:
-    """The digest of what the feature's configured encoder has learned, None if it has not yet."""
+    """The digest of what the feature's configured encoder has learned, None if it has not yet.
+
+    Where it has learned more than once, what the live version learned goes before: runs keep up to
+    date what readers see, before and after a version is promoted, and after it is rolled back.
+    """
     encoder = unfitted(feature, states)
     if not isinstance(encoder, Learner):
         return None
-    return catalog.fit(feature.name, fingerprint(encoder.recipe()))
+    fits = catalog.fits(feature.name, fingerprint(encoder.recipe()))
+    live = catalog.live(feature.name)
+    if live is not None and live.state in fits:
+        return live.state
+    return fits[0] if fits else None
 
 
 def fit(

@@ -8,7 +8,6 @@ not published is dropped, and the result is that of an undisturbed run.
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 import time
@@ -22,6 +21,8 @@ import encoders.base
 import flows.sources.base
 from flows import fitting
 from flows.encode import EncodingError, Receipt, encode_shard
+from flows.retries import passes, retry_pauses
+from flows.sources.base import Chunk, SourceError
 from storage.catalog import Catalog
 from storage.difference import Difference
 from storage.ids import fingerprint, new_run_id
@@ -31,7 +32,7 @@ from storage.staging import Spool, clear_leftovers, forget_dead, staged_files, s
 from storage.vectors import SYSTEM_COLUMNS, Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import pyarrow as pa
 
@@ -189,25 +190,6 @@ class Direct:
 _LANCE_COLUMNS = frozenset({"_distance", "_rowaddr", "_rowid", "_score"})
 """Names under which Lance gives what it knows of a row."""
 
-_PASSING = frozenset(
-    {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENETDOWN, errno.ESTALE}
-)
-
-
-def passes(error: BaseException) -> bool:
-    """Whether an error may be gone the next time: a cut connection, not a missing file."""
-    if isinstance(error, ConnectionError | TimeoutError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno in _PASSING
-    # Lance tells of a commit that lost a race by a plain RuntimeError.
-    return isinstance(error, RuntimeError) and "commit conflict" in str(error).lower()
-
-
-def retry_pauses(retries: int) -> list[float]:
-    """Seconds to wait before each retry: doubling from one, so that a short outage is outlasted."""
-    return [float(2**attempt) for attempt in range(retries)]
-
 
 def embed(
     settings: Settings, name: str, engine: Engine, reporter: Reporter, *, refit: bool = False
@@ -239,7 +221,10 @@ def embed(
             engine.step("plan", run.plan)
             if run.shards:
                 reporter.stage(name, "encode", run.to_encode)
+                begun = time.perf_counter()
                 run.receipts = engine.encode(Job(version, stores.states), run.shards, reporter)
+                run.encode_seconds = time.perf_counter() - begun
+                _note_cut(run, reporter)
             engine.step("commit", run.commit)
             engine.step("publish", run.publish)
         except BaseException as error:
@@ -250,7 +235,9 @@ def embed(
         finally:
             run.close()
         shutil.rmtree(run.folder.parent, ignore_errors=True)
-        return run.outcome()
+        outcome = run.outcome()
+        _note_standing(outcome, stores.catalog, reporter)
+        return outcome
 
 
 def plan(settings: Settings, name: str, reporter: Reporter) -> Planned:
@@ -264,9 +251,9 @@ def plan(settings: Settings, name: str, reporter: Reporter) -> Planned:
         difference = _difference(stores, version, published, source, Path(folder))
         try:
             reporter.stage(name, "plan", None)
-            for chunk in source.scan():
+            for chunk in _gathered(source.scan()):
                 difference.add(chunk.records, _letters(chunk.rejects))
-                reporter.advance(len(chunk.records))
+                reporter.advance(len(chunk.records) + len(chunk.rejects))
             counts = difference.counts(remove_vanished=feature.vanished == "remove")
         finally:
             difference.close()
@@ -293,6 +280,7 @@ class Run:
     shards: list[Path] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
     to_encode: int = 0
+    encode_seconds: float = 0.0
     types: dict[str, str] = field(default_factory=dict)
     _difference: Difference | None = None
     _counts: Counts | None = None
@@ -316,7 +304,7 @@ class Run:
         spool = Spool(self.folder, self.settings.engine.shard_size)
         self.to_encode = 0
         self.reporter.stage(self.feature.name, "plan", None)
-        for chunk in source.scan():
+        for chunk in _gathered(source.scan()):
             wanted = difference.add(chunk.records, _letters(chunk.rejects))
             self.to_encode += len(wanted)
             spool.add(wanted)
@@ -336,6 +324,12 @@ class Run:
             # What failed so many may have been the machine, so they are to be tried again.
             forget_dead(staged)
             raise
+        if remove and (kept := difference.held_back()):
+            self.reporter.note(
+                f"{self.feature.name}: {kept:,} published ids are not in the source any more, but it has "
+                "rows whose id cannot be read, which may be they; nothing is removed until these "
+                f"are mended (see `vecmill dead {self.feature.name}`)"
+            )
         published = self.stores.catalog.published(self.version)
         base = published.lance_version if published else None
         self._counts, self._lance_version = counts, base
@@ -365,15 +359,12 @@ class Run:
         """Make the committed state what readers see."""
         if self._counts is None or self._lance_version is None:
             raise RunError("a run must be committed before it is published")
-        published = self.stores.catalog.published(self.version)
-        wrote = published is None or published.lance_version != self._lance_version
         self._manifest = Manifest(
             feature=self.feature.name,
             version=self.version.version,
             run_id=self.run_id,
             lance_version=self._lance_version,
             fingerprint=self.version.fingerprint,
-            wrote=wrote,
             counts=self._counts,
             rows=self.stores.vectors.rows(self.version.table, self._lance_version),
             published_at=datetime.now(UTC),
@@ -382,7 +373,7 @@ class Run:
             self._manifest,
             self._planned().dead_letters(),
             types=self.types,
-            encode_seconds=sum(receipt.seconds for receipt in self.receipts),
+            encode_seconds=self.encode_seconds,
             seconds=time.perf_counter() - self.started,
             source=self.feature.source.name,
             encoder=self.feature.encoder.name,
@@ -438,14 +429,25 @@ def open_source(settings: Settings, feature: Feature, version: Version | None) -
     taken = set(SYSTEM_COLUMNS) | _LANCE_COLUMNS
     for name in source.kept:
         if name.lower() in taken or not name or set(name) & set(".`"):
-            raise flows.sources.base.SourceError(
+            raise SourceError(
                 f"the source {plugin.name!r} keeps a column {name!r}, which a vector table cannot "
                 "hold: it must not be empty, have a dot or a backtick, or be, in whatever case, "
                 f"another kept column or one of {', '.join(SYSTEM_COLUMNS)}; rename it in the "
                 "source, or leave it out of keep"
             )
         taken.add(name.lower())
+        _check_kept_type(plugin.name, name, str(source.kept[name]))
     return source
+
+
+def _check_kept_type(source: str, column: str, dtype: str) -> None:
+    """Refuse types that DuckDB and Lance cannot hand to each other, at least not to filter by."""
+    if dtype.startswith(("Duration", "UInt64", "UInt128", "Int128", "Object")):
+        raise SourceError(
+            f"the source {source!r} keeps a column {column!r} of type {dtype}, which SQL over "
+            f'vectors cannot filter by; read it as another, types = {{ {column} = "int" }} or '
+            '"str", write it as another, or leave it out of keep'
+        )
 
 
 def _prepare(
@@ -514,7 +516,7 @@ def _difference(
     if version:
         difference.know_dead(stores.catalog.known_dead(version))
         for contents in staged_hashes(staged_files(stores.staging / version.table)):
-            difference.know_dead(contents.filter(contents["reason"].is_not_null()))
+            difference.know_dead(contents.filter(contents["lasting"]))
             difference.know_staged(contents.filter(contents["reason"].is_null()))
     return difference
 
@@ -523,6 +525,31 @@ def _arrow_schema(source: Source) -> pa.Schema:
     import polars as pl
 
     return pl.DataFrame(schema=source.kept).to_arrow().schema
+
+
+_GATHERED_ROWS, _GATHERED_BYTES = 65_536, 32 * 2**20
+
+
+def _gathered(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """Small chunks as larger ones: each is compared with all that came before."""
+    held: list[Chunk] = []
+    rows = size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        rows += len(chunk.records)
+        size += int(chunk.records.estimated_size())
+        if rows >= _GATHERED_ROWS or size >= _GATHERED_BYTES:
+            yield _joined(held)
+            held, rows, size = [], 0, 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(chunks: Sequence[Chunk]) -> Chunk:
+    import polars as pl
+
+    records = pl.concat([chunk.records for chunk in chunks])
+    return Chunk(records, [reject for chunk in chunks for reject in chunk.rejects])
 
 
 def _letters(rejects: Sequence[flows.sources.base.Reject]) -> list[DeadLetter]:
@@ -541,6 +568,27 @@ def _check_dead(feature: Feature, counts: Counts, letters: pa.Table) -> None:
         f"more than max_dead = {feature.max_dead:g} allows, so nothing is published. "
         f"The first: {examples}. Mend them, or raise max_dead in [features.{feature.name}]"
     )
+
+
+def _note_cut(run: Run, reporter: Reporter) -> None:
+    """Say how many records the encoder did not read to their end."""
+    cut = sum(receipt.cut for receipt in run.receipts)
+    if cut:
+        reporter.note(
+            f"{run.feature.name}: {cut:,} of {run.to_encode:,} texts are longer than the encoder "
+            "reads; what stands beyond its limit is not in their vectors"
+        )
+
+
+def _note_standing(outcome: Outcome, catalog: Catalog, reporter: Reporter) -> None:
+    """Say that readers do not see what was made, where that is so."""
+    live = catalog.live(outcome.feature)
+    if live is not None and live.version != outcome.version:
+        reporter.note(
+            f"{outcome.feature}: this run brought v{outcome.version} up to date, a candidate; "
+            f"readers go on seeing v{live.version}, which was not. Make the candidate live with "
+            f"`vecmill promote {outcome.feature} {outcome.version}`"
+        )
 
 
 def _note_failure(catalog: Catalog, run_id: str, error: BaseException) -> None:

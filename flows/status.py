@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows.pipeline import Stores
+from storage.catalog import PUBLISHED
 
 if TYPE_CHECKING:
     from flows.settings import Settings
 
-_STATUS = """
+_STATUS = f"""
 SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
        m.lance_version, m.dead, r.run_id AS last_run, r.status AS last_status,
        r.finished_at, r.error, coalesce(f.alarms, 0) AS alarms
 FROM versions v
-LEFT JOIN (SELECT feature, version, arg_max(rows, published_at) AS rows,
-                  arg_max(lance_version, published_at) AS lance_version,
-                  arg_max(dead, published_at) AS dead
-           FROM manifests GROUP BY ALL) m USING (feature, version)
+LEFT JOIN ({PUBLISHED}) m USING (feature, version)
 LEFT JOIN (SELECT feature, version, arg_max(run_id, started_at) AS run_id,
                   arg_max(status, started_at) AS status,
                   arg_max_null(error, started_at) AS error,
@@ -28,7 +26,7 @@ LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarm
                      PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1)
            GROUP BY ALL) f USING (feature, version)
 ORDER BY v.feature, v.version
-"""
+"""  # noqa: S608 - our own words
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:

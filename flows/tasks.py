@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import wait
 
-from flows.pipeline import passes, retry_pauses
+from flows.retries import passes, retry_pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ class Tasks:
             return job.encode(folder / shard, reporter)
 
         futures = [encode.submit(shard.name, shard.parent) for shard in shards]
+        # All of them, before one that failed is told of: a task must not outlive its run's lock.
+        wait(futures)
         return [future.result() for future in futures]
 
     def _options(self) -> dict[str, Any]:

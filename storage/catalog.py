@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from storage.database import DatabaseFile, fetch
-from storage.model import Counts, Manifest, StorageError, Version
+from storage.model import Counts, Manifest, UsageError, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,6 +35,12 @@ TABLES = (
     "findings",
 )
 
+PUBLISHED = """
+SELECT * FROM manifests QUALIFY row_number() OVER (PARTITION BY feature, version
+    ORDER BY lance_version DESC, published_at DESC, run_id DESC) = 1
+"""
+"""The manifest of each version that readers see. By the clock last: it may be set back."""
+
 _JSON_COLUMNS = ("recipe", "params", "types")
 _COUNTS = [field.name for field in fields(Counts)]
 _COUNT_COLUMNS = ", ".join(f"{name} BIGINT" for name in _COUNTS)
@@ -53,7 +59,7 @@ CREATE TABLE runs (
     finished_at TIMESTAMPTZ);
 CREATE TABLE manifests (
     feature VARCHAR, version INTEGER, run_id VARCHAR PRIMARY KEY, lance_version BIGINT,
-    fingerprint VARCHAR, wrote BOOLEAN, {_COUNT_COLUMNS}, rows BIGINT, published_at TIMESTAMPTZ);
+    fingerprint VARCHAR, {_COUNT_COLUMNS}, rows BIGINT, published_at TIMESTAMPTZ);
 CREATE TABLE dead_letters (
     feature VARCHAR, version INTEGER, record_id VARCHAR, place VARCHAR, reason VARCHAR,
     stage VARCHAR, content_hash VARCHAR, run_id VARCHAR, since TIMESTAMPTZ);
@@ -132,14 +138,14 @@ class Catalog:
         """Make a published version the live one; the one that was live becomes retired.
 
         Raises:
-            StorageError: if there is no such version, or it has no published run.
+            UsageError: if there is no such version, or it has no published run.
         """
         version = next((v for v in self.versions(feature) if v.version == number), None)
         if version is None:
             known = ", ".join(f"v{v.version}" for v in self.versions(feature)) or "none"
-            raise StorageError(f"{feature} has no version v{number}; there are: {known}")
+            raise UsageError(f"{feature} has no version v{number}; there are: {known}")
         if self.published(version) is None:
-            raise StorageError(
+            raise UsageError(
                 f"{version.table} has no published run, so readers would see nothing; "
                 f"finish a run of {feature} first"
             )
@@ -153,14 +159,14 @@ class Catalog:
 
     # --- fitted encoders ------------------------------------------------------------------------
 
-    def fit(self, feature: str, unfitted: str) -> str | None:
-        """The digest of the state that an encoder with this unfitted fingerprint last learned."""
+    def fits(self, feature: str, unfitted: str) -> list[str]:
+        """The digests of what encoders of this unfitted fingerprint learned, newest first."""
         rows = self._rows(
             "SELECT state FROM fits WHERE feature = ? AND unfitted = ? ORDER BY fitted_at DESC",
             feature,
             unfitted,
         )
-        return cast("str", rows[0]["state"]) if rows else None
+        return [cast("str", row["state"]) for row in rows]
 
     def add_fit(self, feature: str, unfitted: str, state: str, records: int) -> None:
         """Note what an encoder learned, and from how many records."""
@@ -181,7 +187,7 @@ class Catalog:
         with self._file.write() as con:
             con.execute(
                 "UPDATE runs SET status = 'failed', error = ?, finished_at = now() "
-                "WHERE run_id = ?",
+                "WHERE run_id = ? AND status = 'running'",
                 [error, run_id],
             )
 
@@ -216,14 +222,18 @@ class Catalog:
 
     def published(self, version: Version) -> Manifest | None:
         """The manifest that readers of a version see, None before its first run is published."""
-        manifests = self.manifests(version)
-        return manifests[-1] if manifests else None
+        rows = self._rows(
+            f"SELECT * FROM ({PUBLISHED}) WHERE feature = ? AND version = ?",
+            version.feature,
+            version.version,
+        )
+        return _manifest(rows[0]) if rows else None
 
     def manifests(self, version: Version) -> list[Manifest]:
         """All manifests of a version, oldest first."""
         rows = self._rows(
             "SELECT * FROM manifests WHERE feature = ? AND version = ? "
-            # By the clock last, since it may be set back; Lance versions only grow.
+            # As in PUBLISHED, the other way round.
             "ORDER BY lance_version, published_at, run_id",
             version.feature,
             version.version,
@@ -288,7 +298,7 @@ class Catalog:
     def known_dead(self, version: Version) -> pa.Table:
         """Contents that the version's encoder could not encode: content_hash, reason."""
         return self.query(
-            "SELECT content_hash, any_value(reason) AS reason FROM dead_letters "
+            "SELECT content_hash, any_value(reason) AS reason, true AS lasting FROM dead_letters "
             "WHERE feature = ? AND version = ? AND stage = 'encode' "
             "AND content_hash IS NOT NULL GROUP BY ALL",
             version.feature,

@@ -61,14 +61,16 @@ class DatabaseFile:
         """
         import duckdb
 
-        if not self.path.exists():
-            with duckdb.connect() as con:
-                con.execute(self._schema)
-                yield con
-            return
-        with self._turn(), self._connect(read_only=True) as con:
-            con.execute("SET TimeZone = 'UTC'")
-            self._check_schema(con)
+        if self.path.exists():
+            with self._turn(), self._connect(read_only=True) as con:
+                con.execute("SET TimeZone = 'UTC'")
+                # Without tables where the process died in its very first write.
+                if fetch(con, "SELECT 1 FROM duckdb_tables() LIMIT 1"):
+                    self._check_schema(con)
+                    yield con
+                    return
+        with duckdb.connect() as con:
+            con.execute(self._schema)
             yield con
 
     @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from storage.catalog import dead_table
+from storage.database import fetch
 from storage.model import Counts
 from storage.staging import staged_hashes
 from storage.vectors import SYSTEM_COLUMNS
@@ -31,25 +32,32 @@ _SCHEMA = """
 CREATE TABLE known (content_hash VARCHAR, origin VARCHAR);
 CREATE TABLE dead (record_id VARCHAR, place VARCHAR, reason VARCHAR, stage VARCHAR,
                    content_hash VARCHAR);
-CREATE TABLE dead_content (content_hash VARCHAR, reason VARCHAR);
+CREATE TABLE dead_content (content_hash VARCHAR, reason VARCHAR, lasting BOOLEAN);
 """
+# Each looks up a chunk's few thousand rows in all that came before, so the larger table is filtered
+# by the chunk first: DuckDB then streams it past a small hash table, and builds no large one.
 _NUMBER_CONTENT_IDS = """
 CREATE OR REPLACE TEMP TABLE given AS
-SELECT g.* REPLACE (CASE
-    WHEN g.record_id <> g.content_hash OR g.nth + coalesce(s.seen, 0) = 1 THEN g.record_id
-    ELSE g.record_id || '#' || (g.nth + coalesce(s.seen, 0)) END AS record_id)
-FROM (SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY seq) AS nth FROM chunk) g
-LEFT JOIN (SELECT content_hash, count(*) AS seen FROM snapshot GROUP BY content_hash) s
-    ON g.content_hash = s.content_hash
+WITH seen AS (
+    SELECT content_hash, count(*) AS n FROM snapshot
+    WHERE content_hash IN (SELECT content_hash FROM chunk WHERE record_id = content_hash)
+    GROUP BY content_hash),
+numbered AS (SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY seq) AS nth FROM chunk)
+SELECT g.* EXCLUDE (nth) REPLACE (CASE
+    WHEN g.record_id <> g.content_hash OR g.nth + coalesce(s.n, 0) = 1 THEN g.record_id
+    ELSE g.record_id || '#' || (g.nth + coalesce(s.n, 0)) END AS record_id)
+FROM numbered g LEFT JOIN seen s ON g.content_hash = s.content_hash
 """
 _FIND_REPEATED = """
 CREATE OR REPLACE TEMP TABLE repeated AS
-SELECT g.seq, coalesce(s.place, f.place) AS first_place
-FROM given g
-LEFT JOIN snapshot s ON s.record_id = g.record_id
-LEFT JOIN (SELECT record_id, min(seq) AS seq, arg_min(place, seq) AS place
-           FROM given GROUP BY record_id) f ON f.record_id = g.record_id
-WHERE s.record_id IS NOT NULL OR g.seq > f.seq
+WITH before AS (
+    SELECT record_id, place FROM snapshot WHERE record_id IN (SELECT record_id FROM given)),
+first AS (
+    SELECT record_id, min(seq) AS seq, arg_min(place, seq) AS place FROM given GROUP BY record_id)
+SELECT g.seq, coalesce(b.place, f.place) AS first_place
+FROM given g LEFT JOIN before b ON b.record_id = g.record_id
+JOIN first f ON f.record_id = g.record_id
+WHERE b.record_id IS NOT NULL OR g.seq > f.seq
 """
 _REFUSE_REPEATED = f"""
 INSERT INTO dead ({_DEAD})
@@ -58,8 +66,15 @@ FROM given g JOIN repeated r USING (seq)
 """
 _FIND_WANTED = """
 CREATE OR REPLACE TEMP TABLE wanted AS
+WITH had AS (
+    SELECT content_hash FROM known WHERE content_hash IN (SELECT content_hash FROM given))
 SELECT min(seq) AS seq, content_hash FROM given ANTI JOIN repeated USING (seq)
-WHERE content_hash NOT IN (SELECT content_hash FROM known) GROUP BY content_hash
+WHERE content_hash NOT IN (SELECT content_hash FROM had) GROUP BY content_hash
+"""
+_VANISHED = """
+SELECT record_id FROM base WHERE record_id NOT IN (SELECT record_id FROM snapshot)
+AND record_id NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL)
+ORDER BY record_id
 """
 _CLASSIFY = """
 CREATE OR REPLACE TABLE outcome AS
@@ -72,6 +87,16 @@ SELECT s.*, CASE
 FROM snapshot s
 LEFT JOIN base b ON s.record_id = b.record_id
 LEFT JOIN dead_content d ON s.content_hash = d.content_hash
+"""
+# A content may be staged twice, by a task that outlived its run. And what a run staged that died
+# after it had published stands in the base already.
+_CHOOSE_STAGED = """
+CREATE OR REPLACE TEMP TABLE chosen AS
+SELECT filename, file_row_number
+FROM read_parquet([{files}], filename = true, file_row_number = true)
+WHERE reason IS NULL
+AND content_hash NOT IN (SELECT content_hash FROM known WHERE origin = 'base')
+QUALIFY row_number() OVER (PARTITION BY content_hash ORDER BY filename, file_row_number) = 1
 """
 _REUSE = """
 CREATE OR REPLACE TEMP TABLE reused AS
@@ -115,7 +140,8 @@ class Difference:
         self._base = base
         # Kept columns go by their number in here: a user's `seq` must not meet ours.
         self._kept = {name: f"kept_{i}" for i, name in enumerate(kept.names)}
-        self._records = self._rejected = 0
+        self._records = self._rejected = self._nameless = 0
+        self._classified = False
         numbered = kept.empty_table().rename_columns(list(self._kept.values())).schema
         self._with_given(_empty_snapshot(numbered), "CREATE TABLE snapshot AS FROM given")
         self.rewrites = base is not None and self._columns_differ(base)
@@ -126,10 +152,16 @@ class Difference:
         self._con.close()
 
     def know_dead(self, contents: pa.Table | pl.DataFrame) -> None:
-        """Contents that this encoder failed on before (content_hash, reason): not tried again."""
+        """Contents that this encoder failed on, not to be tried again in this run.
+
+        Args:
+            contents: columns content_hash, reason and lasting: whether to expect the same failure
+                of any later run.
+        """
         self._with_given(
             contents,
-            "INSERT INTO dead_content SELECT content_hash, any_value(reason) FROM given "
+            "INSERT INTO dead_content SELECT content_hash, any_value(reason), bool_or(lasting) "
+            "FROM given "
             "WHERE content_hash NOT IN (SELECT content_hash FROM dead_content) "
             "AND content_hash NOT IN (SELECT content_hash FROM base) GROUP BY content_hash",
             "INSERT INTO known SELECT content_hash, 'dead' FROM dead_content "
@@ -167,6 +199,7 @@ class Difference:
 
         offset, self._records = self._records, self._records + len(records)
         self._rejected += len(rejects)
+        self._nameless += sum(letter.record_id is None for letter in rejects)
         if rejects:
             self._with_given(dead_table(rejects), f"INSERT INTO dead SELECT {_DEAD} FROM given")
         seq = pl.int_range(offset, offset + len(records), dtype=pl.Int64).alias("seq")
@@ -185,6 +218,7 @@ class Difference:
         ):
             self._con.execute(statement)
         self._con.unregister("chunk")
+        self._classified = False
         wanted = self._con.sql("SELECT seq FROM wanted ORDER BY seq").to_arrow_table()
         chosen: pl.DataFrame = records[wanted.column("seq").to_numpy() - offset]
         return chosen
@@ -215,23 +249,29 @@ class Difference:
     def vanished(self) -> Iterator[str]:
         """The ids of the version that the source no longer has.
 
-        A record that can be read no more is not gone: it keeps its last good vector.
+        A record that can be read no more is not gone: it keeps its last good vector. While the
+        source holds rows whose id cannot be read nothing counts as gone, since these may be it
+        (see `held_back`).
         """
+        if self._nameless:
+            return
         # A cursor of its own, since the rows to write stream from the connection meanwhile.
-        found = self._con.cursor().sql(
-            "SELECT record_id FROM base WHERE record_id NOT IN (SELECT record_id FROM snapshot) "
-            "AND record_id NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL) "
-            "ORDER BY record_id"
-        )
-        for batch in found.to_arrow_reader(_BATCH):
+        for batch in self._con.cursor().sql(_VANISHED).to_arrow_reader(_BATCH):
             yield from batch.column("record_id").to_pylist()
+
+    def held_back(self) -> int:
+        """How many ids seem gone, but are kept because some rows have no readable id."""
+        if not self._nameless:
+            return 0
+        return int(fetch(self._con, f"SELECT count(*) AS n FROM ({_VANISHED})")[0]["n"])
 
     def dead_letters(self) -> pa.Table:
         """All dead letters of the version as of this run (columns as `DeadLetter`)."""
         self._classify()
         return self._con.sql(
             f"SELECT {_DEAD} FROM dead UNION ALL "
-            "SELECT o.record_id, o.place, d.reason, 'encode', o.content_hash FROM outcome o "
+            "SELECT o.record_id, o.place, d.reason, CASE WHEN d.lasting THEN 'encode' "
+            "ELSE 'read' END, o.content_hash FROM outcome o "
             "JOIN dead_content d USING (content_hash) WHERE o.outcome = 'dead'"
         ).to_arrow_table()
 
@@ -264,11 +304,11 @@ class Difference:
         by_content = "o.content_hash = v.content_hash"
         if staged:
             files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in staged)
+            self._con.execute(_CHOOSE_STAGED.format(files=files))
             vectors = (
-                f"(SELECT content_hash, vector::FLOAT[{dim:d}] AS vector, encoded_at "
-                f"FROM read_parquet([{files}]) WHERE reason IS NULL "
-                # Left by a run that died after it had published: the base has these already.
-                "AND content_hash NOT IN (SELECT content_hash FROM known WHERE origin = 'base'))"
+                f"(SELECT content_hash, vector::FLOAT[{dim:d}] AS vector, encoded_at FROM "
+                f"read_parquet([{files}], filename = true, file_row_number = true) "
+                "SEMI JOIN chosen USING (filename, file_row_number))"
             )
             parts.append(written.format(**fresh, vectors=vectors, on=by_content))
         if self._base is not None:
@@ -285,11 +325,8 @@ class Difference:
     def _rows_that_stay(self, *, remove_vanished: bool) -> str:
         """Published rows without a readable record: what they have no value for is null."""
         gone = ""
-        if remove_vanished:
-            ids = list(self.vanished())
-            self._con.execute("CREATE OR REPLACE TEMP TABLE gone (record_id VARCHAR)")
-            self._con.execute("INSERT INTO gone SELECT unnest($ids::VARCHAR[])", {"ids": ids})
-            gone = "AND record_id NOT IN (SELECT record_id FROM gone)"
+        if remove_vanished and not self._nameless:
+            gone = f"AND record_id NOT IN ({_VANISHED})"
         system = ", ".join(SYSTEM_COLUMNS)
         snapshot = self._con.table("snapshot")
         types = dict(zip(snapshot.columns, snapshot.types, strict=True))
@@ -321,9 +358,12 @@ class Difference:
         self._con.execute("INSERT INTO known SELECT DISTINCT content_hash, 'base' FROM base")
 
     def _classify(self) -> None:
+        if self._classified:
+            return
         compared = ["event_time", *([] if self.rewrites else self._kept.values())]
         differs = " OR ".join(f"b.{c} IS DISTINCT FROM s.{c}" for c in compared)
         self._con.execute(_CLASSIFY.format(differs="true" if self.rewrites else differs))
+        self._classified = True
 
     def _tally(self, sql: str) -> dict[str, int]:
         return dict(cast("list[tuple[str, int]]", self._con.execute(sql).fetchall()))
@@ -333,6 +373,7 @@ class Difference:
         for statement in statements:
             self._con.execute(statement)
         self._con.unregister("given")
+        self._classified = False
 
 
 def _empty_snapshot(kept: pa.Schema) -> pa.Table:

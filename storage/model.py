@@ -16,6 +16,14 @@ class StorageError(Exception):
     """The store cannot do as asked; the message says what it met and what helps."""
 
 
+class OutageError(StorageError):
+    """The store could not be reached just now; another try may do."""
+
+
+class UsageError(StorageError):
+    """What was asked of the store is not there, or no sense can be made of it."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """What a run found and did, in records.
@@ -83,7 +91,6 @@ class Manifest:
 
     Attributes:
         lance_version: the Lance version of the table; readers never look at another.
-        wrote: whether the run wrote rows; where not, the state is that of the manifest before.
     """
 
     feature: str
@@ -91,7 +98,6 @@ class Manifest:
     run_id: str
     lance_version: int
     fingerprint: str
-    wrote: bool
     counts: Counts
     rows: int
     published_at: datetime

@@ -13,7 +13,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from storage.model import StorageError
+from storage.catalog import PUBLISHED
+from storage.model import StorageError, UsageError
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,15 +22,8 @@ if TYPE_CHECKING:
     from storage.catalog import Catalog
     from storage.vectors import Vectors
 
-_PUBLISHED = """
-SELECT v.feature, v.version, v.standing, m.lance_version
-FROM versions v JOIN manifests m USING (feature, version)
-QUALIFY row_number() OVER (
-    PARTITION BY v.feature, v.version ORDER BY m.published_at DESC, m.run_id DESC) = 1
-"""
 
-
-class QueryError(StorageError):
+class QueryError(UsageError):
     """A statement that DuckDB refuses; in DuckDB's own words."""
 
 
@@ -50,7 +44,11 @@ def connect(catalog: Catalog, vectors: Vectors) -> duckdb.DuckDBPyConnection:
         con.execute(f"CREATE TABLE {name} AS FROM copied")
         con.unregister("copied")
     # From the copy, so that views and catalog show the same moment.
-    for feature, number, standing, lance_version in con.execute(_PUBLISHED).fetchall():
+    published = (
+        f"SELECT feature, version, standing, lance_version FROM ({PUBLISHED}) "
+        "JOIN versions USING (feature, version)"
+    )
+    for feature, number, standing, lance_version in con.execute(published).fetchall():
         table = f"{feature}_v{number}"
         dataset = vectors.dataset(table, lance_version)
         con.register(table, dataset)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,13 +32,16 @@ class Staged:
     Attributes:
         hashes: content hashes of the encoded records.
         vectors: ``(len(hashes), dim)`` float32.
-        dead: content hash to reason, for the records that could not be encoded.
+        dead: content hash to reason, for the records that can never be encoded.
+        passing: content hash to reason, for those that may be encoded the next time: their file
+            was not there, or changed while it was read.
     """
 
     hashes: list[str]
     vectors: NDArray[np.float32]
     dead: dict[str, str]
     encoded_at: datetime
+    passing: dict[str, str] = field(default_factory=dict)
 
 
 class Spool:
@@ -99,14 +102,16 @@ def write_staged(path: Path, staged: Staged) -> None:
     import pyarrow.parquet as pq
 
     n, dim = staged.vectors.shape
-    n_dead = len(staged.dead)
+    failed = staged.dead | staged.passing
+    n_dead = len(failed)
     flat = pa.array(staged.vectors.reshape(-1))
     vectors = pa.LargeListArray.from_arrays(pa.array(np.arange(n + 1) * dim), flat)
     table = pa.table(
         {
-            "content_hash": pa.array([*staged.hashes, *staged.dead], pa.string()),
+            "content_hash": pa.array([*staged.hashes, *failed], pa.string()),
             "vector": pa.concat_arrays([vectors, pa.nulls(n_dead, vectors.type)]),
-            "reason": pa.array([None] * n + list(staged.dead.values()), pa.string()),
+            "reason": pa.array([None] * n + list(failed.values()), pa.string()),
+            "lasting": pa.array([None] * n + [h in staged.dead for h in failed], pa.bool_()),
             "encoded_at": pa.array(
                 [staged.encoded_at] * (n + n_dead), pa.timestamp("us", tz="UTC")
             ),
@@ -157,7 +162,7 @@ def staged_hashes(files: Sequence[Path]) -> Iterator[pl.DataFrame]:
 
     for file in files:
         try:
-            yield pl.read_parquet(file, columns=["content_hash", "reason"])
+            yield pl.read_parquet(file, columns=["content_hash", "reason", "lasting"])
         except FileNotFoundError:
             # A run that ended just now took it away; a plan beside it may well miss it.
             continue

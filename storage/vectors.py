@@ -7,15 +7,17 @@ they pin the published version, and the next commit begins by restoring it.
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from storage.model import StorageError
+from storage.model import OutageError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
     import pyarrow.dataset
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 SYSTEM_COLUMNS = ("record_id", "vector", "content_hash", "event_time", "encoded_at", "run_id")
 """The columns that every table has, in order, before the kept ones."""
 
+_OUTAGE = (
+    "connection refused", "dns error", "error sending request", "failed to connect",
+    "retryerror", "service unavailable", "slow down", "timed out",
+)  # fmt: skip
 _IDS_A_DELETE = 5_000
 
 
@@ -64,6 +70,12 @@ class Vectors:
         """
         if base is None:
             return self.rewrite(table, upserts)
+        with self._reaching():
+            return self._change(table, base, upserts, deletes)
+
+    def _change(
+        self, table: str, base: int, upserts: pa.RecordBatchReader, deletes: Iterable[str]
+    ) -> int:
         opened = self._open(table)
         if opened.version != base:
             opened.checkout(base)
@@ -81,14 +93,17 @@ class Vectors:
         Returns:
             The Lance version to publish.
         """
-        db = self._db()
-        try:
-            db.open_table(table)
-            mode = "overwrite"
-        except ValueError:
-            # Lance warns on standard error when it is told to overwrite what is not there.
-            mode = "create"
-        return cast("int", db.create_table(table, data=rows, mode=mode).version)
+        with self._reaching():
+            db = self._db()
+            try:
+                db.open_table(table)
+                mode = "overwrite"
+            except ValueError as error:
+                if "not found" not in str(error):
+                    raise
+                # Lance warns on standard error when told to overwrite what is not there.
+                mode = "create"
+            return cast("int", db.create_table(table, data=rows, mode=mode).version)
 
     def nearest(
         self, table: str, lance_version: int, vector: NDArray[Any], k: int, metric: str
@@ -152,22 +167,45 @@ class Vectors:
 
     def _open(self, table: str) -> Any:  # noqa: ANN401 - as above
         try:
-            return self._db().open_table(table)
+            with self._reaching():
+                return self._db().open_table(table)
         except (ValueError, OSError, RuntimeError) as error:
             raise StorageError(
-                f"the table {table!r} cannot be opened in {self._uri}: {error}; the catalog and "
+                f"the table {table!r} cannot be opened in {self._shown}: {error}; the catalog and "
                 "the vectors belong together, so restore both from one backup"
             ) from error
 
     def _at(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
         opened = self._open(table)
         try:
-            opened.checkout(lance_version)
+            with self._reaching():
+                opened.checkout(lance_version)
         except (ValueError, OSError, RuntimeError) as error:
             raise StorageError(
-                f"{table!r} has no Lance version {lance_version} in {self._uri}: {error}"
+                f"{table!r} has no Lance version {lance_version} in {self._shown}: {error}"
             ) from error
         return opened
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Tell an object store that does not answer from one that answers no.
+
+        Lance gives plain errors for both, so the words of the message have to do.
+        """
+        try:
+            yield
+        except (ValueError, OSError, RuntimeError) as error:
+            if "://" not in self._uri or not any(w in str(error).lower() for w in _OUTAGE):
+                raise
+            raise OutageError(
+                f"{self._shown} cannot be reached just now: {error}; check the network and the "
+                "store's address and credentials, and run again"
+            ) from error
+
+    @property
+    def _shown(self) -> str:
+        """The URI as it may be shown: without a name and password in it."""
+        return re.sub(r"//[^/@]*@", "//", self._uri)
 
 
 def _literal(text: str) -> str:

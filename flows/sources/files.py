@@ -160,13 +160,13 @@ class FilesSource:
         """The id, fields and payload of one file."""
         place = file.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if place != file.name:
-            return Reject(place, "the name is not UTF-8; rename the file")
+            return Reject(place, "the name is not UTF-8; rename the file", place)
         fields = self._pattern.match(file.path.as_posix()) if self._pattern else {}
         if fields is None:
-            return Reject(place, f"the path does not match pattern {self._params.pattern!r}")
+            return Reject(place, f"the path does not match pattern {self._params.pattern!r}", place)
         record_id = self._params.id.format_map(fields) if self._params.id else file.inner
         if not record_id.strip():
-            return Reject(place, f"no id: {self._params.id!r} gives a blank one")
+            return Reject(place, f"no id: {self._params.id!r} gives a blank one", place)
         try:
             return record_id, {_PATH: file.name, **fields}, self._payload(file)
         except FileError as error:

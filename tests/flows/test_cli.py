@@ -374,7 +374,7 @@ def test_status_and_promote(filled: Callable[..., Answer], project: Project) -> 
     standings = [row["standing"] for row in filled("status", "--json").rows]
     assert standings == ["retired", "live"]
     refused = filled("promote", "notes", "3")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "notes has no version v3; there are: v1, v2" in refused.err
     np.testing.assert_array_equal(
         np.asarray(project.rows()["a"]["vector"], np.float32), vector_of("wheel", revision=2)

@@ -73,7 +73,7 @@ class Store:
     ) -> Manifest:
         counts = Counts(records=3 + len(dead), new=3, encoded=3, dead=len(dead))
         manifest = Manifest(
-            *(version.feature, version.version, run_id, lance_version, version.fingerprint, True),
+            *(version.feature, version.version, run_id, lance_version, version.fingerprint),
             *(counts, 3, at or datetime.now(UTC)),
         )
         self.catalog.publish(

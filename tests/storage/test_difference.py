@@ -75,7 +75,9 @@ def test_rows_carry_vectors_from_wherever_they_are(tmp_path: Path) -> None:
 
 def test_an_earlier_failure_does_not_kill_a_content_that_is_published(tmp_path: Path) -> None:
     difference = Difference(tmp_path / "scratch", published(["a"]), KEPT)
-    difference.know_dead(pa.table({"content_hash": ["hash a", "hash x"], "reason": ["r", "s"]}))
+    hashes = ["hash a", "hash x"]
+    failed = {"content_hash": hashes, "reason": ["r", "s"], "lasting": [True, True]}
+    difference.know_dead(pa.table(failed))
     wanted = difference.add(records(["a", "b", "c"], ["a", "a", "x"], [0, 1, 2]), [])
     assert len(wanted) == 0
     counts = difference.counts(remove_vanished=True)

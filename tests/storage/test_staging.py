@@ -75,9 +75,10 @@ def test_a_staged_file_holds_vectors_and_reasons(tmp_path: Path) -> None:
 def test_a_shard_of_nothing_but_dead_records_is_staged(tmp_path: Path) -> None:
     path = tmp_path / "run" / "staged-0.parquet"
     path.parent.mkdir()
-    staging.write_staged(path, Staged([], np.empty((0, 5), np.float32), {"c": "why"}, NOW))
+    empty = np.empty((0, 5), np.float32)
+    staging.write_staged(path, Staged([], empty, {"c": "why"}, NOW, {"d": "not there"}))
     (found,) = staging.staged_hashes([path])
-    assert found.rows() == [("c", "why")]
+    assert found.rows() == [("c", "why", True), ("d", "not there", False)]
 
 
 def test_unfinished_files_are_no_receipts(tmp_path: Path) -> None:
@@ -94,7 +95,13 @@ def test_the_dead_can_be_forgotten_and_the_vectors_stay(tmp_path: Path) -> None:
     staging.write_staged(path, Staged(["a"], np.ones((1, 4), np.float32), {"c": "why"}, NOW))
     staging.forget_dead([path])
     (row,) = pq.read_table(path).to_pylist()
-    assert row == {"content_hash": "a", "vector": [1.0] * 4, "reason": None, "encoded_at": NOW}
+    assert row == {
+        "content_hash": "a",
+        "vector": [1.0] * 4,
+        "reason": None,
+        "lasting": None,
+        "encoded_at": NOW,
+    }
 
 
 def test_a_staged_file_that_is_taken_away_is_passed_over(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Params:
         log: a file that is told of every text encoded; not part of the recipe.
         revision: changes the vectors, and so the fingerprint.
         breach: a way to break the contract: ``rows``, ``width``, ``float64``, ``list``,
-            ``raises`` or ``refuses``.
+            ``raises``, ``refuses`` or ``outage`` (a cut connection).
     """
 
     log: str
@@ -65,6 +65,8 @@ class Letters:
         """Encode texts; one that holds ``FAIL`` raises, one that holds ``NAN`` gives NaN."""
         if self.params.breach == "refuses":
             raise EncoderError("the weights are gone")
+        if self.params.breach == "outage":
+            raise ConnectionError("the model's host hung up")
         if self.params.breach == "raises":
             raise RuntimeError("out of order")
         bad = [text for text in batch if "FAIL" in text]

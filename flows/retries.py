@@ -1,0 +1,26 @@
+"""Which errors are worth another try, and when."""
+
+from __future__ import annotations
+
+import errno
+
+from storage.model import OutageError
+
+_PASSING = frozenset(
+    {errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ENETDOWN, errno.ESTALE}
+)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether an error may be gone the next time: a cut connection, not a missing file."""
+    if isinstance(error, ConnectionError | TimeoutError | OutageError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in _PASSING
+    # Lance tells of a commit that lost a race by a plain RuntimeError.
+    return isinstance(error, RuntimeError) and "commit conflict" in str(error).lower()
+
+
+def retry_pauses(retries: int) -> list[float]:
+    """Seconds to wait before each retry: doubling from one, so that a short outage is outlasted."""
+    return [float(2**attempt) for attempt in range(retries)]
