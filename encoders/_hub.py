@@ -9,6 +9,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from encoders._paths import as_path
 from encoders.base import EncoderError
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -31,18 +32,19 @@ def locate(model: str, revision: str | None) -> Path:
     Raises:
         EncoderError: if the model is nowhere to be had; says how to get it.
     """
-    folder = Path(model).expanduser()
-    if folder.is_dir():
+    folder = as_path(model)
+    if folder is not None and folder.is_dir():
         if revision is not None:
             raise EncoderError(
                 f"revision {revision!r} was given for the local folder {model!r}, which has none; "
                 "remove it, or give the model's name on the hub"
             )
         return folder
-    if not _HUB_NAME.fullmatch(model):
+    if folder is not None or not _HUB_NAME.fullmatch(model):
         raise EncoderError(
             f"model {model!r} is neither a folder here nor a name on the hub; expected the path of "
-            "a saved sentence-transformers model, or a name such as 'BAAI/bge-small-en-v1.5'"
+            "a saved sentence-transformers model (absolute, or in a configuration from the project "
+            "folder), or a name such as 'BAAI/bge-small-en-v1.5'"
         )
     name = model if "/" in model else f"sentence-transformers/{model}"
     if name == MINILM and revision is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from encoders._paths import as_path
 from encoders.base import EncoderError
 
 if TYPE_CHECKING:
@@ -62,12 +63,12 @@ def load(name: str, weights: str | None, preset: str | None) -> Network:
             )
         entry = presets[chosen]
         return Network(_filled(name, _fetch(entry), chosen), entry.transforms())
-    file = Path(chosen).expanduser()
-    if not file.is_file():
+    file = as_path(chosen)
+    if file is None or not file.is_file():
         raise EncoderError(
             f"weights {chosen!r} of {name} are neither a file here nor known to torchvision; "
             f"expected one of {', '.join(presets.__members__)}, or the path of a .safetensors, "
-            ".pth or .pt state dict"
+            ".pth or .pt state dict: absolute, or in a configuration from the project folder"
         )
     wanted = preset or "DEFAULT"
     if wanted not in presets.__members__:

@@ -9,8 +9,12 @@ has three names:
 * ``Params``: a frozen dataclass, the keys that ``[encoders.NAME]`` takes,
 * ``build(params)``: the encoder. It may load weights; importing the module must not.
 
-It may have a fourth, ``recipe(params)``: what `Encoder.recipe` of the built encoder gives, for
-kinds that can tell it without loading weights. A run that finds nothing changed then loads none.
+It may have two more:
+
+* ``recipe(params)``: what `Encoder.recipe` of the built encoder gives, for kinds that can tell it
+  without loading weights. A run that finds nothing changed then loads none.
+* ``PATHS``: the names of parameters that may be paths. The configuration makes those absolute
+  that lie in the project folder; see `encoders._paths.as_path` for what an encoder makes of them.
 """
 
 from __future__ import annotations
@@ -182,6 +186,11 @@ def _module(kind: str) -> Any:  # noqa: ANN401 - a module with the three names a
 def params_type(kind: str) -> type[Any]:
     """The dataclass of the keys that this kind takes."""
     return cast("type[Any]", _module(kind).Params)
+
+
+def paths(kind: str) -> tuple[str, ...]:
+    """The names of this kind's parameters that may be paths."""
+    return tuple(getattr(_module(kind), "PATHS", ()))
 
 
 def modality(kind: str) -> Modality:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODALITY: Modality = "text"
+PATHS = ("model",)
 REVISION = 1
 """To be raised with any change of this file that changes vectors."""
 
@@ -40,7 +41,8 @@ class Params:
     """The keys of ``[encoders.NAME]`` for ``kind = "sentence"``.
 
     Attributes:
-        model: a folder that sentence-transformers saved, or a name on the hub.
+        model: a folder that sentence-transformers saved, or a name on the hub. From Python, a
+            relative path begins with ``./`` or ``../``.
         revision: a commit, tag or branch on the hub; a commit makes a first download repeatable.
         normalize: give vectors of L2 norm 1. Off, they are as the model's own modules leave them,
             which for all-MiniLM-L6-v2 is norm 1 as well.

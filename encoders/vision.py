@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MODALITY: Modality = "image"
+PATHS = ("weights",)
 REVISION = 1
 """To be raised with any change of this file or its two helpers that changes vectors."""
 
@@ -42,7 +43,8 @@ class Params:
         model: ``kmeans``, or a classification model of torchvision, such as ``resnet50``.
         weights: for a network: the name of published weights, such as ``IMAGENET1K_V2``
             (default: what torchvision calls ``DEFAULT``), or the path of a state dict as
-            .safetensors, .pth or .pt. Half-precision weights are computed with as float32.
+            .safetensors, .pth or .pt (from Python, a relative one begins with ``./`` or ``../``).
+            Half-precision weights are computed with as float32.
         preset: for a network with a state dict from a file: the published weights whose
             transforms fit it (default: ``DEFAULT``).
         layer: for a network: the module whose output to take, such as ``classifier`` or

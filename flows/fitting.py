@@ -12,6 +12,7 @@ import numpy as np
 
 import encoders.base
 from encoders.base import Learner, State
+from flows.anchors import moved
 from flows.decode import Decoded, decode
 from flows.settings import parse_params
 from storage.ids import fingerprint, hash_text, seed
@@ -69,9 +70,20 @@ def _built(kind: str, params: str, state: str | None, states: Path) -> Encoder:
     return encoder
 
 
-def encoder_of(version: Version, states: Path) -> Encoder:
-    """The encoder that made a version, from what the catalog says of it."""
-    return built(version.kind, params_json(version.params), version.state, states)
+def encoder_of(version: Version, states: Path, root: Path | None = None) -> Encoder:
+    """The encoder that made a version, from what the catalog says of it.
+
+    Args:
+        version: as the catalog has it.
+        states: the folder of fitted states.
+        root: the project folder, where it may have moved since the catalog was written.
+    """
+    params = dict(version.params)
+    for name in encoders.base.paths(version.kind):
+        value = params.get(name)
+        if root is not None and isinstance(value, str):
+            params[name] = moved(value, root)
+    return built(version.kind, params_json(params), version.state, states)
 
 
 def params_of(plugin: Plugin) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def own_encoder(settings: Settings, version: Version) -> Encoder:
             compared across two spaces.
     """
     states = Stores.of(settings).states
-    encoder = fitting.encoder_of(version, states)
+    encoder = fitting.encoder_of(version, states, settings.root)
     recipe = encoder.recipe()
     if fingerprint(recipe) == version.fingerprint:
         return encoder

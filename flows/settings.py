@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 import encoders.base
 import flows.monitors.base
 import flows.sources.base
+from flows.anchors import anchored
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -278,7 +279,10 @@ def _check(raw: Mapping[str, Any], conf: Path, root: Path, files: tuple[Path, ..
         if not isinstance(raw.get(section, {}), dict):
             raise SettingsError(f"[{section}] must be a table, got {raw[section]!r}")
     sources = _plugins(raw, "sources", flows.sources.base)
-    encoder_plugins = _plugins(raw, "encoders", encoders.base)
+    encoder_plugins = {
+        name: _anchored(plugin, root)
+        for name, plugin in _plugins(raw, "encoders", encoders.base).items()
+    }
     monitors = _plugins(raw, "monitors", flows.monitors.base)
     for kind in flows.monitors.base.kinds():
         if kind not in monitors:
@@ -318,6 +322,18 @@ def _plugins(raw: Mapping[str, Any], section: str, registry: Any) -> dict[str, P
             raise SettingsError(f"{where} has an unknown kind {kind!r}{near}")
         plugins[name] = Plugin(name, kind, _parse(registry.params_type(kind), keys, where, "kind"))
     return plugins
+
+
+def _anchored(plugin: Plugin, root: Path) -> Plugin:
+    """An encoder whose files are found wherever one stands; a default is no file of the project."""
+    given = {
+        field_.name: getattr(plugin.params, field_.name)
+        for field_ in dataclasses.fields(plugin.params)
+        if field_.name in encoders.base.paths(plugin.kind)
+        and getattr(plugin.params, field_.name) not in {field_.default, None}
+    }
+    found = {name: anchored(value, root) for name, value in given.items()}
+    return dataclasses.replace(plugin, params=dataclasses.replace(plugin.params, **found))
 
 
 def _check_feature_name(name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from encoders.sentence import Params, SentenceEncoder, build
 from tests.encoders.conftest import save_sentence_model
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TEXTS = ["the cat is a dog", "the mill ground the grain", "stone"]
@@ -170,15 +172,27 @@ def test_code_that_a_model_brings_is_not_run(copy: Path, tmp_path: Path) -> None
     assert not ran.exists()
 
 
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads change places at every chance."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
 def test_texts_are_cut_while_others_are_counted(tiny: Path) -> None:
     encoder = build(Params(model=str(tiny), max_tokens=8))
     texts = ["mill stone wheel grain flour " * 30, "a mill"] * 4
     alone = encoder.encode(texts)
     with ThreadPoolExecutor(4) as pool:
-        counts = [pool.submit(encoder.truncated, texts) for _ in range(40)]
-        found = [pool.submit(encoder.encode, texts) for _ in range(20)]
-    assert {count.result() for count in counts} == {4}
-    for vectors in found:
+        calls = [
+            (pool.submit(encoder.truncated, texts), pool.submit(encoder.encode, texts))
+            for _ in range(60)
+        ]
+    for count, vectors in calls:
+        assert count.result() == 4
         np.testing.assert_allclose(vectors.result(), alone, atol=1e-5)
 
 
