@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+REVISION = 1
+"""To be raised with any change of this file that changes pixels or samples: recipes name it."""
+
 _ORIENTATION = 0x0112
 """The EXIF tag: 1 is upright, 2 to 8 are the other ways to hold a camera."""
 

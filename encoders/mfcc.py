@@ -15,7 +15,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from encoders import media
 from encoders._cepstrum import deltas, filters, mfcc
+from encoders._libraries import majors
 from encoders.base import EncoderError, State, digest
 from encoders.media import MediaError
 
@@ -223,11 +225,20 @@ class Mfcc:
         self._state = _copy(state)
 
     def recipe(self) -> dict[str, Json]:
-        """Kind, revision, parameters, and the digest of what was learned (None before)."""
+        """Kind, code, decoders, parameters, and the digest of what was learned (None before)."""
+        from soundfile import __libsndfile_version__ as libsndfile
+
         params: dict[str, Json] = asdict(self.params)
         del params["batch_size"]  # does not change the vectors
         learned = digest(self._state) if self._state is not None else None
-        return {"kind": "mfcc", "revision": REVISION, "params": params, "state": learned}
+        return {
+            "kind": "mfcc",
+            "revision": REVISION,
+            "decoding": media.REVISION,
+            "params": params,
+            "libraries": {**majors("soundfile"), "libsndfile": libsndfile.split(".")[0]},
+            "state": learned,
+        }
 
     def encode(self, batch: Sequence[Audio]) -> NDArray[np.float32]:
         """Encode recordings of any rate and length.

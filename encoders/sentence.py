@@ -14,7 +14,6 @@ import logging
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -22,6 +21,7 @@ import numpy as np
 
 from encoders import _hub
 from encoders._device import pick_device
+from encoders._libraries import majors
 from encoders.base import EncoderError, Json, Metric, Modality
 
 if TYPE_CHECKING:
@@ -168,10 +168,7 @@ def _recipe(folder: Path, params: Params) -> dict[str, Json]:
         "truncate_dim": params.truncate_dim,
         "max_tokens": params.max_tokens,
         "dtype": params.dtype,
-        "libraries": {
-            name: version(name).split(".")[0]
-            for name in ("sentence-transformers", "tokenizers", "transformers")
-        },
+        "libraries": majors("sentence-transformers", "tokenizers", "transformers"),
     }
 
 

@@ -9,13 +9,13 @@ the weights and the transforms that it publishes for them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from encoders import _networks
+from encoders import _networks, media
 from encoders._device import pick_device
+from encoders._libraries import majors
 from encoders._patches import PATCH, QUARTERS, Codebook
 from encoders.base import EncoderError, Json, Metric, Modality, State, digest
 
@@ -129,11 +129,12 @@ class PatchEncoder:
         return {
             "kind": "vision",
             "code": REVISION,
+            "decoding": media.REVISION,
             "model": "kmeans",
             "size": self._size,
             "centroids": self._centroids,
             "normalize": self._params.normalize,
-            "libraries": _majors("pillow"),
+            "libraries": majors("pillow"),
             "state": self._digest,
         }
 
@@ -219,13 +220,14 @@ class NetworkEncoder:
         return {
             "kind": "vision",
             "code": REVISION,
+            "decoding": media.REVISION,
             "model": self._params.model,
             "weights": self._weights,
             "transforms": repr(self._transforms),
             "layer": self._tap.name,
             "takes_input": self._tap.takes_input,
             "normalize": self._params.normalize,
-            "libraries": _majors("pillow", "torchvision"),
+            "libraries": majors("pillow", "torchvision"),
         }
 
     def encode(self, batch: Sequence[Image]) -> NDArray[np.float32]:
@@ -275,7 +277,3 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: NDArray[np.float32] = rows / np.maximum(norms, np.finfo(np.float32).tiny)
     return unit
-
-
-def _majors(*libraries: str) -> dict[str, Json]:
-    return {name: version(name).split(".")[0] for name in libraries}

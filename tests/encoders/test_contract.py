@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pytest
 
-from encoders import base
+from encoders import base, media
 from encoders.base import Encoder, EncoderError, Learner, State
 from storage.ids import fingerprint
 from tests.encoders import samples
@@ -156,6 +157,26 @@ class TestEveryEncoder:
         assert json.loads(written) == ready(name).recipe()
         for place in (weights, Path.home(), Path(sys.prefix), Path.cwd()):
             assert str(place) not in written
+
+    def test_its_recipe_names_what_decodes_its_records(self, name: str) -> None:
+        decoders = {"image": {"pillow"}, "audio": {"soundfile", "libsndfile"}}
+        encoder = ready(name)
+        recipe: dict[str, Any] = encoder.recipe()
+        if encoder.modality not in decoders:
+            assert "decoding" not in recipe
+            return
+        assert recipe["decoding"] == media.REVISION
+        named = {library: recipe["libraries"][library] for library in decoders[encoder.modality]}
+        assert all(re.fullmatch(r"\d+", major) for major in named.values())
+
+    def test_another_way_of_decoding_is_another_fingerprint(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        encoder = ready(name)
+        before = fingerprint(encoder.recipe())
+        monkeypatch.setattr(media, "REVISION", media.REVISION + 1)
+        decoded = encoder.modality in {"image", "audio"}
+        assert (fingerprint(encoder.recipe()) != before) == decoded
 
     def test_its_fingerprint_changes_with_its_output(self, name: str) -> None:
         _, wanted = params(name)
