@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
-    """Say in words what each plan (`flows.pipeline.Planned.row`) comes to."""
+    """Say in words what each plan (`flows.outcomes.Planned.row`) comes to."""
     for row in rows:
         version = f"{'a new version, ' if row['creates'] else ''}v{row['version']}"
         seconds = row["seconds"]

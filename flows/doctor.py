@@ -95,7 +95,7 @@ def _settings(conf: Path | None) -> tuple[Settings | None, Check]:
 
 
 def _catalog(settings: Settings) -> Check:
-    from flows.pipeline import Stores
+    from flows.stores import Stores
 
     if not settings.catalog.exists():
         return Check(

@@ -11,184 +11,39 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING
 
-import encoders.base
-import flows.sources.base
-from flows import fitting
-from flows.encode import EncodingError, Receipt, encode_shard
-from flows.retries import passes, retry_pauses
-from flows.sources.base import Chunk, SourceError
-from storage.catalog import Catalog
+from flows.encode import EncodingError
+from flows.engine import Job
+from flows.outcomes import Outcome, Planned
+from flows.sources.base import Chunk
+from flows.stores import Stores
+from flows.versions import known_version, open_source, prepare
 from storage.difference import Difference
-from storage.ids import fingerprint, new_run_id
+from storage.ids import new_run_id
 from storage.locks import exclusive
-from storage.model import DeadLetter, Manifest, StorageError, Version
+from storage.model import DeadLetter, Manifest, StorageError
 from storage.staging import Spool, clear_leftovers, forget_dead, staged_files, staged_hashes
-from storage.vectors import SYSTEM_COLUMNS, Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-    from encoders.base import Encoder
+    from flows.encode import Receipt
+    from flows.engine import Engine
     from flows.progress import Reporter
     from flows.settings import Feature, Settings
-    from flows.sources.base import Source
-    from storage.model import Counts
-
-
-T = TypeVar("T")
+    from flows.sources.base import Reject, Source
+    from storage.catalog import Catalog
+    from storage.model import Counts, Version
 
 
 class RunError(Exception):
     """A run cannot go on; nothing of it is published."""
-
-
-@dataclass(frozen=True)
-class Stores:
-    """The places that the configuration names."""
-
-    catalog: Catalog
-    vectors: Vectors
-    staging: Path
-    states: Path
-    locks: Path
-
-    @classmethod
-    def of(cls, settings: Settings) -> Stores:
-        """The places of a configuration; nothing is opened or made yet."""
-        home = settings.catalog.parent
-        return cls(
-            Catalog(settings.catalog, settings.engine.wait_seconds),
-            Vectors(settings.vectors),
-            home / "staging",
-            home / "states",
-            home / "locks",
-        )
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a task needs to encode a shard: plain values, so that it can travel."""
-
-    version: Version
-    states: Path
-
-    def encode(self, shard: Path, reporter: Reporter) -> Receipt:
-        """Encode one shard and stage the result."""
-        return encode_shard(fitting.encoder_of(self.version, self.states), shard, reporter)
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What a run would do, or is about to do.
-
-    Attributes:
-        version: the number of the version it works on; a new one if the encoder is new.
-        creates: whether that version has no published rows yet.
-        fingerprint: of the version; None where the encoder has to learn first.
-        lance_version: the published state it was compared with, None without one.
-        seconds: how long encoding will take by the rate of earlier runs, None without any.
-    """
-
-    feature: str
-    version: int
-    creates: bool
-    fingerprint: str | None
-    lance_version: int | None
-    counts: Counts
-    seconds: float | None
-
-    def row(self) -> dict[str, Any]:
-        """The plan as one flat row of plain values."""
-        return {
-            "feature": self.feature,
-            "version": self.version,
-            "creates": self.creates,
-            "run": None,
-            **asdict(self.counts),
-            "seconds": None if self.seconds is None else round(self.seconds, 3),
-            "lance_version": self.lance_version,
-            "fingerprint": self.fingerprint,
-        }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run did."""
-
-    feature: str
-    version: int
-    standing: str
-    run: str
-    counts: Counts
-    rows: int
-    seconds: float
-    lance_version: int
-    fingerprint: str
-
-    def row(self) -> dict[str, Any]:
-        """The outcome as one flat row of plain values, as ``--json`` prints it."""
-        return {
-            "feature": self.feature,
-            "version": self.version,
-            "standing": self.standing,
-            "run": self.run,
-            **asdict(self.counts),
-            "rows": self.rows,
-            "seconds": round(self.seconds, 3),
-            "lance_version": self.lance_version,
-            "fingerprint": self.fingerprint,
-        }
-
-
-class Engine(Protocol):
-    """Carries out the steps of a run: here and now, or as tasks of an orchestrator."""
-
-    def step(self, name: str, function: Callable[[], None]) -> None:
-        """Carry out one step; it may be tried again if it fails for a passing reason."""
-
-    def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
-        """Encode all shards, in any order."""
-
-
-@dataclass(frozen=True)
-class Direct:
-    """Carries out the steps in this process, one after the other.
-
-    Attributes:
-        retries: how often a step that failed for a passing reason is tried again.
-    """
-
-    retries: int = 0
-
-    def step(self, name: str, function: Callable[[], None]) -> None:  # noqa: ARG002 - only Prefect shows names
-        """Call the function."""
-        self._call(function)
-
-    def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
-        """Encode the shards in turn."""
-        return [self._call(partial(job.encode, shard, reporter)) for shard in shards]
-
-    def _call(self, function: Callable[[], T]) -> T:
-        for pause in retry_pauses(self.retries):
-            try:
-                return function()
-            except Exception as error:
-                if not passes(error):
-                    raise
-                time.sleep(pause)
-        return function()
-
-
-_LANCE_COLUMNS = frozenset({"_distance", "_rowaddr", "_rowid", "_score"})
-"""Names under which Lance gives what it knows of a row."""
 
 
 def embed(
@@ -214,7 +69,7 @@ def embed(
     lock = stores.locks / f"{name}.lock"
     with exclusive(lock, name, settings.engine.wait_seconds, reporter.note):
         stores.catalog.abandon_runs(name)
-        version = _prepare(settings, feature, stores, reporter, refit=refit)
+        version = prepare(settings, feature, stores, reporter, refit=refit)
         run = Run(settings, feature, stores, version, reporter, started)
         stores.catalog.start_run(run.run_id, name, version.version)
         try:
@@ -244,7 +99,7 @@ def plan(settings: Settings, name: str, reporter: Reporter) -> Planned:
     """Work out what `embed` would do, and write nothing to the store."""
     feature = settings.feature(name)
     stores = Stores.of(settings)
-    version = _known_version(feature, stores)
+    version = known_version(feature, stores)
     source = open_source(settings, feature, version)
     published = stores.catalog.published(version) if version else None
     with tempfile.TemporaryDirectory(prefix="vecmill-plan-") as folder:
@@ -326,9 +181,9 @@ class Run:
             raise
         if remove and (kept := difference.held_back()):
             self.reporter.note(
-                f"{self.feature.name}: {kept:,} published ids are not in the source any more, but it has "
-                "rows whose id cannot be read, which may be they; nothing is removed until these "
-                f"are mended (see `vecmill dead {self.feature.name}`)"
+                f"{self.feature.name}: {kept:,} published ids are not in the source any more, but "
+                "it has rows whose id cannot be read, which may be they; nothing is removed until "
+                f"these are mended (see `vecmill dead {self.feature.name}`)"
             )
         published = self.stores.catalog.published(self.version)
         base = published.lance_version if published else None
@@ -412,95 +267,6 @@ class Run:
         return staged_files(self.stores.staging / self.version.table)
 
 
-def open_source(settings: Settings, feature: Feature, version: Version | None) -> Source:
-    """The feature's source, opened for what its encoder reads.
-
-    Columns are read as they were when the version was made, where there is one.
-
-    Raises:
-        SourceError: if it cannot be read, or has a kept column that a table could not hold.
-    """
-    plugin = feature.source
-    modality = encoders.base.modality(feature.encoder.kind)
-    source = flows.sources.base.open(
-        plugin.kind, plugin.params, settings.root, modality, version.types if version else None
-    )
-    # SQL does not tell upper from lower case in the names of columns.
-    taken = set(SYSTEM_COLUMNS) | _LANCE_COLUMNS
-    for name in source.kept:
-        if name.lower() in taken or not name or set(name) & set(".`"):
-            raise SourceError(
-                f"the source {plugin.name!r} keeps a column {name!r}, which a vector table cannot "
-                "hold: it must not be empty, have a dot or a backtick, or be, in whatever case, "
-                f"another kept column or one of {', '.join(SYSTEM_COLUMNS)}; rename it in the "
-                "source, or leave it out of keep"
-            )
-        taken.add(name.lower())
-        _check_kept_type(plugin.name, name, str(source.kept[name]))
-    return source
-
-
-def _check_kept_type(source: str, column: str, dtype: str) -> None:
-    """Refuse types that DuckDB and Lance cannot hand to each other, at least not to filter by."""
-    if dtype.startswith(("Duration", "UInt64", "UInt128", "Int128", "Object")):
-        raise SourceError(
-            f"the source {source!r} keeps a column {column!r} of type {dtype}, which SQL over "
-            f'vectors cannot filter by; read it as another, types = {{ {column} = "int" }} or '
-            '"str", write it as another, or leave it out of keep'
-        )
-
-
-def _prepare(
-    settings: Settings, feature: Feature, stores: Stores, reporter: Reporter, *, refit: bool
-) -> Version:
-    """The version that a run works on; a new one where the fingerprint is new."""
-    known = None if refit else _known_version(feature, stores)
-    if known:
-        stores.catalog.set_params(known)
-        return known
-    source = open_source(settings, feature, None)
-    state = None if refit else fitting.state_of(feature, stores.catalog, stores.states)
-    if state is None:
-        state = fitting.fit(feature, source, stores.catalog, stores.states, reporter)
-    version = replace(_version(feature, state, stores.states), types=source.types)
-    known = replace(stores.catalog.add_version(version), params=version.params)
-    stores.catalog.set_params(known)
-    return known
-
-
-def _known_version(feature: Feature, stores: Stores) -> Version | None:
-    """The version of the feature's encoder as configured and fitted now, None if it is new."""
-    recipe = fitting.recipe_of(feature, stores.catalog, stores.states)
-    if recipe is None:
-        return None
-    mark = fingerprint(recipe)
-    versions = stores.catalog.versions(feature.name)
-    known = next((v for v in versions if v.fingerprint == mark), None)
-    # What is no part of the fingerprint, as where weights lie, may have changed since.
-    return known and replace(known, params=fitting.params_of(feature.encoder))
-
-
-def _version(feature: Feature, state: str | None, states: Path) -> Version:
-    params = fitting.params_of(feature.encoder)
-    kind = feature.encoder.kind
-    encoder: Encoder = fitting.built(kind, fitting.params_json(params), state, states)
-    recipe = encoder.recipe()
-    return Version(
-        feature=feature.name,
-        version=0,
-        fingerprint=fingerprint(recipe),
-        recipe=recipe,
-        kind=kind,
-        params=params,
-        modality=encoder.modality,
-        metric=encoder.metric,
-        dim=encoder.dim,
-        state=state,
-        types={},
-        standing="candidate",
-    )
-
-
 def _difference(
     stores: Stores,
     version: Version | None,
@@ -552,7 +318,7 @@ def _joined(chunks: Sequence[Chunk]) -> Chunk:
     return Chunk(records, [reject for chunk in chunks for reject in chunk.rejects])
 
 
-def _letters(rejects: Sequence[flows.sources.base.Reject]) -> list[DeadLetter]:
+def _letters(rejects: Sequence[Reject]) -> list[DeadLetter]:
     return [DeadLetter(r.place, r.reason, "read", r.record_id) for r in rejects]
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from encoders.base import EncoderError
 from encoders.media import MediaError, decode_audio, decode_image
 from flows import fitting
-from flows.pipeline import Stores
 from flows.sources import _types
+from flows.stores import Stores
 from storage.ids import fingerprint
 
 if TYPE_CHECKING:

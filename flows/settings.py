@@ -24,16 +24,12 @@ import encoders.base
 import flows.monitors.base
 import flows.sources.base
 from flows.anchors import anchored
+from storage.names import CATALOG_TABLES, TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 DEFAULT_CONF = "conf/base.toml"
-RESERVED = frozenset(
-    {"dead_letters", "features", "findings", "fits", "manifests", "runs", "schema", "versions"}
-)
-"""Names of catalog tables: a feature is a view beside them in SQL."""
-
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _VERSIONED = re.compile(r".*_v\d+")
 _VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
@@ -105,7 +101,8 @@ class Feature:
     Attributes:
         vanished: what becomes of vectors whose record is gone from the source.
         max_dead: the share of dead letters above which a run fails and publishes nothing.
-        schedule: a cron line for scheduled runs, None for runs on demand.
+        schedule: a cron line of five fields. It is checked and kept for the scheduler that is to
+            serve it; until then cron, or a Prefect deployment of `flows.run.embed`, starts runs.
         reference: what monitors compare a run with: the state published before it, or the first.
     """
 
@@ -337,11 +334,11 @@ def _anchored(plugin: Plugin, root: Path) -> Plugin:
 
 
 def _check_feature_name(name: str) -> None:
-    if not _NAME.fullmatch(name) or _VERSIONED.fullmatch(name) or name in RESERVED:
+    if not _NAME.fullmatch(name) or _VERSIONED.fullmatch(name) or name in TAKEN:
         raise SettingsError(
             f"a feature cannot be called {name!r}: it becomes a SQL view, so it needs lower-case "
-            "letters, digits and underscores, a letter first, no ending like _v3, and none of the "
-            f"catalog's names ({', '.join(sorted(RESERVED))})"
+            "letters, digits and underscores, a letter first, no ending like _v3, and must not be "
+            f"a word of SQL's or a table of the catalog ({', '.join(CATALOG_TABLES)})"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flows.pipeline import Stores
+from flows.stores import Stores
 from storage.catalog import PUBLISHED
 
 if TYPE_CHECKING:

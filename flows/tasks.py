@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.encode import Receipt
-    from flows.pipeline import Job
+    from flows.engine import Job
     from flows.progress import Reporter
 
 

@@ -9,9 +9,8 @@ from importlib.metadata import version
 import pytest
 
 import encoders.base
-from flows.settings import RESERVED, load
+from flows.settings import load
 from flows.starter import STARTER
-from storage.catalog import TABLES
 from tests.conftest import REPOSITORY
 
 
@@ -40,10 +39,6 @@ def test_every_encoder_kind_stands_in_the_test_configuration() -> None:
     with (REPOSITORY / "conf" / "test.toml").open("rb") as file:
         entries = tomllib.load(file)["encoders"].values()
     assert {entry["kind"] for entry in entries} == set(encoders.base.kinds())
-
-
-def test_no_feature_can_take_the_name_of_a_catalog_table() -> None:
-    assert {*TABLES, "schema"} == RESERVED
 
 
 def test_the_changelog_has_a_section_for_what_is_installed_or_to_come() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from flows.pipeline import Direct
+from flows.engine import Direct
 from storage.difference import Difference
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.encode import Receipt
-    from flows.pipeline import Job
+    from flows.engine import Job
     from flows.progress import Reporter
 
 POINTS = ("plan", "shard", "encode", "merge", "commit", "publish")

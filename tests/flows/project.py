@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows import pipeline
+from flows.engine import Direct
 from flows.progress import Silent
 from flows.settings import load
+from flows.stores import Stores
 from storage import query
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
 
+    from flows.engine import Engine
+    from flows.outcomes import Outcome, Planned
     from flows.settings import Settings
     from storage.model import Counts, Version
 
@@ -74,21 +78,21 @@ class Project:
             csv.writer(file).writerows([header, *rows])
 
     def run(
-        self, engine: pipeline.Engine | None = None, name: str = "notes", *, refit: bool = False
-    ) -> pipeline.Outcome:
+        self, engine: Engine | None = None, name: str = "notes", *, refit: bool = False
+    ) -> Outcome:
         """One run; holds every run to what counts promise."""
-        engine = engine or pipeline.Direct()
+        engine = engine or Direct()
         outcome = pipeline.embed(self.settings(), name, engine, Silent(), refit=refit)
         check_counts(outcome.counts)
         return outcome
 
-    def plan(self) -> pipeline.Planned:
+    def plan(self) -> Planned:
         """What a run would do."""
         return pipeline.plan(self.settings(), "notes", Silent())
 
-    def stores(self) -> pipeline.Stores:
+    def stores(self) -> Stores:
         """The project's stores."""
-        return pipeline.Stores.of(self.settings())
+        return Stores.of(self.settings())
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """SQL over the store as it is published now."""

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from flows import pipeline
-from flows.pipeline import Direct
+from flows.engine import Direct
 from flows.progress import Silent
+from flows.stores import Stores
 from tests.flows.engines import Interruption, Stopping
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.encode import Receipt
-    from flows.pipeline import Job
+    from flows.engine import Job
     from flows.progress import Reporter
     from tests.flows.project import Project
 
@@ -96,7 +97,7 @@ def test_a_content_that_is_staged_twice_is_written_once(project: Project) -> Non
     project.write([(n, f"text {n}", "x") for n in range(12)])
     with pytest.raises(Interruption):
         project.run(Stopping(point="encode"))
-    staging = pipeline.Stores.of(project.settings()).staging
+    staging = Stores.of(project.settings()).staging
     (run,) = (staging / "notes_v1").iterdir()
     shutil.copytree(run, run.with_name("of-a-task-that-outlived-its-run"))
     outcome = project.run()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows import pipeline, starter
+from flows.engine import Direct
 from flows.progress import Silent
 from flows.settings import SettingsError, load
 
@@ -67,5 +68,5 @@ def test_it_runs_with_one_feature_over_a_small_table(tmp_path: Path) -> None:
     rows = [f"{i},A title {i},A body {i},2026-01-0{i},tests" for i in range(1, 7)]
     news = tmp_path / "news" / "january.csv"
     news.write_text("\n".join(["id,title,body,published_at,label", *rows]), encoding="utf-8")
-    outcome = pipeline.embed(load(path), "articles", pipeline.Direct(), Silent())
+    outcome = pipeline.embed(load(path), "articles", Direct(), Silent())
     assert (outcome.rows, outcome.counts.dead, outcome.standing) == (6, 0, "live")

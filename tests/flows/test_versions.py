@@ -10,6 +10,7 @@ import pytest
 from flows import fitting, pipeline
 from flows.fitting import FittingError
 from flows.progress import Silent
+from flows.versions import open_source
 from storage.model import StorageError
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import vector
@@ -134,7 +135,7 @@ def test_learning_gives_the_same_again(project: Project) -> None:
     measured(project)
     settings, stores = project.settings(), project.stores()
     feature = settings.feature("notes")
-    source = pipeline.open_source(settings, feature, None)
+    source = open_source(settings, feature, None)
     states = {
         fitting.fit(feature, source, stores.catalog, project.root / name, Silent())
         for name in ("one", "two")
