@@ -231,7 +231,7 @@ def sql(
     if form == "parquet" and output is None and sys.stdout.isatty():
         complain("parquet is binary; write it to a file with --output FILE")
         return USAGE
-    from flows.pipeline import Stores
+    from flows.stores import Stores
     from storage import query
 
     stores = Stores.of(_load(conf))
@@ -425,7 +425,7 @@ def _load(conf: Path | None) -> Settings:
 
 
 def _stores(conf: Path | None) -> tuple[Any, Settings]:
-    from flows.pipeline import Stores
+    from flows.stores import Stores
 
     settings = _load(conf)
     return Stores.of(settings), settings

@@ -9,7 +9,7 @@ import numpy as np
 
 import flows.monitors.base
 from flows.monitors.base import Sample
-from flows.pipeline import Stores
+from flows.stores import Stores
 from storage.ids import seed
 from storage.model import FindingRow
 

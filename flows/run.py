@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from flows.pipeline import Outcome
+    from flows.outcomes import Outcome
     from storage.model import FindingRow
 
 # Read by Prefect when it is imported. Its first start migrates a database, which takes minutes on a
@@ -42,7 +42,7 @@ def embed(feature: str, conf: str | None = None, *, refit: bool = False) -> dict
         refit: let an encoder that learns do so again, which makes a new version.
 
     Returns:
-        `flows.pipeline.Outcome.row`.
+        `flows.outcomes.Outcome.row`.
     """
     settings = load(Path(conf) if conf else None)
     engine = Tasks(settings.engine.retries)

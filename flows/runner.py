@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flows import monitoring, pipeline
+from flows.engine import Direct
 from flows.progress import listening
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Runner(Protocol):
     """Carries out the two flows, and gives their results as plain values."""
 
     def embed(self, feature: str, *, refit: bool = False) -> dict[str, Any]:
-        """One run: `flows.pipeline.Outcome.row`."""
+        """One run: `flows.outcomes.Outcome.row`."""
 
     def monitor(self, feature: str) -> list[dict[str, Any]]:
         """One look at the last run: its findings, `storage.model.FindingRow` as plain values."""
@@ -48,7 +49,7 @@ class _Here:
     reporter: Reporter
 
     def embed(self, feature: str, *, refit: bool = False) -> dict[str, Any]:
-        engine = pipeline.Direct(self.settings.engine.retries)
+        engine = Direct(self.settings.engine.retries)
         return pipeline.embed(self.settings, feature, engine, self.reporter, refit=refit).row()
 
     def monitor(self, feature: str) -> list[dict[str, Any]]:
