@@ -88,6 +88,25 @@ class Contents:
         return Contents(self.vectors[chosen], self.norms[chosen], self.rows[chosen])
 
 
+def one_a_content(
+    reference: Sample, current: Sample, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """One finite row of each content that either sample holds: the rows of either side, in order.
+
+    Which row of a content it is, and so on which side it stands, is drawn evenly from all of its
+    rows on both sides.
+    """
+    usable = [np.flatnonzero(finite(sample.vectors)) for sample in (reference, current)]
+    hashes = [reference.content_hashes[row] for row in usable[0].tolist()]
+    hashes += [current.content_hashes[row] for row in usable[1].tolist()]
+    drawn: dict[str, int] = {}
+    for place in rng.permutation(len(hashes)).tolist():
+        drawn.setdefault(hashes[place], place)
+    places = np.sort(np.fromiter(drawn.values(), dtype=np.intp, count=len(drawn)))
+    border = len(usable[0])
+    return usable[0][places[places < border]], usable[1][places[places >= border] - border]
+
+
 def contents(sample: Sample) -> Contents:
     """The first row of each content, less those that are not finite or all zero."""
     first: dict[str, int] = {}

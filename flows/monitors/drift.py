@@ -1,8 +1,20 @@
-"""Drift: whether current vectors come from the distribution that the reference came from.
+"""Drift: whether current contents come from the distribution that the reference's came from.
 
 Maximum mean discrepancy (Gretton et al. 2012, "A kernel two-sample test") over random Fourier
 features, with a permutation p-value: exact at every sample size and for every distribution, ties
-and duplicates included. A quiet answer says how small a shift it could have seen.
+included. A quiet answer says how small a shift it could have seen.
+
+A permutation test is exact for rows that could as well have come in any other order. Copies of one
+content could not: a batch that brings a text five times brings all five together. So each content
+is tested once, on the side of one of its rows, drawn evenly from all of them on both sides. That
+draw knows nothing of the vectors, so the level is right for copies within a batch, even if some
+kinds of content are copied more; for popular contents that come back in batch after batch; and for
+contents published again under new ids, if which ones has nothing to do with their vectors. Keeping
+such contents on both sides instead would give the smaller sample a larger share of the popular
+ones, which is an alarm without a change, and would hide changes behind those published again.
+
+The price: what is compared is contents, not rows. That some come more often than they used to is
+seen only as far as it moves them from one side to the other.
 """
 
 from __future__ import annotations
@@ -34,8 +46,8 @@ class Params:
         alpha: the share of runs without drift that may raise an alarm.
         permutations: random splits behind the p-value, which is never below 1/(permutations + 1).
         features: random Fourier features, an even number; more come closer to the exact kernel.
-        max_rows: rows drawn from each sample.
-        min_rows: with fewer usable rows on either side the verdict is ``cannot tell``.
+        max_rows: contents drawn from each sample.
+        min_rows: with fewer contents on either side the verdict is ``cannot tell``.
         min_effect: an MMD below this is no alarm, however sure it is.
         max_ids: how many records a finding names.
     """
@@ -91,22 +103,25 @@ def compare(
     the estimate is negative. ``detail`` holds, in units of the reference's total standard
     deviation (the root of the trace of its covariance), ``mean_shift``, less what sampling alone
     gives, and ``smallest_visible``, the mean shift that is seen in 8 of 10 such runs; either is
-    missing where it has no meaning. ``record_ids`` of an alarm are the current records that look
-    least like the reference, by the witness function.
+    missing where it has no meaning. ``n_reference`` and ``n_current`` count contents, each tested
+    once; ``repeats_reference`` and ``repeats_current`` are the rows left out for that, and
+    ``left_out_reference`` and ``left_out_current`` those that are not finite. ``record_ids`` of an
+    alarm are the current records that look least like the reference, by the witness function.
 
     Raises:
         ValueError: if the samples differ in width.
     """
     _rows.check_widths(reference, current)
-    usable = [np.flatnonzero(_rows.finite(s.vectors)) for s in (reference, current)]
-    left_out = {
-        "left_out_reference": float(len(reference) - len(usable[0])),
-        "left_out_current": float(len(current) - len(usable[1])),
-    }
-    ours, theirs = (_rows.draw(rows, params.max_rows, rng) for rows in usable)
+    rows = _rows.one_a_content(reference, current, rng)
+    left_out = _left_out(reference, current, rows)
+    ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
     n, m = len(ours), len(theirs)
     if min(n, m) < 2:  # noqa: PLR2004 - no spread is known from one row
-        summary = f"cannot tell: {_sizes(n, m)} usable; {params.min_rows} a side are needed"
+        summary = (
+            f"cannot tell: {_sizes(n, m, left_out)}; {params.min_rows} a side are needed"
+            if len(reference)
+            else "nothing to compare with yet: this is the first run"
+        )
         return Finding("drift", "cannot tell", summary, None, None, None, None, n, m, (), left_out)
     test = _run(reference.vectors[ours], current.vectors[theirs], rng, params)
     verdict = _verdict(test, n, m, params)
@@ -114,7 +129,7 @@ def compare(
     return Finding(
         monitor="drift",
         verdict=verdict,
-        summary=_summary(test, verdict, n, m, params),
+        summary=_summary(test, verdict, n, m, left_out, params),
         statistic=test.statistic,
         threshold=test.threshold,
         p_value=test.p_value,
@@ -204,11 +219,29 @@ def _figures(test: _Test) -> dict[str, float]:
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def _sizes(n: int, m: int) -> str:
-    return f"{n:,} reference and {m:,} current rows"
+def _left_out(
+    reference: Sample, current: Sample, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> dict[str, float]:
+    """How many rows are not tested: those that are not finite, and those that repeat a content."""
+    figures = {}
+    for name, sample, kept in zip(
+        ("reference", "current"), (reference, current), rows, strict=True
+    ):
+        sound = int(_rows.finite(sample.vectors).sum())
+        figures[f"left_out_{name}"] = float(len(sample) - sound)
+        figures[f"repeats_{name}"] = float(sound - len(kept))
+    return figures
 
 
-def _summary(test: _Test, verdict: Verdict, n: int, m: int, params: Params) -> str:
+def _sizes(n: int, m: int, left_out: dict[str, float]) -> str:
+    repeats = int(left_out["repeats_reference"] + left_out["repeats_current"])
+    less = f", each once ({repeats:,} repeats left out)" if repeats else ""
+    return f"{n:,} reference and {m:,} current contents{less}"
+
+
+def _summary(
+    test: _Test, verdict: Verdict, n: int, m: int, left_out: dict[str, float], params: Params
+) -> str:
     if test.visible is None:
         sight = "no mean shift could be relied on to show at this size"
     else:
@@ -216,15 +249,16 @@ def _summary(test: _Test, verdict: Verdict, n: int, m: int, params: Params) -> s
     moved = "no spread" if test.mean_shift is None else f"{test.mean_shift:.2g}"
     measured = (
         f"p = {test.p_value:.2g} from {params.permutations} permutations, MMD {test.mmd:.3g}, "
-        f"mean shift {moved} of the reference's standard deviation, {sight}; {_sizes(n, m)}"
+        f"mean shift {moved} of the reference's standard deviation, {sight}; "
+        f"{_sizes(n, m, left_out)}"
     )
     if verdict == "alarm":
         return f"the distribution has changed: {measured}"
     if verdict == "quiet":
         return f"no change seen: {measured}"
     if min(n, m) < params.min_rows:
-        return f"cannot tell: at least {params.min_rows} rows a side are needed; {measured}"
+        return f"cannot tell: at least {params.min_rows} contents a side are needed; {measured}"
     return (
         f"cannot tell: no p-value below {test.least_p:.2g} is possible and alpha is "
-        f"{params.alpha:g}; raise permutations or give more rows; {measured}"
+        f"{params.alpha:g}; raise permutations or give more contents; {measured}"
     )

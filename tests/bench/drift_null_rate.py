@@ -2,8 +2,9 @@
 
 ``VECMILL_TEST_DATA=... python -m tests.bench.drift_null_rate`` encodes 2,000 news with MiniLM,
 draws pairs of samples from them again and again, and prints the share of alarms: without a change
-(which must be alpha), with a shift of the mean of the size that the monitor itself calls visible
-(which must be about 80 %), and with a part of the current news from one class only.
+(which must be alpha), whether each content comes once, in copies, or in both samples; with a shift
+of the mean of the size that the monitor itself calls visible (which must be about 80 %); and with a
+part of the current news from one class only.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flows.monitors.base import Finding
-
     Vectors = NDArray[np.float32]
-    Draw = Callable[[int, np.random.Generator], tuple[Vectors, Vectors]]
+    Rows = NDArray[np.intp]
+    Draw = Callable[[int, np.random.Generator], tuple[Sample, Sample]]
 
 NEWS = 2000
 RUNS = {50: 300, 500: 60}
@@ -77,24 +78,47 @@ def changes(
     step = visible * float(np.sqrt(vectors.var(axis=0).sum()))
     one_class = np.flatnonzero(labels == labels[0])
 
-    def unchanged(n: int, rng: np.random.Generator) -> tuple[Vectors, Vectors]:
+    def drawn(n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
         rows = rng.permutation(len(vectors))[: 2 * n]
-        return vectors[rows[:n]], vectors[rows[n:]]
+        return rows[:n], rows[n:]
 
-    def shifted(n: int, rng: np.random.Generator) -> tuple[Vectors, Vectors]:
-        reference, current = unchanged(n, rng)
-        return reference, current + np.float32(step) * directions[rng.integers(3)]
+    def unchanged(n: int, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        ours, theirs = drawn(n, rng)
+        return news(vectors, ours), news(vectors, theirs)
 
-    def narrowed(n: int, rng: np.random.Generator) -> tuple[Vectors, Vectors]:
+    def copied(n: int, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        ours, theirs = (np.repeat(rows, rng.integers(1, 6, n)) for rows in drawn(n, rng))
+        return news(vectors, ours), news(vectors, theirs)
+
+    def again(n: int, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        ours, theirs = drawn(n, rng)
+        theirs[: n // 2] = rng.choice(ours, n // 2, replace=False)
+        return news(vectors, ours), news(vectors, theirs)
+
+    def shifted(n: int, rng: np.random.Generator) -> tuple[Sample, Sample]:
         reference, current = unchanged(n, rng)
+        moved = current.vectors + np.float32(step) * directions[rng.integers(3)]
+        return reference, replace(current, vectors=moved)
+
+    def narrowed(n: int, rng: np.random.Generator) -> tuple[Sample, Sample]:
+        ours, theirs = drawn(n, rng)
         part = int(ONE_CLASS * n)
-        return reference, np.vstack([current[part:], vectors[rng.choice(one_class, part)]])
+        others = np.setdiff1d(one_class, ours)
+        theirs[:part] = rng.choice(others, part, replace=len(others) < part)
+        return news(vectors, ours), news(vectors, theirs)
 
     return [
         ("none", unchanged, None),
+        ("none, contents in up to 5 copies", copied, None),
+        ("none, half of the contents in both samples", again, None),
         (f"mean by {visible:.3f} sd, the smallest visible", shifted, "0.8"),
         (f"{ONE_CLASS:.0%} more of one class", narrowed, ""),
     ]
+
+
+def news(vectors: Vectors, rows: Rows) -> Sample:
+    """These rows of the news; the same row is the same content."""
+    return Sample(vectors[rows], [f"{n}" for n in range(len(rows))], [f"{row}" for row in rows])
 
 
 def visible_shift(vectors: Vectors, n: int, params: drift.Params) -> float:
@@ -103,7 +127,8 @@ def visible_shift(vectors: Vectors, n: int, params: drift.Params) -> float:
     for seed in range(9):
         rng = np.random.default_rng(seed)
         rows = rng.permutation(len(vectors))[: 2 * n]
-        finding = compare(vectors[rows[:n]], vectors[rows[n:]], rng, params)
+        samples = news(vectors, rows[:n]), news(vectors, rows[n:])
+        finding = drift.compare(*samples, rng, params)
         claims.append(finding.detail["smallest_visible"])
     return float(np.median(claims))
 
@@ -113,17 +138,8 @@ def alarm_rate(draw: Draw, n: int, runs: int, params: drift.Params) -> float:
     alarms = 0
     for seed in range(runs):
         rng = np.random.default_rng([seed, n])
-        alarms += compare(*draw(n, rng), rng, params).verdict == "alarm"
+        alarms += drift.compare(*draw(n, rng), rng, params).verdict == "alarm"
     return alarms / runs
-
-
-def compare(
-    reference: Vectors, current: Vectors, rng: np.random.Generator, params: drift.Params
-) -> Finding:
-    """Run the monitor on bare vectors."""
-    ids = [f"{row}" for row in range(max(len(reference), len(current)))]
-    samples = [Sample(v, ids[: len(v)], ids[: len(v)]) for v in (reference, current)]
-    return drift.compare(samples[0], samples[1], rng, params)
 
 
 def null_interval(runs: int, rate: float) -> tuple[float, float]:

@@ -10,9 +10,13 @@ from flows.monitors import _rff, drift
 from tests.flows.monitors.samples import lumpy, sample
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
-    from flows.monitors.base import Finding
+    from flows.monitors.base import Finding, Sample
+
+    Draw = Callable[[np.random.Generator], tuple[Sample, Sample]]
 
 CHEAP = drift.Params(alpha=0.05, permutations=199, features=64)
 
@@ -131,6 +135,7 @@ def test_the_p_value_counts_the_splits_that_reach_the_true_one() -> None:
     finding = compare(reference, current)
     # the same generator, drawn from in the same order
     again = np.random.default_rng(1)
+    again.permutation(80)  # which row stands for a content: here each has but one
     rows = np.concatenate([reference, current]).astype(np.float32).astype(np.float64)
     rows -= rows.mean(axis=0)
     bandwidth = _rff.median_distance(rows, again)
@@ -179,7 +184,7 @@ def test_two_constants_are_told_apart() -> None:
     assert finding.detail["bandwidth"] == pytest.approx(0.1 * math.sqrt(3), rel=1e-5)
 
 
-def test_duplicates_by_the_hundred_keep_the_level() -> None:
+def test_contents_by_the_hundred_with_one_vector_keep_the_level() -> None:
     alarms = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
@@ -211,6 +216,131 @@ def test_rows_that_are_not_finite_are_left_out_and_counted() -> None:
     assert (finding.n_reference, finding.n_current) == (57, 49)
     assert finding.detail["left_out_reference"] == 3
     assert finding.detail["left_out_current"] == 1
+
+
+def test_the_repeats_of_a_content_are_left_out_and_counted() -> None:
+    rng = np.random.default_rng(0)
+    ours, theirs = lumpy(40, rng), lumpy(30, rng)
+    reference, current = copied(ours, [3] * 40, "r"), copied(theirs, [2] * 30)
+    finding = drift.compare(reference, current, rng, CHEAP)
+    assert (finding.n_reference, finding.n_current) == (40, 30)
+    assert finding.detail["repeats_reference"] == 80
+    assert finding.detail["repeats_current"] == 30
+    assert "40 reference and 30 current contents, each once (110 repeats" in finding.summary
+    assert "repeats" not in compare(ours, theirs).summary
+
+
+def test_a_content_on_both_sides_is_tested_on_either() -> None:
+    rng = np.random.default_rng(0)
+    rows = lumpy(100, rng)
+    finding = drift.compare(sample(rows), sample(rows), rng, CHEAP)
+    assert finding.n_reference + finding.n_current == 100
+    # binomial(100, 1/2) is in there 9,999 times of 10,000
+    assert 30 <= finding.n_reference <= 70
+    assert finding.detail["repeats_reference"] == finding.n_current
+    assert finding.verdict == "quiet", finding.summary
+
+
+def test_a_repeat_that_is_not_finite_does_not_stand_for_its_content() -> None:
+    rng = np.random.default_rng(0)
+    reference = copied(lumpy(40, rng), [2] * 40, "r")
+    reference.vectors[::2] = np.nan
+    finding = drift.compare(reference, sample(lumpy(40, rng), "c"), rng, CHEAP)
+    assert finding.n_reference == 40
+    assert (finding.detail["left_out_reference"], finding.detail["repeats_reference"]) == (40, 0)
+
+
+def test_nothing_before_is_told_as_such() -> None:
+    rows = lumpy(40, np.random.default_rng(0))
+    finding = compare(rows[:0], rows)
+    assert finding.verdict == "cannot tell"
+    assert finding.summary == "nothing to compare with yet: this is the first run"
+
+
+def copied(
+    vectors: NDArray[np.float64], times: Sequence[int] | NDArray[np.intp], name: str = "c"
+) -> Sample:
+    """Each vector as so many rows of one content."""
+    contents = np.repeat([f"{name}{row}" for row in range(len(vectors))], times)
+    return sample(np.repeat(vectors, times, axis=0), name, contents.tolist())
+
+
+def popular(n: int, rng: np.random.Generator) -> Sample:
+    """Rows of a world of 3,000 contents, some far more popular than others, and all in one place.
+
+    The world is the same for every call with a generator of equal seed and any n.
+    """
+    world = np.random.default_rng(0).standard_normal((3000, 3))
+    world[:15] += 4
+    weights = np.where(np.arange(3000) < 15, 40.0, 1.0)
+    rows = rng.choice(3000, n, p=weights / weights.sum())
+    return sample(world[rows], "p", [f"{row}" for row in rows])
+
+
+def twice_the_far(n: int, rng: np.random.Generator) -> Sample:
+    """Contents that come in copies within their batch, more of them where they lie far out."""
+    vectors = lumpy(n, rng)
+    return copied(vectors, 1 + 4 * (vectors[:, 0] > 2), f"{rng.random()}")
+
+
+def copied_pair(times: Callable[[np.random.Generator, int], NDArray[np.intp]]) -> Draw:
+    def draw(rng: np.random.Generator) -> tuple[Sample, Sample]:
+        counts = times(rng, 80), times(rng, 30)
+        return copied(lumpy(80, rng), counts[0], "r"), copied(lumpy(30, rng), counts[1], "c")
+
+    return draw
+
+
+def republished(share: float) -> Draw:
+    """Current contents of which a share stood in the reference already, under other ids."""
+
+    def draw(rng: np.random.Generator) -> tuple[Sample, Sample]:
+        vectors, again = lumpy(140, rng), round(share * 60)
+        names = [f"{row}" for row in range(140)]
+        rows = np.concatenate([rng.choice(80, again, replace=False), 80 + np.arange(60 - again)])
+        current = sample(vectors[rows], "c", [names[row] for row in rows])
+        return sample(vectors[:80], "r", names[:80]), current
+
+    return draw
+
+
+REPEATS: dict[str, Draw] = {
+    "each five times": copied_pair(lambda _, n: np.full(n, 5)),
+    "some twice": copied_pair(lambda rng, n: 1 + (rng.random(n) < 0.3)),
+    "some by the dozen": copied_pair(lambda rng, n: 1 + 11 * (rng.random(n) < 0.1)),
+    "those far out": lambda rng: (twice_the_far(80, rng), twice_the_far(30, rng)),
+    "popular ones": lambda rng: (popular(400, rng), popular(60, rng)),
+    "half of them again": republished(0.5),
+    "all of them again": republished(1.0),
+}
+
+
+@pytest.mark.parametrize("which", REPEATS)
+def test_the_false_alarm_rate_is_alpha_with_repeated_contents(which: str) -> None:
+    alarms = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        alarms += drift.compare(*REPEATS[which](rng), rng, CHEAP).verdict == "alarm"
+    low, high = binomial_interval(200, 0.05)
+    assert low <= alarms <= high
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_change_is_found_among_repeated_contents(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    reference = copied(lumpy(200, rng), [4] * 200, "r")
+    current = copied(lumpy(100, rng) + 1.5, 1 + rng.integers(5, size=100))
+    assert drift.compare(reference, current, rng, CHEAP).verdict == "alarm"
+
+
+def test_a_batch_of_one_kind_of_known_contents_is_found() -> None:
+    rng = np.random.default_rng(0)
+    rows = lumpy(400, rng)
+    names = [f"{row}" for row in range(400)]
+    upper = np.flatnonzero(rows[:, 0] > 2)
+    current = sample(rows[upper], "c", [names[row] for row in upper])
+    finding = drift.compare(sample(rows, "r", names), current, rng, CHEAP)
+    assert finding.verdict == "alarm", finding.summary
 
 
 def test_large_samples_are_drawn_down() -> None:

@@ -37,7 +37,7 @@ def news() -> NDArray[np.float32]:
 def test_news_are_sound_at_any_size(news: NDArray[np.float32], m: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     rows = rng.permutation(NEWS)
-    reference, current = sample(news[rows[:120]]), sample(news[rows[120 : 120 + m]])
+    reference, current = sample(news[rows[:120]], "r"), sample(news[rows[120 : 120 + m]], "c")
     finding = health.compare(reference, current, rng, health.Params())
     assert finding.verdict == ("quiet" if m >= 20 else "cannot tell"), finding.summary
 
@@ -49,7 +49,8 @@ def test_news_against_news_are_flagged_no_more_often_than_alpha(news: NDArray[np
         rng = np.random.default_rng(seed)
         rows = rng.permutation(NEWS)[:100]
         params = drift.Params(alpha=0.05, permutations=199, features=128)
-        finding = drift.compare(sample(news[rows[:50]]), sample(news[rows[50:]]), rng, params)
+        samples = sample(news[rows[:50]], "r"), sample(news[rows[50:]], "c")
+        finding = drift.compare(*samples, rng, params)
         alarms += finding.verdict == "alarm"
     assert 0 < alarms <= 14, "binomial(100, 0.05) is in there 998 times of 1,000"
 
