@@ -158,8 +158,9 @@ def run(
             try:
                 row = carry_out.embed(name, refit=refit)
                 rows.append(row)
-                if settings.feature(name).monitors:
-                    findings = carry_out.monitor(name)
+                # A run that wrote nothing has nothing new to be looked at.
+                if settings.feature(name).monitors and row["new"] + row["changed"]:
+                    findings = carry_out.monitor(name, row["version"])
             except Exception as error:  # noqa: BLE001 - the other features have a right to their run
                 report(error, name)
                 worst = FAILED
@@ -176,7 +177,13 @@ def run(
 
 @app.command
 def monitor(
-    feature: str, /, *, conf: Conf = None, json: AsJson = False, direct: IsDirect = False
+    feature: str,
+    /,
+    *,
+    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    conf: Conf = None,
+    json: AsJson = False,
+    direct: IsDirect = False,
 ) -> int:
     """Compare what a feature's last run wrote with what stood before it.
 
@@ -186,13 +193,15 @@ def monitor(
     ----------
     feature
         The feature to look at.
+    version
+        The version to look at, instead of the live one.
     """
     from flows.console import reporting
     from flows.runner import runner
 
     settings = _load(conf)
     with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:
-        findings = carry_out.monitor(feature)
+        findings = carry_out.monitor(feature, version)
     print_json(findings, json=json)
     if not json:
         listing(findings, ("monitor", "verdict", "p_value", "effect_size", "n_reference",

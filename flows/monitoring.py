@@ -29,21 +29,28 @@ class MonitorError(Exception):
     """A feature cannot be monitored yet."""
 
 
-def monitor(settings: Settings, name: str, reporter: Reporter) -> list[FindingRow]:
+def monitor(
+    settings: Settings, name: str, reporter: Reporter, number: int | None = None
+) -> list[FindingRow]:
     """Run the feature's monitors (all of them where it names none) and keep their findings.
 
-    The current sample is what the last run that wrote new vectors to the live version wrote; the
-    reference is the version as published before that run, or by its first run (``reference`` in the
-    feature's configuration). All chance is seeded by the run, so a finding can be had again.
+    The current sample is what the last run that wrote new vectors to the version wrote; the
+    reference is the version as published just before that run, or by its first run (``reference``
+    in the feature's configuration). All chance is seeded by the run, so a finding can be had again;
+    it then takes the place of the one before.
+
+    Args:
+        settings: the configuration.
+        name: the feature.
+        reporter: told of progress.
+        number: the version to look at; the live one where none is given.
 
     Raises:
-        MonitorError: if nothing is published yet.
+        MonitorError: if the version is not there, or nothing is published yet.
     """
     feature = settings.feature(name)
     stores = Stores.of(settings)
-    version = stores.catalog.live(name)
-    if version is None:
-        raise MonitorError(f"{name} has no live version yet; run `vecmill run {name}` first")
+    version = _version(stores, name, number)
     reference_manifest, current_manifest = _manifests(stores, feature, version)
     run_id = current_manifest.run_id
     rng = np.random.default_rng(seed(run_id))
@@ -63,17 +70,29 @@ def monitor(settings: Settings, name: str, reporter: Reporter) -> list[FindingRo
     return rows
 
 
+def _version(stores: Stores, name: str, number: int | None) -> Version:
+    versions = stores.catalog.versions(name)
+    for version in versions:
+        if version.version == number or (number is None and version.standing == "live"):
+            return version
+    if number is None:
+        raise MonitorError(f"{name} has no live version yet; run `vecmill run {name}` first")
+    known = ", ".join(f"v{v.version}" for v in versions) or "none"
+    raise MonitorError(f"{name} has no version v{number}; there are: {known}")
+
+
 def _manifests(
     stores: Stores, feature: Feature, version: Version
 ) -> tuple[Manifest | None, Manifest]:
     """The manifests to compare: the reference, None if there is none, and the current one."""
-    wrote = [m for m in stores.catalog.manifests(version) if m.counts.new or m.counts.changed]
+    manifests = stores.catalog.manifests(version)
+    wrote = [i for i, m in enumerate(manifests) if m.counts.new or m.counts.changed]
     if not wrote:
         raise MonitorError(f"{version.table} has no rows yet; there is nothing to monitor")
-    *before, current = wrote
-    if not before:
-        return None, current
-    return before[0 if feature.reference == "first" else -1], current
+    current = wrote[-1]
+    # Whatever the runs between did, if only remove rows: it is what readers saw just before.
+    before = wrote[0] if feature.reference == "first" else current - 1
+    return (manifests[before] if wrote[0] < current else None), manifests[current]
 
 
 def _sample(

@@ -22,8 +22,10 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "600")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
+from httpx import HTTPError
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.exceptions import PrefectException
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import monitoring, pipeline
@@ -47,20 +49,22 @@ def embed(feature: str, conf: str | None = None, *, refit: bool = False) -> dict
     settings = load(Path(conf) if conf else None)
     engine = Tasks(settings.engine.retries)
     outcome = pipeline.embed(settings, feature, engine, listener(), refit=refit)
-    create_markdown_artifact(_outcome_page(outcome), key=_key("run", feature))
+    _keep_page(_outcome_page(outcome), _key("run", feature))
     return outcome.row()
 
 
 @flow(name="monitor", flow_run_name="monitor {feature}", persist_result=False)
-def monitor(feature: str, conf: str | None = None) -> list[dict[str, Any]]:
-    """Run a feature's monitors on what its last run wrote.
+def monitor(
+    feature: str, conf: str | None = None, version: int | None = None
+) -> list[dict[str, Any]]:
+    """Run a feature's monitors on what the last run of a version (the live one) wrote.
 
     Returns:
         The findings, `storage.model.FindingRow` as plain values.
     """
     settings = load(Path(conf) if conf else None)
-    findings = monitoring.monitor(settings, feature, listener())
-    create_markdown_artifact(_findings_page(findings), key=_key("findings", feature))
+    findings = monitoring.monitor(settings, feature, listener(), version)
+    _keep_page(_findings_page(findings), _key("findings", feature))
     return [asdict(finding) for finding in findings]
 
 
@@ -68,6 +72,14 @@ def with_workers(workers: int) -> Any:  # noqa: ANN401 - a Prefect flow
     """The embed flow with so many shards encoded at once."""
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers)
     return embed.with_options(task_runner=cast("Any", runner))  # invariant in its future type
+
+
+def _keep_page(page: str, key: str) -> None:
+    """Show a page with the flow run; what is published stays so where Prefect cannot take it."""
+    try:
+        create_markdown_artifact(page, key=key)
+    except (PrefectException, HTTPError) as error:
+        listener().note(f"Prefect did not take the run's page: {error}")
 
 
 def _key(what: str, feature: str) -> str:

@@ -23,7 +23,7 @@ class Runner(Protocol):
     def embed(self, feature: str, *, refit: bool = False) -> dict[str, Any]:
         """One run: `flows.outcomes.Outcome.row`."""
 
-    def monitor(self, feature: str) -> list[dict[str, Any]]:
+    def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
         """One look at the last run: its findings, `storage.model.FindingRow` as plain values."""
 
 
@@ -52,8 +52,9 @@ class _Here:
         engine = Direct(self.settings.engine.retries)
         return pipeline.embed(self.settings, feature, engine, self.reporter, refit=refit).row()
 
-    def monitor(self, feature: str) -> list[dict[str, Any]]:
-        return [asdict(f) for f in monitoring.monitor(self.settings, feature, self.reporter)]
+    def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
+        found = monitoring.monitor(self.settings, feature, self.reporter, version)
+        return [asdict(finding) for finding in found]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,6 @@ class _Flows:
         row: dict[str, Any] = flow(feature, str(self.settings.conf), refit=refit)
         return row
 
-    def monitor(self, feature: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.run.monitor(feature, str(self.settings.conf))
+    def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.run.monitor(feature, str(self.settings.conf), version)
         return rows

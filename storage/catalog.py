@@ -308,9 +308,14 @@ class Catalog:
     def add_findings(
         self, feature: str, version: int, run_id: str, findings: Sequence[FindingRow]
     ) -> None:
-        """Keep the findings of a monitoring run."""
+        """Keep what monitors found over a run; a monitor's earlier finding over it gives way."""
         with self._file.write() as con:
             for finding in findings:
+                con.execute(
+                    "DELETE FROM findings WHERE feature = ? AND version = ? AND run_id = ? "
+                    "AND monitor = ?",
+                    [feature, version, run_id, finding.monitor],
+                )
                 row = asdict(finding) | {"feature": feature, "version": version, "run_id": run_id}
                 row |= {"detail": json.dumps(row["detail"]), "found_at": datetime.now(UTC)}
                 _insert(con, "findings", row | {"record_ids": list(finding.record_ids)})
