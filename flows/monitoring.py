@@ -36,8 +36,8 @@ def monitor(
 
     The current sample is what the last run that wrote new vectors to the version wrote; the
     reference is the version as published just before that run, or by its first run (``reference``
-    in the feature's configuration). All chance is seeded by the run, so a finding can be had again;
-    it then takes the place of the one before.
+    in the feature's configuration), states without rows passed over. All chance is seeded by the
+    run, so a finding can be had again; it then takes the place of the one before.
 
     Args:
         settings: the configuration.
@@ -86,13 +86,15 @@ def _manifests(
 ) -> tuple[Manifest | None, Manifest]:
     """The manifests to compare: the reference, None if there is none, and the current one."""
     manifests = stores.catalog.manifests(version)
-    wrote = [i for i, m in enumerate(manifests) if m.counts.new or m.counts.changed]
+    wrote = [m for m in manifests if m.counts.new or m.counts.changed]
     if not wrote:
         raise MonitorError(f"{version.table} has no rows yet; there is nothing to monitor")
     current = wrote[-1]
-    # Whatever the runs between did, if only remove rows: it is what readers saw just before.
-    before = wrote[0] if feature.reference == "first" else current - 1
-    return (manifests[before] if wrote[0] < current else None), manifests[current]
+    # Runs that only removed or updated rows count too: it is what readers saw just before.
+    before = [m for m in manifests if m.rows and m.lance_version < current.lance_version]
+    if not before:
+        return None, current
+    return before[0 if feature.reference == "first" else -1], current
 
 
 def _sample(

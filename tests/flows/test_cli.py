@@ -208,6 +208,32 @@ def test_monitors_run_with_the_run(vecmill: Callable[..., Answer], project: Proj
     assert told.out.splitlines()[0].split()[:2] == ["monitor", "verdict"]
 
 
+def test_monitors_look_at_what_the_run_wrote_and_only_then(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    project.feature = {"monitors": ["health"]}
+
+    def looks() -> list[tuple[int, str]]:
+        sql = "SELECT version, run_id FROM findings ORDER BY found_at"
+        return [
+            (r["version"], r["run_id"]) for r in project.stores().catalog.query(sql).to_pylist()
+        ]
+
+    first = vecmill("run", "--direct", "--json")
+    again = vecmill("run", "--direct", "--json")
+    assert (first.err.count("notes: health: "), again.err) == (1, "")
+    assert looks() == [(1, first.rows[0]["run"])]
+    project.encoder = {"revision": 2}
+    candidate = vecmill("run", "--direct", "--json")
+    assert candidate.rows[0]["standing"] == "candidate"
+    assert looks() == [(1, first.rows[0]["run"]), (2, candidate.rows[0]["run"])]
+    assert vecmill("monitor", "notes", "--direct", "--version", "2").code == 0
+    assert looks() == [(1, first.rows[0]["run"]), (2, candidate.rows[0]["run"])]
+    unknown = vecmill("monitor", "notes", "--direct", "--version", "3")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "notes has no version v3; there are: v1, v2" in unknown.err
+
+
 def test_a_feature_is_not_monitored_before_it_has_run(vecmill: Callable[..., Answer]) -> None:
     said = vecmill("monitor", "notes", "--direct")
     assert (said.code, said.out) == (2, "")

@@ -45,6 +45,7 @@ def test_a_first_run_cannot_be_compared(numbers: Project) -> None:
     findings = {f.monitor: f for f in monitor(numbers.settings(), "notes", Silent())}
     assert findings["drift"].verdict == "cannot tell"
     assert findings["drift"].reference_run is None
+    assert findings["drift"].summary == ("nothing to compare with yet: this is the first run")
     assert (findings["drift"].n_reference, findings["health"].n_current) == (0, 100)
 
 
@@ -65,7 +66,7 @@ def test_a_shift_is_found_and_kept(numbers: Project, shift: float) -> None:
     sql = "SELECT run_id, verdict, p_value, n_current FROM findings WHERE monitor = 'drift'"
     kept = numbers.stores().catalog.query(sql).to_pylist()
     row = {"run_id": second.run, "verdict": drift.verdict, "p_value": drift.p_value}
-    assert kept == [row | {"n_current": 200}] * 2
+    assert kept == [row | {"n_current": 200}], "a second look must replace the first"
 
 
 @pytest.mark.parametrize("reference", ["previous", "first"])
@@ -78,3 +79,53 @@ def test_the_reference_is_the_one_configured(numbers: Project, reference: str) -
     (finding,) = monitor(numbers.settings(), "notes", Silent())
     expected = {"previous": (runs[1], 80), "first": (runs[0], 50)}[reference]
     assert (finding.reference_run, finding.n_reference) == expected
+
+
+def test_the_reference_is_what_runs_that_wrote_nothing_new_left(numbers: Project) -> None:
+    numbers.write(measured(0, 100), NUMBERS)
+    numbers.run()
+    numbers.write(measured(0, 100)[:60], NUMBERS)
+    thinned = numbers.run()
+    assert (thinned.counts.deleted, thinned.counts.new) == (40, 0)
+    idle = numbers.run()
+    numbers.write(measured(0, 100)[:60] + measured(100, 150), NUMBERS)
+    numbers.run()
+    numbers.run()  # after it, so it cannot be what stood before
+    drift, _ = monitor(numbers.settings(), "notes", Silent())
+    assert (drift.reference_run, drift.n_reference, drift.n_current) == (idle.run, 60, 50)
+
+
+@pytest.mark.parametrize("reference", ["previous", "first"])
+def test_a_state_without_rows_is_nothing_to_compare_with(project: Project, reference: str) -> None:
+    project.feature = {"reference": reference, "monitors": ["drift"]}
+    notes = [(n, f"a note {n}", "x") for n in range(60)]
+    project.write([])
+    project.run()
+    project.write(notes[:30])
+    full = project.run()
+    (finding,) = monitor(project.settings(), "notes", Silent())
+    assert finding.summary == "nothing to compare with yet: this is the first run"
+    project.write([])
+    assert project.run().rows == 0
+    project.write(notes[30:])
+    project.run()
+    (finding,) = monitor(project.settings(), "notes", Silent())
+    assert (finding.reference_run, finding.n_reference) == (full.run, 30)
+
+
+def test_any_version_can_be_looked_at(numbers: Project) -> None:
+    numbers.write(measured(0, 100), NUMBERS)
+    numbers.run()
+    numbers.encoder = {"kind": "tabular", "dim": 1}
+    candidate = numbers.run()
+    assert (candidate.version, candidate.standing) == (2, "candidate")
+    numbers.write(measured(0, 100) + measured(100, 140), NUMBERS)
+    second = numbers.run()
+    monitor(numbers.settings(), "notes", Silent())
+    drift, _ = monitor(numbers.settings(), "notes", Silent(), 2)
+    assert (drift.reference_run, drift.n_reference, drift.n_current) == (candidate.run, 100, 40)
+    sql = "SELECT version, run_id = $1 AS second FROM findings ORDER BY ALL"
+    kept = numbers.stores().catalog.query(sql, second.run).to_pylist()
+    assert [tuple(row.values()) for row in kept] == [(1, False)] * 2 + [(2, True)] * 2
+    with pytest.raises(MonitorError, match="notes has no version v3; there are: v1, v2"):
+        monitor(numbers.settings(), "notes", Silent(), 3)

@@ -109,6 +109,23 @@ def test_findings_are_kept_as_they_are(store: Store) -> None:
     assert (kept["summary"], kept["threshold"], kept["p_value"]) == ("it's so", None, 0.01)
 
 
+def test_what_a_monitor_finds_again_takes_the_place_of_what_it_found(store: Store) -> None:
+    def found(monitor: str, summary: str) -> FindingRow:
+        return FindingRow(monitor, "quiet", summary, None, None, None, None, 1, 1, None)
+
+    for at in ((1, "r1"), (1, "r2"), (2, "r1")):
+        store.catalog.add_findings("notes", *at, [found("drift", "old"), found("health", "old")])
+    store.catalog.add_findings("notes", 1, "r1", [found("drift", "new")])
+    store.catalog.add_findings("others", 1, "r2", [found("drift", "other")])
+    sql = "SELECT version, run_id, monitor, summary FROM findings WHERE summary != 'old'"
+    rows = store.catalog.query(f"{sql} ORDER BY ALL").to_pylist()
+    assert [tuple(row.values()) for row in rows] == [
+        (1, "r1", "drift", "new"),
+        (1, "r2", "drift", "other"),
+    ]
+    assert len(store.catalog.query("FROM findings")) == 7
+
+
 @pytest.mark.parametrize(("number", "told"), [(1, "no published run"), (9, "there are: v1")])
 def test_what_cannot_go_live_is_refused(store: Store, number: int, told: str) -> None:
     store.version()
