@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
+PREFECT_HOME = REPOSITORY / ".cache" / "prefect"
 
 # Read by Prefect and the model libraries as they are imported, so set before any test is. The home
 # is kept between sessions: its database is migrated once, which takes minutes on a busy machine.
@@ -16,11 +17,12 @@ os.environ.pop("VECMILL_CONF", None)
 os.environ.update(
     DO_NOT_TRACK="1",
     HF_HUB_OFFLINE="1",
-    PREFECT_HOME=str(REPOSITORY / ".cache" / "prefect"),
+    PREFECT_HOME=str(PREFECT_HOME),
     PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL",
     PREFECT_SERVER_ANALYTICS_ENABLED="false",
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="600",
 )
+PREFECT_HOME.mkdir(parents=True, exist_ok=True)  # Prefect makes one folder, not its parents
 
 
 @pytest.fixture(scope="session")
