@@ -54,7 +54,8 @@ class Params:
             files are read in the order of their names.
         format: ``csv``, ``tsv``, ``jsonl`` or ``parquet``; None goes by the extension. All but
             Parquet may end in ``.gz``.
-        id: the column of ids; None makes the content hash the id, so that equal rows are one.
+        id: the column of ids; None makes the content hash the id. The pipeline numbers equal
+            rows, ``HASH`` and ``HASH#2``, so that none is lost.
         content: the column or columns to encode; None takes all that have no other part.
         event_time: the column of event times: ISO 8601, taken as UTC where it has no zone, or
             seconds or milliseconds since 1970.

@@ -30,15 +30,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
-def data() -> Path:
-    """The real data sets; skips where they are not to be had."""
-    folder = os.environ.get("VECMILL_TEST_DATA")
-    if not folder:
-        pytest.skip("VECMILL_TEST_DATA is not set: no real data here")
-    return Path(folder)
-
-
 def entries() -> dict[str, dict[str, Any]]:
     """The ``[encoders.*]`` of conf/test.toml, ``${NAME}`` left as it stands."""
     with CONF.open("rb") as stream:
