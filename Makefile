@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+VENV_USE := .venv-use
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
@@ -22,8 +23,8 @@ help:
 demo: $(VENV)/.base
 	@$(BIN)/vecmill demo
 
-test: $(VENV)/.dev
-	$(BIN)/pytest
+test: $(VENV)/.dev $(VENV_USE)/.made
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-quick: $(VENV)/.dev
 	$(BIN)/pytest -m "not slow and not realdata"
@@ -41,14 +42,17 @@ fmt: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
 
-constraints: $(VENV)/.dev
+constraints: $(VENV)/.dev $(VENV_USE)/.made
 	@head -2 constraints.txt > constraints.new
 	@{ $(UV) pip freeze --quiet --python $(BIN)/python --exclude-editable; \
 	   $(UV) --version | sed -E 's/^uv ([^ ]+).*/uv==\1/'; } | grep -v ' @ ' | sort -fu >> constraints.new
 	@mv constraints.new constraints.txt
+	@head -2 constraints-use.txt > constraints.new
+	@$(UV) pip freeze --quiet --python $(VENV_USE)/bin/python >> constraints.new
+	@mv constraints.new constraints-use.txt
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV_USE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -65,3 +69,10 @@ $(VENV)/.base: $(VENV)/.python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.base
 	@$(INSTALL) --editable . --group dev
 	@touch $@
+
+# TensorFlow has an environment of its own; where there is none for this Python, its tests are skipped.
+$(VENV_USE)/.made: $(VENV)/.python constraints-use.txt
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV_USE)
+	@$(UV) pip install --quiet --python $(VENV_USE)/bin/python --constraint constraints-use.txt tensorflow-cpu \
+	  || { rm -rf $(VENV_USE); echo "No TensorFlow could be set up here; the tests of kind use are skipped"; }
+	@if [ -d $(VENV_USE) ]; then touch $@; fi
