@@ -7,68 +7,34 @@ while vectors are encoded and no reader while a result is looked at.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from storage.database import DatabaseFile, fetch
-from storage.model import Counts, Manifest, UsageError, Version
+from storage.entries import (
+    JSON_COLUMNS,
+    PUBLISHED,
+    code_version,
+    drop_unpublished,
+    insert,
+    manifest_of,
+    replace_dead_letters,
+    set_live,
+    version_of,
+)
+from storage.model import Counts, Cursor, Manifest, Pace, Version
+from storage.schema import COUNTS, FIRST, MIGRATIONS, TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import duckdb
     import pyarrow as pa
 
-    from storage.model import DeadLetter, FindingRow
-
-SCHEMA_VERSION = 1
-
-TABLES = (
-    "features",
-    "versions",
-    "fits",
-    "runs",
-    "manifests",
-    "dead_letters",
-    "findings",
-)
-
-PUBLISHED = """
-SELECT * FROM manifests QUALIFY row_number() OVER (PARTITION BY feature, version
-    ORDER BY lance_version DESC, published_at DESC, run_id DESC) = 1
-"""
-"""The manifest of each version that readers see. By the clock last: it may be set back."""
-
-_JSON_COLUMNS = ("recipe", "params", "types")
-_COUNTS = [field.name for field in fields(Counts)]
-_COUNT_COLUMNS = ", ".join(f"{name} BIGINT" for name in _COUNTS)
-_SCHEMA = f"""
-CREATE TABLE features (
-    feature VARCHAR PRIMARY KEY, source VARCHAR, encoder VARCHAR, updated_at TIMESTAMPTZ);
-CREATE TABLE versions (
-    feature VARCHAR, version INTEGER, fingerprint VARCHAR, recipe JSON, kind VARCHAR, params JSON,
-    modality VARCHAR, metric VARCHAR, dim INTEGER, state VARCHAR, types JSON,
-    standing VARCHAR, created_at TIMESTAMPTZ, PRIMARY KEY (feature, version));
-CREATE TABLE fits (
-    feature VARCHAR, unfitted VARCHAR, state VARCHAR, records BIGINT, fitted_at TIMESTAMPTZ);
-CREATE TABLE runs (
-    run_id VARCHAR PRIMARY KEY, feature VARCHAR, version INTEGER, status VARCHAR, error VARCHAR,
-    {_COUNT_COLUMNS}, encode_seconds DOUBLE, seconds DOUBLE, started_at TIMESTAMPTZ,
-    finished_at TIMESTAMPTZ);
-CREATE TABLE manifests (
-    feature VARCHAR, version INTEGER, run_id VARCHAR PRIMARY KEY, lance_version BIGINT,
-    fingerprint VARCHAR, {_COUNT_COLUMNS}, rows BIGINT, published_at TIMESTAMPTZ);
-CREATE TABLE dead_letters (
-    feature VARCHAR, version INTEGER, record_id VARCHAR, place VARCHAR, reason VARCHAR,
-    stage VARCHAR, content_hash VARCHAR, run_id VARCHAR, since TIMESTAMPTZ);
-CREATE TABLE findings (
-    feature VARCHAR, version INTEGER, run_id VARCHAR, reference_run VARCHAR, monitor VARCHAR,
-    verdict VARCHAR, summary VARCHAR, statistic DOUBLE, threshold DOUBLE, p_value DOUBLE,
-    effect_size DOUBLE, n_reference BIGINT, n_current BIGINT, record_ids VARCHAR[], detail JSON,
-    found_at TIMESTAMPTZ);
-"""
+    from storage.model import FindingRow, Publication
 
 
 class Catalog:
@@ -77,17 +43,41 @@ class Catalog:
     Args:
         path: the file; its folder is made where it is missing.
         wait_seconds: how long a call waits for others before it gives up with `StorageError`.
+        on_wait: told, in a sentence, when a call has to wait for more than a moment.
     """
 
-    def __init__(self, path: Path, wait_seconds: float = 600.0) -> None:
-        self._file = DatabaseFile(Path(path), _SCHEMA, SCHEMA_VERSION, wait_seconds)
+    def __init__(
+        self,
+        path: Path,
+        wait_seconds: float = 600.0,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._file = DatabaseFile(Path(path), FIRST, MIGRATIONS, wait_seconds, on_wait)
+
+    @property
+    def path(self) -> Path:
+        """The DuckDB file."""
+        return self._file.path
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction that is committed if the block ends, and leaves no trace if it raises.
+
+        Keep it short: everybody else waits.
+        """
+        with self._file.write() as con:
+            yield con
+
+    def rewrite(self) -> None:
+        """Write the file anew, so that nothing that was deleted from it is left in it."""
+        self._file.rewrite()
 
     # --- versions -----------------------------------------------------------------------------
 
     def versions(self, feature: str) -> list[Version]:
         """All versions of a feature, oldest first."""
         rows = self._rows("SELECT * FROM versions WHERE feature = ? ORDER BY version", feature)
-        return [_version(row) for row in rows]
+        return [version_of(row) for row in rows]
 
     def live(self, feature: str) -> Version | None:
         """The version that readers of the feature get, None before the first run is published."""
@@ -102,17 +92,19 @@ class Catalog:
         with self._file.write() as con:
             old = fetch(
                 con,
-                "SELECT * FROM versions WHERE feature = ? AND fingerprint = ?",
+                "SELECT * FROM versions WHERE feature = ? AND fingerprint = ? "
+                "AND dropped_at IS NULL",
                 version.feature,
                 version.fingerprint,
             )
             if old:
-                return _version(old[0])
+                return version_of(old[0])
             highest = "SELECT coalesce(max(version), 0) + 1 AS n FROM versions WHERE feature = ?"
             number = cast("int", fetch(con, highest, version.feature)[0]["n"])
             row = asdict(version) | {"version": number, "created_at": datetime.now(UTC)}
-            row |= {name: json.dumps(row[name]) for name in _JSON_COLUMNS}
-            _insert(con, "versions", row)
+            row |= {"code_version": code_version()}
+            row |= {name: json.dumps(row[name]) for name in JSON_COLUMNS}
+            insert(con, "versions", row)
         return next(v for v in self.versions(version.feature) if v.version == number)
 
     def set_params(self, version: Version) -> None:
@@ -134,53 +126,33 @@ class Catalog:
                 [new, version.feature, version.version],
             )
 
-    def promote(self, feature: str, number: int) -> Version:
-        """Make a published version the live one; the one that was live becomes retired.
-
-        Raises:
-            UsageError: if there is no such version, or it has no published run.
-        """
-        version = next((v for v in self.versions(feature) if v.version == number), None)
-        if version is None:
-            known = ", ".join(f"v{v.version}" for v in self.versions(feature)) or "none"
-            raise UsageError(f"{feature} has no version v{number}; there are: {known}")
-        if self.published(version) is None:
-            raise UsageError(
-                f"{version.table} has no published run, so readers would see nothing; "
-                f"finish a run of {feature} first"
-            )
+    def keep_history(self, version: Version) -> None:
+        """Note that a version keeps every content of its records from now on."""
         with self._file.write() as con:
             con.execute(
-                "UPDATE versions SET standing = CASE WHEN version = $number THEN 'live' "
-                "WHEN standing = 'live' THEN 'retired' ELSE standing END WHERE feature = $feature",
-                {"number": number, "feature": feature},
+                "UPDATE versions SET history = true WHERE feature = ? AND version = ?",
+                [version.feature, version.version],
             )
-        return next(v for v in self.versions(feature) if v.version == number)
-
-    # --- fitted encoders ------------------------------------------------------------------------
-
-    def fits(self, feature: str, unfitted: str) -> list[str]:
-        """The digests of what encoders of this unfitted fingerprint learned, newest first."""
-        rows = self._rows(
-            "SELECT state FROM fits WHERE feature = ? AND unfitted = ? ORDER BY fitted_at DESC",
-            feature,
-            unfitted,
-        )
-        return [cast("str", row["state"]) for row in rows]
-
-    def add_fit(self, feature: str, unfitted: str, state: str, records: int) -> None:
-        """Note what an encoder learned, and from how many records."""
-        row = {"feature": feature, "unfitted": unfitted, "state": state, "records": records}
-        with self._file.write() as con:
-            _insert(con, "fits", row | {"fitted_at": datetime.now(UTC)})
 
     # --- runs -----------------------------------------------------------------------------------
 
-    def start_run(self, run_id: str, feature: str, version: int) -> None:
-        """Note that a run has begun."""
-        row = {"run_id": run_id, "feature": feature, "version": version, "status": "running"}
+    def start_run(
+        self,
+        run_id: str,
+        feature: str,
+        version: int | None,
+        kind: str = "run",
+        window: tuple[datetime | None, datetime | None] = (None, None),
+    ) -> None:
+        """Note that a run has begun, of which kind, and over which event times (all if None).
+
+        The version is None for a run that fails before it has one.
+        """
+        row: dict[str, object] = {"run_id": run_id, "feature": feature, "version": version}
+        row |= {"status": "running", "kind": kind, "since": window[0], "until": window[1]}
+        row |= {"code_version": code_version()}
         with self._file.write() as con:
-            _insert(con, "runs", row | {"started_at": datetime.now(UTC)})
+            insert(con, "runs", row | {"started_at": datetime.now(UTC)})
 
     def fail_run(self, run_id: str, error: str) -> None:
         """Note that a run failed and published nothing."""
@@ -207,16 +179,20 @@ class Catalog:
                 ).fetchall()
             )
 
-    def encode_rate(self, feature: str, version: int) -> float | None:
-        """Records a second that the version's last encoding runs reached, None if none did."""
+    def pace(self, feature: str, version: int) -> Pace | None:
+        """How fast the version's last encoding runs were, None if none did any."""
         rows = self._rows(
-            "SELECT sum(encoded) / nullif(sum(encode_seconds), 0) AS rate FROM ("
-            "SELECT encoded, encode_seconds FROM runs WHERE feature = ? AND version = ? "
+            "SELECT sum(encoded)::DOUBLE AS encoded, sum(encode_seconds) AS encode_seconds, "
+            "median(seconds - encode_seconds) AS beside FROM ("
+            "SELECT encoded, encode_seconds, seconds FROM runs WHERE feature = ? AND version = ? "
             "AND status = 'done' AND encoded > 0 ORDER BY finished_at DESC LIMIT 5)",
             feature,
             version,
         )
-        return cast("float | None", rows[0]["rate"])
+        found = cast("dict[str, float | None]", rows[0])
+        if not found["encoded"] or not found["encode_seconds"]:
+            return None
+        return Pace(found["encode_seconds"] / found["encoded"], found["beside"] or 0.0)
 
     # --- manifests ------------------------------------------------------------------------------
 
@@ -227,7 +203,7 @@ class Catalog:
             version.feature,
             version.version,
         )
-        return _manifest(rows[0]) if rows else None
+        return manifest_of(rows[0]) if rows else None
 
     def manifests(self, version: Version) -> list[Manifest]:
         """All manifests of a version, oldest first."""
@@ -238,60 +214,60 @@ class Catalog:
             version.feature,
             version.version,
         )
-        return [_manifest(row) for row in rows]
+        return [manifest_of(row) for row in rows]
 
-    def publish(
-        self,
-        manifest: Manifest,
-        dead: pa.Table,
-        *,
-        types: Mapping[str, str],
-        encode_seconds: float,
-        seconds: float,
-        source: str,
-        encoder: str,
-    ) -> None:
+    def publish(self, publication: Publication) -> None:
         """Make a run's result public: manifest, dead letters, run and standing, or none of them.
 
         Publishing a run twice is publishing it once.
-
-        Args:
-            manifest: what readers see from now on.
-            dead: all dead letters of the version as of this run, columns as `DeadLetter`.
-            types: what the source's columns were read as, for the next runs to keep to.
-            encode_seconds: time spent encoding, for predictions.
-            seconds: time since the run began.
-            source: the name of the feature's source in the configuration.
-            encoder: the name of its encoder there.
         """
-        counts = asdict(manifest.counts)
+        manifest = publication.manifest
+        counts, cursor = asdict(manifest.counts), publication.cursor
+        times = (publication.encode_seconds, publication.seconds)
         key = {"feature": manifest.feature, "version": manifest.version}
         with self._file.write() as con:
             if fetch(con, "SELECT 1 FROM manifests WHERE run_id = ?", manifest.run_id):
                 return
             row = {k: v for k, v in asdict(manifest).items() if k != "counts"}
-            _insert(con, "manifests", row | counts)
-            _replace_dead_letters(con, key, manifest.run_id, dead)
-            sets = ", ".join(f"{name} = ?" for name in _COUNTS)
+            insert(con, "manifests", row | counts)
+            replace_dead_letters(con, key, manifest.run_id, publication.dead)
+            cut = asdict(publication.cut)
+            sets = ", ".join(f"{name} = ?" for name in (*COUNTS, *cut))
             con.execute(
                 f"UPDATE runs SET status = 'done', {sets}, encode_seconds = ?, seconds = ?, "
                 "finished_at = now() WHERE run_id = ?",
-                [*counts.values(), encode_seconds, seconds, manifest.run_id],
+                [*counts.values(), *cut.values(), *times, manifest.run_id],
             )
             con.execute(
                 "UPDATE versions SET types = $types WHERE feature = $feature "
                 "AND version = $version",
-                key | {"types": json.dumps(dict(types))},
+                key | {"types": json.dumps(dict(publication.types))},
             )
-            con.execute(
-                "UPDATE versions SET standing = 'live' WHERE feature = $feature "
-                "AND version = $version AND NOT EXISTS (SELECT 1 FROM versions "
-                "WHERE feature = $feature AND standing = 'live')",
-                key,
-            )
+            if publication.whole:
+                con.execute(
+                    "UPDATE versions SET complete = true WHERE feature = $feature "
+                    "AND version = $version",
+                    key,
+                )
+            live = "SELECT 1 FROM versions WHERE feature = ? AND standing = 'live'"
+            if not fetch(con, live, manifest.feature):
+                set_live(con, manifest.feature, manifest.version, "publish")
+                # The moment of the one is that of the other: both are seen at once.
+                con.execute(
+                    "UPDATE standings SET changed_at = ? WHERE feature = ? AND version = ? "
+                    "AND action = 'publish'",
+                    [manifest.published_at, manifest.feature, manifest.version],
+                )
+            if cursor is not None:
+                con.execute(
+                    "DELETE FROM cursors WHERE feature = $feature AND version = $version", key
+                )
+                row = key | asdict(cursor) | {"run_id": manifest.run_id}
+                insert(con, "cursors", row | {"noted_at": datetime.now(UTC)})
             con.execute("DELETE FROM features WHERE feature = ?", [manifest.feature])
-            row = {"feature": manifest.feature, "source": source, "encoder": encoder}
-            _insert(con, "features", row | {"updated_at": datetime.now(UTC)})
+            row = {"feature": manifest.feature, "source": publication.source}
+            row |= {"encoder": publication.encoder}
+            insert(con, "features", row | {"updated_at": datetime.now(UTC)})
 
     # --- dead letters and findings ----------------------------------------------------------------
 
@@ -299,11 +275,52 @@ class Catalog:
         """Contents that the version's encoder could not encode: content_hash, reason."""
         return self.query(
             "SELECT content_hash, any_value(reason) AS reason, true AS lasting FROM dead_letters "
-            "WHERE feature = ? AND version = ? AND stage = 'encode' "
+            "WHERE feature = ? AND version = ? AND stage = 'encode' AND published "
             "AND content_hash IS NOT NULL GROUP BY ALL",
             version.feature,
             version.version,
         )
+
+    def dead_letters(self, version: Version) -> pa.Table:
+        """The version's published dead letters, columns as `DeadLetter`."""
+        return self.query(
+            "SELECT record_id, place, reason, stage, content_hash FROM dead_letters "
+            "WHERE feature = ? AND version = ? AND published",
+            version.feature,
+            version.version,
+        )
+
+    def keep_unpublished_dead(self, version: Version, run_id: str, dead: pa.Table) -> None:
+        """Keep the dead letters of a run that failed of them, so that they can be looked at."""
+        key = {"feature": version.feature, "version": version.version}
+        with self._file.write() as con:
+            drop_unpublished(con, key)
+            con.register("current_dead", dead)
+            con.execute(
+                "INSERT INTO dead_letters BY NAME SELECT *, $feature AS feature, "
+                "$version AS version, $run_id AS run_id, now() AS since, false AS published "
+                "FROM current_dead",
+                {**key, "run_id": run_id},
+            )
+
+    def cursor(self, version: Version) -> Cursor | None:
+        """How far the version's runs have read its source, None before one has noted it."""
+        rows = self._rows(
+            "SELECT source, stamp, cursor FROM cursors WHERE feature = ? AND version = ?",
+            version.feature,
+            version.version,
+        )
+        return Cursor(**cast("dict[str, str]", rows[0])) if rows else None
+
+    def read_counts(self, version: Version) -> Counts:
+        """What the run counted that noted the version's cursor; nothing where none has."""
+        rows = self._rows(
+            "SELECT m.* FROM cursors c JOIN manifests m USING (run_id) "
+            "WHERE c.feature = ? AND c.version = ?",
+            version.feature,
+            version.version,
+        )
+        return manifest_of(rows[0]).counts if rows else Counts()
 
     def add_findings(
         self, feature: str, version: int, run_id: str, findings: Sequence[FindingRow]
@@ -318,7 +335,7 @@ class Catalog:
                 )
                 row = asdict(finding) | {"feature": feature, "version": version, "run_id": run_id}
                 row |= {"detail": json.dumps(row["detail"]), "found_at": datetime.now(UTC)}
-                _insert(con, "findings", row | {"record_ids": list(finding.record_ids)})
+                insert(con, "findings", row | {"record_ids": list(finding.record_ids)})
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -335,49 +352,3 @@ class Catalog:
     def _rows(self, sql: str, *parameters: object) -> list[dict[str, object]]:
         with self._file.read() as con:
             return fetch(con, sql, *parameters)
-
-
-def _replace_dead_letters(
-    con: duckdb.DuckDBPyConnection, key: Mapping[str, object], run_id: str, dead: pa.Table
-) -> None:
-    """Put the current dead letters in the place of the old, keeping since when each is one."""
-    con.register("current_dead", dead)
-    con.execute(
-        "CREATE TEMP TABLE next_dead AS SELECT $feature AS feature, $version AS version, "
-        "c.record_id, c.place, c.reason, c.stage, c.content_hash, "
-        "coalesce(o.run_id, $run_id) AS run_id, coalesce(o.since, now()) AS since "
-        "FROM current_dead c LEFT JOIN (SELECT place, reason, content_hash, min(run_id) AS run_id, "
-        "min(since) AS since FROM dead_letters WHERE feature = $feature AND version = $version "
-        "GROUP BY ALL) o ON c.place = o.place AND c.reason = o.reason "
-        "AND c.content_hash IS NOT DISTINCT FROM o.content_hash",
-        {**key, "run_id": run_id},
-    )
-    con.execute("DELETE FROM dead_letters WHERE feature = $feature AND version = $version", key)
-    con.execute("INSERT INTO dead_letters FROM next_dead")
-
-
-def _insert(con: duckdb.DuckDBPyConnection, table: str, row: Mapping[str, object]) -> None:
-    names = ", ".join(row)
-    marks = ", ".join("?" for _ in row)
-    con.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
-
-
-def _version(row: Mapping[str, Any]) -> Version:
-    known = {f.name: row[f.name] for f in fields(Version)}
-    known |= {name: json.loads(row[name]) for name in _JSON_COLUMNS}
-    return Version(**known)
-
-
-def _manifest(row: Mapping[str, Any]) -> Manifest:
-    counts = Counts(**{name: row[name] for name in _COUNTS})
-    known = {f.name: row[f.name] for f in fields(Manifest) if f.name != "counts"}
-    return Manifest(**known, counts=counts)
-
-
-def dead_table(letters: Sequence[DeadLetter]) -> pa.Table:
-    """Dead letters as an Arrow table, typed also when there are none."""
-    import pyarrow as pa
-
-    names = ("record_id", "place", "reason", "stage", "content_hash")
-    schema = pa.schema([(name, pa.string()) for name in names])
-    return pa.Table.from_pylist([asdict(letter) for letter in letters], schema=schema)

@@ -6,19 +6,29 @@ and closes it, behind a lock file that makes the others wait their turn.
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+from storage import disk
+from storage._attached import Instance
 from storage.model import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import duckdb
+    from filelock import BaseFileLock
 
 _SCHEMA_TABLE = "CREATE TABLE schema (version INTEGER, created_at TIMESTAMPTZ);"
+_RESTORE = (
+    "restore it and the vectors from one backup, or name another file as catalog in [store] if "
+    "this one is none of Vecmill's"
+)
+_PATIENCE = 2.0
+"""Seconds of waiting that nobody need hear of."""
 
 
 class DatabaseFile:
@@ -26,16 +36,26 @@ class DatabaseFile:
 
     Args:
         path: the file; it and its folder are made by the first write.
-        schema: the statements that make its tables.
-        schema_version: kept in the file; a file of another version is refused.
+        schema: the statements that make the tables of its first schema.
+        migrations: schema version to the statements that make the next one of it.
         wait_seconds: how long a call waits for others before it gives up with `StorageError`.
+        on_wait: told, in a sentence, when a call has to wait for more than a moment.
     """
 
-    def __init__(self, path: Path, schema: str, schema_version: int, wait_seconds: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        schema: str,
+        migrations: Mapping[int, str],
+        wait_seconds: float,
+        on_wait: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.path = path
         self._schema = _SCHEMA_TABLE + schema
-        self._schema_version = schema_version
+        self._migrations = migrations
+        self._newest = 1 + len(migrations)
         self._wait_seconds = wait_seconds
+        self._on_wait = on_wait
 
     @contextmanager
     def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -45,12 +65,15 @@ class DatabaseFile:
             StorageError: if the file cannot be had, read, or is of another schema version.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._turn(), self._connect(read_only=False) as con:
-            con.execute("SET TimeZone = 'UTC'")
-            con.execute("BEGIN")
-            self._ensure_schema(con)
-            yield con
-            con.execute("COMMIT")
+        with self._turn(), self._telling():
+            if not self.path.exists():
+                self._make()
+            with self._connect(read_only=False) as con:
+                con.execute("SET TimeZone = 'UTC'")
+                con.execute("BEGIN")
+                self._ensure_schema(con)
+                yield con
+                con.execute("COMMIT")
 
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -62,30 +85,58 @@ class DatabaseFile:
         import duckdb
 
         if self.path.exists():
-            with self._turn(), self._connect(read_only=True) as con:
+            with self._turn(), self._telling(), self._connect(read_only=True) as con:
                 con.execute("SET TimeZone = 'UTC'")
                 # Without tables where the process died in its very first write.
                 if fetch(con, "SELECT 1 FROM duckdb_tables() LIMIT 1"):
-                    self._check_schema(con)
+                    if self._found(con) == self._newest:
+                        yield con
+                        return
+                    outdated = True
+                else:
+                    outdated = False
+            if outdated:
+                with self.write() as con:
                     yield con
-                    return
+                return
         with duckdb.connect() as con:
-            con.execute(self._schema)
+            self._create(con)
             yield con
+
+    def rewrite(self) -> None:
+        """Write the file anew and put it in the place of the old one, all in one turn.
+
+        DuckDB keeps deleted rows in free blocks of the file; a new file has none. Killed on the
+        way, the old file stays, and a ``.vecmill-`` file beside it that may be deleted.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        if not self.path.exists():
+            return
+        with self._turn(), self._telling():
+            fresh = self._clear_fresh()
+            with self._connect(read_only=False) as con:
+                con.execute("CHECKPOINT")
+                here = fetch(con, "SELECT current_database() AS name")[0]["name"]
+                target = str(fresh).replace("'", "''")
+                con.execute(f"ATTACH '{target}' AS fresh; COPY FROM DATABASE \"{here}\" TO fresh")
+                con.execute("CHECKPOINT fresh; DETACH fresh")
+            _sync(fresh)
+            # Both are whole and say the same, so it does not matter which one a crash leaves.
+            self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
+            fresh.replace(self.path)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait for our turn; on a read-only file system there is nobody to wait for."""
         from filelock import FileLock, Timeout
 
-        lock = FileLock(f"{self.path}.lock", timeout=self._wait_seconds)
+        lock = FileLock(f"{self.path}.lock")
         try:
-            lock.acquire()
-        except Timeout as error:
-            raise StorageError(
-                f"waited {self._wait_seconds:g} s for the catalog {self.path}, which other runs "
-                "keep busy; try again, or raise wait_seconds in [engine]"
-            ) from error
+            lock.acquire(timeout=min(_PATIENCE, self._wait_seconds))
+        except Timeout:
+            self._wait_long(lock)
         except OSError:
             yield
             return
@@ -95,52 +146,146 @@ class DatabaseFile:
             lock.release()
 
     @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell a file that is damaged, or a disk that is full, from a statement that is wrong."""
+        import duckdb
+
+        try:
+            yield
+        except (
+            duckdb.IOException,
+            duckdb.FatalException,
+            duckdb.InternalException,
+            duckdb.SerializationException,
+            duckdb.TransactionException,
+        ) as error:
+            raise disk.told(error) or StorageError(
+                f"the catalog {self.path} cannot be read or written: "
+                f"{str(error).splitlines()[0]}; {_RESTORE}"
+            ) from error
+
+    def _wait_long(self, lock: BaseFileLock) -> None:
+        from filelock import Timeout
+
+        left = self._wait_seconds - _PATIENCE
+        if left > 0:
+            self._on_wait(f"the catalog {self.path} is busy; waiting up to {left:g} s for it")
+        try:
+            lock.acquire(timeout=max(left, 0))
+        except Timeout as error:
+            raise StorageError(
+                f"waited {self._wait_seconds:g} s for the catalog {self.path}, which other runs "
+                "keep busy; try again, or raise wait_seconds in [engine]"
+            ) from error
+
+    @contextmanager
     def _connect(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
         import duckdb
 
-        deadline = time.monotonic() + self._wait_seconds
+        self._refuse_stranger()
+        began = time.monotonic()
+        told = False
         while True:
             try:
-                con = duckdb.connect(str(self.path), read_only=read_only)
+                instance = Instance.here()
+                con, name = instance.attach(self.path, read_only=read_only)
                 break
             except duckdb.IOException as error:
                 held = "Could not set lock" in str(error)
-                if held and time.monotonic() < deadline:
+                waited = time.monotonic() - began
+                if held and waited < self._wait_seconds:
                     # Somebody outside Vecmill, such as a DuckDB shell, has the file open.
+                    if waited > _PATIENCE and not told:
+                        self._on_wait(f"{error}; waiting up to {self._wait_seconds:g} s for it")
+                        told = True
                     time.sleep(0.2)
                     continue
                 advice = "close the program that holds it" if held else "check its folder"
                 message = f"cannot open the catalog {self.path}: {error}; {advice}"
-                raise StorageError(message) from error
+                raise disk.told(error) or StorageError(message) from error
             except duckdb.Error as error:
-                raise StorageError(
-                    f"the catalog {self.path} cannot be read: {error}; restore it from a backup"
-                ) from error
+                # Two DuckDBs of one process never share a file, whatever both do with it.
+                doubled = "Unique file handle conflict" in str(error)
+                advice = (
+                    "this very process has it open with a connection of its own; close that, or "
+                    "read by storage.query.connect" if doubled else "restore it from a backup"
+                )  # fmt: skip
+                message = f"the catalog {self.path} cannot be read: {error}; {advice}"
+                raise StorageError(message) from error
         try:
+            # A bar would be drawn into what others print.
+            con.execute("SET enable_progress_bar = false")
             yield con
-        finally:
+        except BaseException:
             con.close()
+            # The block may have attached more, or been stopped anywhere by Ctrl-C.
+            instance.detach(name, failed=True)
+            raise
+        con.close()
+        instance.detach(name, failed=False)
+
+    def _make(self) -> None:
+        """Make the file in one go: nobody could make sense of one that a kill left half made."""
+        import duckdb
+
+        fresh = self._clear_fresh()
+        with duckdb.connect(str(fresh)) as con:
+            con.execute("SET TimeZone = 'UTC'")
+            self._create(con)
+        _sync(fresh)
+        fresh.replace(self.path)
+
+    def _clear_fresh(self) -> Path:
+        """Where a new file is made that will take the place of this one; nothing is there."""
+        fresh = self.path.with_name(f".vecmill-{self.path.name}")
+        for leftover in (fresh, fresh.with_name(f"{fresh.name}.wal")):
+            leftover.unlink(missing_ok=True)
+        return fresh
+
+    def _refuse_stranger(self) -> None:
+        """DuckDB would fetch an extension from the network to open another program's database."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            if file.read(12)[8:] != b"DUCK":
+                raise StorageError(
+                    f"cannot open the catalog {self.path}: it is no DuckDB file; {_RESTORE}"
+                )
 
     def _ensure_schema(self, con: duckdb.DuckDBPyConnection) -> None:
-        if fetch(con, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema'"):
-            self._check_schema(con)
-        else:
-            con.execute(self._schema)
-            con.execute("INSERT INTO schema VALUES (?, now())", [self._schema_version])
+        if not fetch(con, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema'"):
+            self._create(con)
+            return
+        for version in range(self._found(con), self._newest):
+            con.execute(self._migrations[version])
+            con.execute("UPDATE schema SET version = ?", [version + 1])
 
-    def _check_schema(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _create(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Make the tables, by way of all the schemas there were: so there is one way only."""
+        for statements in (self._schema, *(self._migrations[v] for v in range(1, self._newest))):
+            con.execute(statements)
+        con.execute("INSERT INTO schema VALUES (?, now())", [self._newest])
+
+    def _found(self, con: duckdb.DuckDBPyConnection) -> int:
+        """The schema version of the file, which this release reads or can bring up to date."""
         try:
-            found = fetch(con, "SELECT version FROM schema")[0]["version"]
+            found = int(fetch(con, "SELECT version FROM schema")[0]["version"])
         except Exception as error:
             raise StorageError(
                 f"{self.path} is a DuckDB file, but not a catalog of Vecmill's ({error}); "
                 "name another file as catalog in [store]"
             ) from error
-        if found != self._schema_version:
+        if not 1 <= found <= self._newest:
             raise StorageError(
-                f"the catalog {self.path} has schema version {found}, this Vecmill reads "
-                f"{self._schema_version}; use the Vecmill that wrote it"
+                f"the catalog {self.path} has schema version {found}, this Vecmill reads up to "
+                f"{self._newest}; use the Vecmill that wrote it, or a newer one"
             )
+        return found
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def fetch(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[dict[str, Any]]:

@@ -8,16 +8,21 @@ write, the ids to remove, and the counts.
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
-from storage.catalog import dead_table
+from storage import _difference_parts as of_parts
+from storage import _difference_sql as sql
 from storage.database import fetch
+from storage.entries import dead_table
 from storage.model import Counts
 from storage.staging import staged_hashes
-from storage.vectors import SYSTEM_COLUMNS
+from storage.vectors import HISTORY_KEY, KEY, SYSTEM_COLUMNS, THUMBNAIL, has_thumbnails
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     import polars as pl
@@ -25,88 +30,9 @@ if TYPE_CHECKING:
     import pyarrow.dataset
 
     from storage.model import DeadLetter
+    from storage.parts import Parts
 
 _BATCH = 8192
-_DEAD = "record_id, place, reason, stage, content_hash"
-_SCHEMA = """
-CREATE TABLE known (content_hash VARCHAR, origin VARCHAR);
-CREATE TABLE dead (record_id VARCHAR, place VARCHAR, reason VARCHAR, stage VARCHAR,
-                   content_hash VARCHAR);
-CREATE TABLE dead_content (content_hash VARCHAR, reason VARCHAR, lasting BOOLEAN);
-"""
-# Each looks up a chunk's few thousand rows in all that came before, so the larger table is filtered
-# by the chunk first: DuckDB then streams it past a small hash table, and builds no large one.
-_NUMBER_CONTENT_IDS = """
-CREATE OR REPLACE TEMP TABLE given AS
-WITH seen AS (
-    SELECT content_hash, count(*) AS n FROM snapshot
-    WHERE content_hash IN (SELECT content_hash FROM chunk WHERE record_id = content_hash)
-    GROUP BY content_hash),
-numbered AS (SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY seq) AS nth FROM chunk)
-SELECT g.* EXCLUDE (nth) REPLACE (CASE
-    WHEN g.record_id <> g.content_hash OR g.nth + coalesce(s.n, 0) = 1 THEN g.record_id
-    ELSE g.record_id || '#' || (g.nth + coalesce(s.n, 0)) END AS record_id)
-FROM numbered g LEFT JOIN seen s ON g.content_hash = s.content_hash
-"""
-_FIND_REPEATED = """
-CREATE OR REPLACE TEMP TABLE repeated AS
-WITH before AS (
-    SELECT record_id, place FROM snapshot WHERE record_id IN (SELECT record_id FROM given)),
-first AS (
-    SELECT record_id, min(seq) AS seq, arg_min(place, seq) AS place FROM given GROUP BY record_id)
-SELECT g.seq, coalesce(b.place, f.place) AS first_place
-FROM given g LEFT JOIN before b ON b.record_id = g.record_id
-JOIN first f ON f.record_id = g.record_id
-WHERE b.record_id IS NOT NULL OR g.seq > f.seq
-"""
-_REFUSE_REPEATED = f"""
-INSERT INTO dead ({_DEAD})
-SELECT g.record_id, g.place, 'duplicate id, first seen at ' || r.first_place, 'read', g.content_hash
-FROM given g JOIN repeated r USING (seq)
-"""
-_FIND_WANTED = """
-CREATE OR REPLACE TEMP TABLE wanted AS
-WITH had AS (
-    SELECT content_hash FROM known WHERE content_hash IN (SELECT content_hash FROM given))
-SELECT min(seq) AS seq, content_hash FROM given ANTI JOIN repeated USING (seq)
-WHERE content_hash NOT IN (SELECT content_hash FROM had) GROUP BY content_hash
-"""
-_VANISHED = """
-SELECT record_id FROM base WHERE record_id NOT IN (SELECT record_id FROM snapshot)
-AND record_id NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL)
-ORDER BY record_id
-"""
-_CLASSIFY = """
-CREATE OR REPLACE TABLE outcome AS
-SELECT s.*, CASE
-    WHEN d.content_hash IS NOT NULL THEN 'dead'
-    WHEN b.record_id IS NULL THEN 'new'
-    WHEN b.content_hash <> s.content_hash THEN 'changed'
-    WHEN {differs} THEN 'updated'
-    ELSE 'unchanged' END AS outcome
-FROM snapshot s
-LEFT JOIN base b ON s.record_id = b.record_id
-LEFT JOIN dead_content d ON s.content_hash = d.content_hash
-"""
-# A content may be staged twice, by a task that outlived its run. And what a run staged that died
-# after it had published stands in the base already.
-_CHOOSE_STAGED = """
-CREATE OR REPLACE TEMP TABLE chosen AS
-SELECT filename, file_row_number
-FROM read_parquet([{files}], filename = true, file_row_number = true)
-WHERE reason IS NULL
-AND content_hash NOT IN (SELECT content_hash FROM known WHERE origin = 'base')
-QUALIFY row_number() OVER (PARTITION BY content_hash ORDER BY filename, file_row_number) = 1
-"""
-_REUSE = """
-CREATE OR REPLACE TEMP TABLE reused AS
-SELECT content_hash, arg_min(vector, record_id) AS vector, min(encoded_at) AS encoded_at
-FROM published
-WHERE content_hash IN (
-    SELECT content_hash FROM outcome WHERE outcome IN ('new', 'changed')
-    INTERSECT SELECT content_hash FROM known WHERE origin = 'base')
-GROUP BY content_hash
-"""
 
 
 class Difference:
@@ -116,6 +42,13 @@ class Difference:
         scratch: the file to work in, made anew.
         base: the published rows, None where nothing is published yet.
         kept: the kept columns of the source and their types.
+        history: whether the version keeps every content that a record ever had. A row then goes by
+            `storage.vectors.HISTORY_KEY`, and what a record was before is left as it stands.
+        parts: where rows are parts of records, the kept columns that say so; not in a history.
+            Records are then numbered, refused and limited as a whole, and a record that was read
+            loses the parts that it has no more.
+        thumbnails: whether the table keeps small copies of images (`storage.vectors.THUMBNAIL`).
+            Where it did not before, rows get one when their content is encoded.
         memory_limit: what DuckDB may hold before it goes to disk.
 
     Attributes:
@@ -128,6 +61,10 @@ class Difference:
         scratch: Path,
         base: pyarrow.dataset.Dataset | None,
         kept: pa.Schema,
+        *,
+        history: bool = False,
+        parts: Parts | None = None,
+        thumbnails: bool = False,
         memory_limit: str = "1GB",
     ) -> None:
         import duckdb
@@ -136,11 +73,22 @@ class Difference:
         scratch.unlink(missing_ok=True)
         self._con = duckdb.connect(str(scratch))
         self._con.execute(f"SET memory_limit = '{memory_limit}'; SET TimeZone = 'UTC'")
-        self._con.execute(_SCHEMA)
+        # DuckDB draws its bar over ours where it takes the process for a shell.
+        self._con.execute("SET enable_progress_bar = false")
+        self._con.execute(sql.SCHEMA)
+        if parts:
+            self._con.execute(of_parts.SCHEMA)
         self._base = base
+        self._history = history
+        self._key = HISTORY_KEY if history else KEY
         # Kept columns go by their number in here: a user's `seq` must not meet ours.
         self._kept = {name: f"kept_{i}" for i, name in enumerate(kept.names)}
-        self._records = self._rejected = self._nameless = 0
+        self._thumbnails = thumbnails
+        self._pictured = thumbnails and base is not None and has_thumbnails(base.schema)
+        self.parts = parts
+        self._part_names = _part_names(parts, self._kept)
+        self._seen = "wholes" if parts else "snapshot"
+        self._rows = self._records = self._wholes = self._rejected = self._nameless = 0
         self._classified = False
         numbered = kept.empty_table().rename_columns(list(self._kept.values())).schema
         self._with_given(_empty_snapshot(numbered), "CREATE TABLE snapshot AS FROM given")
@@ -181,15 +129,30 @@ class Difference:
         for contents in staged_hashes(staged):
             self.know_dead(contents.filter(contents["reason"].is_not_null()))
 
-    def add(self, records: pl.DataFrame, rejects: Sequence[DeadLetter]) -> pl.DataFrame:
+    def used(self, staged: Sequence[Path]) -> list[Path]:
+        """Those of the staged files whose vectors go into rows to write."""
+        if not staged:
+            return []
+        self._classify()
+        found = fetch(self._con, sql.USED_STAGED.format(files=_listed(staged)))
+        names = {row["filename"] for row in found}
+        return [path for path in staged if str(path) in names]
+
+    def add(
+        self, records: pl.DataFrame, rejects: Sequence[DeadLetter], limit: int | None = None
+    ) -> pl.DataFrame:
         """Take in a chunk of the source.
 
         Records that go by their content (the id is the content hash) are numbered where a content
-        comes again: ``HASH``, ``HASH#2``, and so on. Other ids that come again are dead letters.
+        comes again: ``HASH``, ``HASH#2``, and so on. Other ids that come again are dead letters;
+        in a history, those that come again with the same event time.
 
         Args:
             records: columns record_id, place, content, content_hash, event_time, kept ones.
             rejects: the records of the chunk that could not be read.
+            limit: how many contents to encode at most; records that would need more are left out,
+                as if they were not in the source, so nothing may count as gone then. Of parts, the
+                record that reaches the limit is taken whole.
 
         Returns:
             The records of the chunk whose content has to be encoded: each content once, and none
@@ -197,31 +160,58 @@ class Difference:
         """
         import polars as pl
 
-        offset, self._records = self._records, self._records + len(records)
+        offset, self._rows = self._rows, self._rows + len(records)
         self._rejected += len(rejects)
         self._nameless += sum(letter.record_id is None for letter in rejects)
         if rejects:
-            self._with_given(dead_table(rejects), f"INSERT INTO dead SELECT {_DEAD} FROM given")
+            self._with_given(dead_table(rejects), f"INSERT INTO dead SELECT {sql.DEAD} FROM given")
         seq = pl.int_range(offset, offset + len(records), dtype=pl.Int64).alias("seq")
         columns = ", ".join(self._con.table("snapshot").columns)
         kept = [records[name].alias(ours) for name, ours in self._kept.items()]
         given = records.select(seq, "record_id", "place", "content_hash", "event_time", *kept)
+        if self.parts:
+            begins = pl.col(self._part_names["number"]) == 0
+            given = given.with_columns(head=pl.when(begins).then("seq").forward_fill())
+        identity = "record_id, event_time" if self._history else "record_id"
+        at_one_time = " and event time" if self._history else ""
         self._con.register("chunk", given.to_arrow())
-        for statement in (
-            _NUMBER_CONTENT_IDS,
-            _FIND_REPEATED,
-            _REFUSE_REPEATED,
-            f"INSERT INTO snapshot SELECT {columns} FROM given ANTI JOIN repeated USING (seq)",
-            _FIND_WANTED,
-            "INSERT INTO known SELECT content_hash, 'run' FROM wanted",
-            "DROP TABLE given",
-        ):
-            self._con.execute(statement)
+        chunk = "heads" if self.parts else "chunk"
+        if self.parts:
+            self._con.execute(of_parts.HEADS.format(**self._part_names))
+        self._con.execute(sql.NUMBER_CONTENT_IDS.format(chunk=chunk, seen=self._seen))
+        if self._history:
+            self._con.execute(sql.REFUSE_TIMELESS)
+        self._con.execute(sql.FIND_REPEATED.format(identity=identity, seen=self._seen))
+        self._con.execute(sql.REFUSE_REPEATED.format(at_one_time=at_one_time))
+        self._count_given(len(records))
+        self._con.execute(sql.FIND_WANTED)
+        if limit is not None:
+            leave_out = of_parts.LEAVE_OUT if self.parts else sql.LEAVE_OUT
+            names = {**self._part_names, "limit": max(limit, 0)}
+            self._records -= len(self._con.execute(leave_out.format(**names)).fetchall())
+        if self.parts:
+            self._con.execute(of_parts.TAKE.format(**self._part_names))
+        self._con.execute(
+            f"INSERT INTO snapshot SELECT {columns} FROM given ANTI JOIN repeated USING (seq)"
+        )
+        self._con.execute("INSERT INTO known SELECT content_hash, 'run' FROM wanted")
+        self._con.execute("DROP TABLE given")
         self._con.unregister("chunk")
         self._classified = False
         wanted = self._con.sql("SELECT seq FROM wanted ORDER BY seq").to_arrow_table()
         chosen: pl.DataFrame = records[wanted.column("seq").to_numpy() - offset]
         return chosen
+
+    def _count_given(self, rows: int) -> None:
+        """Count what a chunk of the source holds, and spread records over their parts."""
+        if not self.parts:
+            self._records += rows
+            return
+        count = "SELECT count(*) AS n FROM {}"
+        self._wholes += int(fetch(self._con, count.format("given"))[0]["n"])
+        self._records += int(fetch(self._con, count.format("repeated"))[0]["n"])
+        self._con.execute(of_parts.SPREAD.format(**self._part_names))
+        self._records += int(fetch(self._con, count.format("given"))[0]["n"])
 
     def counts(self, *, remove_vanished: bool) -> Counts:
         """The counts as they stand; final once `learn_dead` has seen every staged file."""
@@ -239,38 +229,130 @@ class Difference:
             changed=changed,
             updated=tally.get("updated", 0),
             unchanged=tally.get("unchanged", 0),
-            deleted=sum(1 for _ in self.vanished()) if remove_vanished else 0,
+            deleted=sum(1 for _ in self.vanished(remove_vanished=remove_vanished)),
             deduplicated=new + changed - encoded - resumed,
             encoded=encoded,
             resumed=resumed,
             dead=len(self.dead_letters()),
         )
 
-    def vanished(self) -> Iterator[str]:
+    def vanished(self, *, remove_vanished: bool = True) -> Iterator[str]:
         """The ids of the version that the source no longer has.
 
         A record that can be read no more is not gone: it keeps its last good vector. While the
         source holds rows whose id cannot be read nothing counts as gone, since these may be it
-        (see `held_back`).
+        (see `held_back`). Parts that a record which was read has no more are gone in any case.
+
+        Args:
+            remove_vanished: whether what was not read counts as gone.
         """
-        if self._nameless:
+        gone = self._vanished(remove_vanished=remove_vanished)
+        if gone is None:
             return
         # A cursor of its own, since the rows to write stream from the connection meanwhile.
-        for batch in self._con.cursor().sql(_VANISHED).to_arrow_reader(_BATCH):
+        for batch in self._con.cursor().sql(gone).to_arrow_reader(_BATCH):
             yield from batch.column("record_id").to_pylist()
+
+    def _vanished(self, *, remove_vanished: bool) -> str | None:
+        everything = remove_vanished and not self._nameless
+        if self.parts:
+            statement = of_parts.VANISHED if everything else of_parts.SHORTENED
+            return statement.format(**self._part_names)
+        return sql.VANISHED if everything else None
+
+    def row_change(self, *, remove_vanished: bool) -> int:
+        """By how many rows the table grows (or shrinks, below 0) when the difference is applied."""
+        self._classify()
+        added = "SELECT count(*) AS n FROM outcome WHERE added AND outcome IN ('new', 'changed')"
+        grown = int(fetch(self._con, added)[0]["n"])
+        vanished = self._vanished(remove_vanished=remove_vanished)
+        if vanished is None:
+            return grown
+        gone = f"SELECT count(*) AS n FROM base WHERE record_id IN ({vanished})"
+        return grown - int(fetch(self._con, gone)[0]["n"])
+
+    def published_ids(self) -> int:
+        """How many records are published; a history, or a table of parts, has more rows."""
+        record = self._part_names["parent"] if self.parts else "record_id"
+        return int(fetch(self._con, f"SELECT count(DISTINCT {record}) AS n FROM base")[0]["n"])
+
+    def given_records(self) -> int:
+        """How many records the source gave, readable or not, however many parts each has."""
+        return self._rejected + (self._wholes if self.parts else self._records)
+
+    def known_records(self, dead: pa.Table) -> int:
+        """How many records are published, were read or are dead letters, each of them once.
+
+        Args:
+            dead: the dead letters, one a record, columns as `DeadLetter`.
+        """
+        record = self._part_names["parent"] if self.parts else "record_id"
+        known = f"SELECT record_id FROM {self._seen} UNION SELECT {record} FROM base"
+        con = self._con.cursor()
+        con.register("letters", dead)
+        (found,) = fetch(con, sql.COUNT_KNOWN.format(known=known))
+        return int(found["n"])
+
+    def gone_records(self) -> int:
+        """How many published records the source no longer has, with all their parts."""
+        if self._nameless:
+            return 0
+        return self._seem_gone()
+
+    def _seem_gone(self) -> int:
+        statement = of_parts.GONE.format(**self._part_names) if self.parts else sql.VANISHED
+        return int(fetch(self._con, f"SELECT count(*) AS n FROM ({statement})")[0]["n"])
+
+    def by_window(self, bounds: Sequence[datetime]) -> list[tuple[int, int]]:
+        """Records, and contents to encode, of each window between two bounds that follow.
+
+        A content that comes in several windows counts in the earliest.
+        """
+        self._classify()
+        con = self._con.cursor()
+        con.execute("CREATE TEMP TABLE bounds (nth INTEGER, since TIMESTAMPTZ, until TIMESTAMPTZ)")
+        pairs = enumerate(pairwise(bounds))
+        con.executemany("INSERT INTO bounds VALUES (?, ?, ?)", [(n, *pair) for n, pair in pairs])
+        found = con.execute(sql.COUNT_BY_WINDOW).fetchall()
+        return cast("list[tuple[int, int]]", found)
+
+    def passing(self) -> int:
+        """How many contents failed for a reason that may be gone the next time."""
+        (row,) = fetch(self._con, "SELECT count(*) AS n FROM dead_content WHERE NOT lasting")
+        return int(row["n"])
+
+    def still_dead(self, before: pa.Table) -> pa.Table:
+        """The dead letters of earlier runs (columns as `DeadLetter`) that this one has not met.
+
+        A run over a part of the source can say nothing of the rest.
+        """
+        self._con.register("before", before)
+        found = self._con.sql(
+            f"SELECT {sql.DEAD} FROM before b WHERE place NOT IN (SELECT place FROM {self._seen}) "
+            "AND place NOT IN (SELECT place FROM dead WHERE place IS NOT NULL) AND (record_id "
+            f"IS NULL OR (record_id NOT IN (SELECT record_id FROM {self._seen}) AND "
+            "record_id NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL)))"
+        ).to_arrow_table()
+        self._con.unregister("before")
+        return found
 
     def held_back(self) -> int:
         """How many ids seem gone, but are kept because some rows have no readable id."""
-        if not self._nameless:
-            return 0
-        return int(fetch(self._con, f"SELECT count(*) AS n FROM ({_VANISHED})")[0]["n"])
+        return self._seem_gone() if self._nameless else 0
 
     def dead_letters(self) -> pa.Table:
-        """All dead letters of the version as of this run (columns as `DeadLetter`)."""
+        """All dead letters of the version as of this run (columns as `DeadLetter`).
+
+        That of a part is one of its record, and names the part in its reason.
+        """
         self._classify()
+        record, reason = "record_id", "d.reason"
+        if self.parts:
+            record = self._part_names["parent"]
+            reason = of_parts.REASON.format(**self._part_names)
         return self._con.sql(
-            f"SELECT {_DEAD} FROM dead UNION ALL "
-            "SELECT o.record_id, o.place, d.reason, CASE WHEN d.lasting THEN 'encode' "
+            f"SELECT {sql.DEAD} FROM dead UNION ALL "
+            f"SELECT o.{record}, o.place, {reason}, CASE WHEN d.lasting THEN 'encode' "
             "ELSE 'read' END, o.content_hash FROM outcome o "
             "JOIN dead_content d USING (content_hash) WHERE o.outcome = 'dead'"
         ).to_arrow_table()
@@ -290,9 +372,11 @@ class Difference:
             remove_vanished: whether vanished records are left out of what stays.
         """
         kept = "".join(f", o.{ours} AS {_name(name)}" for name, ours in self._kept.items())
+        none = f", NULL::BLOB AS {THUMBNAIL}" if self._thumbnails else ""
+        own = f", v.{THUMBNAIL}" if self._thumbnails else ""
         no_rows = (
             f"SELECT o.record_id, NULL::FLOAT[{dim:d}] AS vector, o.content_hash, o.event_time, "
-            f"o.event_time AS encoded_at, $run_id::VARCHAR AS run_id{kept} "
+            f"o.event_time AS encoded_at, $run_id::VARCHAR AS run_id{kept}{none} "
             "FROM snapshot o WHERE false"
         )
         parts = [no_rows]
@@ -300,33 +384,35 @@ class Difference:
             "SELECT o.record_id, v.vector, o.content_hash, o.event_time, v.encoded_at, "
             "{run}{kept} FROM outcome o JOIN {vectors} v ON {on} WHERE o.outcome IN ({outcomes})"
         )
-        fresh = {"run": "$run_id", "kept": kept, "outcomes": "'new', 'changed'"}
+        fresh = {"run": "$run_id", "kept": kept + own, "outcomes": "'new', 'changed'"}
         by_content = "o.content_hash = v.content_hash"
         if staged:
-            files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in staged)
-            self._con.execute(_CHOOSE_STAGED.format(files=files))
+            files = _listed(staged)
+            self._con.execute(sql.CHOOSE_STAGED.format(files=files))
             vectors = (
-                f"(SELECT content_hash, vector::FLOAT[{dim:d}] AS vector, encoded_at FROM "
-                f"read_parquet([{files}], filename = true, file_row_number = true) "
+                f"(SELECT content_hash, vector::FLOAT[{dim:d}] AS vector, encoded_at"
+                f"{_staged_thumbnail(staged) if self._thumbnails else ''} FROM read_parquet("
+                f"[{files}], filename = true, file_row_number = true, union_by_name = true) "
                 "SEMI JOIN chosen USING (filename, file_row_number))"
             )
             parts.append(written.format(**fresh, vectors=vectors, on=by_content))
         if self._base is not None:
-            self._con.execute(_REUSE)
+            thumbnail = THUMBNAIL if self._pictured else "NULL::BLOB"
+            self._con.execute(sql.REUSE.format(thumbnail=thumbnail))
             parts.append(written.format(**fresh, vectors="reused", on=by_content))
-            old = {"run": "v.run_id", "kept": kept, "outcomes": "'updated'"}
-            by_id = "o.record_id = v.record_id"
-            parts.append(written.format(**old, vectors="published", on=by_id))
+            old = {"run": "v.run_id", "kept": kept + (own if self._pictured else none)}
+            old["outcomes"] = "'updated'"
+            by_key = " AND ".join(f"o.{column} = v.{column}" for column in self._key)
+            parts.append(written.format(**old, vectors="published", on=by_key))
         if self.rewrites:
             parts.append(self._rows_that_stay(remove_vanished=remove_vanished))
-        sql = " UNION ALL ".join(parts)
-        return self._con.sql(sql, params={"run_id": run_id}).to_arrow_reader(_BATCH)
+        whole = " UNION ALL ".join(parts)
+        return self._con.sql(whole, params={"run_id": run_id}).to_arrow_reader(_BATCH)
 
     def _rows_that_stay(self, *, remove_vanished: bool) -> str:
         """Published rows without a readable record: what they have no value for is null."""
-        gone = ""
-        if remove_vanished and not self._nameless:
-            gone = f"AND record_id NOT IN ({_VANISHED})"
+        vanished = self._vanished(remove_vanished=remove_vanished)
+        gone = "" if vanished is None else f"AND record_id NOT IN ({vanished})"
         system = ", ".join(SYSTEM_COLUMNS)
         snapshot = self._con.table("snapshot")
         types = dict(zip(snapshot.columns, snapshot.types, strict=True))
@@ -335,25 +421,35 @@ class Difference:
             f", TRY_CAST({_name(name)} AS {types[ours]})" if name in had else ", NULL"
             for name, ours in self._kept.items()
         )
+        if self._thumbnails:
+            kept += f", {THUMBNAIL}" if self._pictured else ", NULL::BLOB"
         return (
-            f"SELECT {system}{kept} FROM published WHERE record_id NOT IN (SELECT record_id "
-            f"FROM outcome WHERE outcome IN ('new', 'changed', 'updated')) {gone}"
+            f"SELECT {system}{kept} FROM published ANTI JOIN (FROM outcome WHERE outcome IN "
+            f"('new', 'changed', 'updated')) USING ({', '.join(self._key)}) WHERE true {gone}"
         )
 
     def _columns_differ(self, base: pyarrow.dataset.Dataset) -> bool:
         schema = self._con.table("snapshot").limit(0).to_arrow_table().schema
         published = [(f.name, f.type) for f in base.schema if f.name not in SYSTEM_COLUMNS]
-        return published != [(k, schema.field(ours).type) for k, ours in self._kept.items()]
+        if self._pictured:
+            published = [column for column in published if column[0] != THUMBNAIL]
+        kept = [(k, schema.field(ours).type) for k, ours in self._kept.items()]
+        return published != kept or self._thumbnails != self._pictured
 
     def _load_base(self) -> None:
         if self._base is None:
-            self._con.execute("CREATE TABLE base AS FROM snapshot")
+            self._con.execute("CREATE TABLE base AS SELECT *, false AS overtaken FROM snapshot")
             return
         self._con.register("published", self._base)
-        columns = {} if self.rewrites else self._kept
+        columns = {} if self.rewrites else dict(self._kept)
+        if self.parts:
+            columns[self.parts.parent] = self._part_names["parent"]
         kept = "".join(f", {_name(name)} AS {ours}" for name, ours in columns.items())
+        # What was written later for the same time counts, so to be what it was it is written again.
+        overtaken = sql.OVERTAKEN if self._history else "false"
         self._con.execute(
-            f"CREATE TABLE base AS SELECT record_id, content_hash, event_time{kept} FROM published"
+            f"CREATE TABLE base AS SELECT record_id, content_hash, event_time{kept}, {overtaken} "
+            "AS overtaken FROM published"
         )
         self._con.execute("INSERT INTO known SELECT DISTINCT content_hash, 'base' FROM base")
 
@@ -362,11 +458,18 @@ class Difference:
             return
         compared = ["event_time", *([] if self.rewrites else self._kept.values())]
         differs = " OR ".join(f"b.{c} IS DISTINCT FROM s.{c}" for c in compared)
-        self._con.execute(_CLASSIFY.format(differs="true" if self.rewrites else differs))
+        seen = "CASE WHEN s.record_id IN (SELECT record_id FROM base) THEN 'changed' ELSE 'new' END"
+        self._con.execute(
+            sql.CLASSIFY.format(
+                differs="true" if self.rewrites else differs,
+                unmatched=seen if self._history else "'new'",
+                same=" AND ".join(f"s.{column} = b.{column}" for column in self._key),
+            )
+        )
         self._classified = True
 
-    def _tally(self, sql: str) -> dict[str, int]:
-        return dict(cast("list[tuple[str, int]]", self._con.execute(sql).fetchall()))
+    def _tally(self, statement: str) -> dict[str, int]:
+        return dict(cast("list[tuple[str, int]]", self._con.execute(statement).fetchall()))
 
     def _with_given(self, given: pa.Table | pl.DataFrame, *statements: str) -> None:
         self._con.register("given", given)
@@ -374,6 +477,23 @@ class Difference:
             self._con.execute(statement)
         self._con.unregister("given")
         self._classified = False
+
+
+def _part_names(parts: Parts | None, kept: Mapping[str, str]) -> dict[str, str]:
+    """The columns of parts by what they are, as they go in here."""
+    if parts is None:
+        return {}
+    columns = asdict(parts)
+    unit = columns.pop("unit")
+    return {what: kept[name] for what, name in columns.items()} | {"unit": unit}
+
+
+def _staged_thumbnail(staged: Sequence[Path]) -> str:
+    """The thumbnails of staged files; an earlier release has staged none."""
+    import pyarrow.parquet as pq
+
+    held = any(THUMBNAIL in pq.read_schema(path).names for path in staged)
+    return f", {THUMBNAIL}" if held else f", NULL::BLOB AS {THUMBNAIL}"
 
 
 def _empty_snapshot(kept: pa.Schema) -> pa.Table:
@@ -387,6 +507,10 @@ def _empty_snapshot(kept: pa.Schema) -> pa.Table:
         pa.field("event_time", pa.timestamp("us", tz="UTC")),
     ]
     return pa.schema([*fields, *kept]).empty_table()
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
 
 
 def _name(column: str) -> str:

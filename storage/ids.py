@@ -54,9 +54,13 @@ def fingerprint(recipe: Mapping[str, object]) -> str:
 
 
 def new_run_id(now: datetime | None = None) -> str:
-    """A run id that sorts by time: ``20260131T235959-1a2b3c``, in UTC."""
+    """A run id that sorts by time, to the microsecond: ``20260131T235959-f423f1a2b3c``, in UTC.
+
+    Histories rely on the order: of two contents that a record had at one time, that of the later
+    run counts.
+    """
     moment = (now or datetime.now(UTC)).astimezone(UTC)
-    return f"{moment:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+    return f"{moment:%Y%m%dT%H%M%S}-{moment.microsecond:05x}{secrets.token_hex(3)}"
 
 
 def seed(text: str) -> int:

@@ -46,3 +46,21 @@ def exclusive(
         yield
     finally:
         lock.release()
+
+
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the lock file at ``path``, tried without waiting; makes no folder.
+
+    On a file system that is read only here nobody can tell: then it counts as held.
+    """
+    from filelock import FileLock, Timeout
+
+    if not path.exists():
+        return True
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except (Timeout, OSError):
+        return False
+    lock.release()
+    return True

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    import pyarrow as pa
+
 Standing: TypeAlias = Literal["candidate", "live", "retired"]
 
 
@@ -64,6 +66,11 @@ class Version:
         kind: of its encoder; with ``params`` and ``state`` it builds the encoder again.
         state: the digest of what the encoder learned, None where it learns nothing.
         types: what the source's columns were read as when each first was.
+        history: whether it keeps every content that a record ever had.
+        complete: whether a run over the whole source has been published into it.
+        chunked: whether its rows are chunks of records, with the columns of `storage.parts.PARTS`.
+        code_version: the Vecmill that made it.
+        dropped_at: since when its table is gone; what the catalog says of it stays.
     """
 
     feature: str
@@ -78,6 +85,12 @@ class Version:
     state: str | None
     types: Mapping[str, str]
     standing: Standing
+    history: bool = False
+    complete: bool = False
+    chunked: bool = False
+    code_version: str | None = None
+    created_at: datetime | None = None
+    dropped_at: datetime | None = None
 
     @property
     def table(self) -> str:
@@ -91,6 +104,9 @@ class Manifest:
 
     Attributes:
         lance_version: the Lance version of the table; readers never look at another.
+        kind: what made it: a ``run``, ``backfill``, ``replay``, ``gc`` or ``erase``.
+        forgotten_at: since when that state cannot be read any more; None while it can.
+        forgotten_by: what cleaned it away, ``gc`` or ``erase``.
     """
 
     feature: str
@@ -101,6 +117,85 @@ class Manifest:
     counts: Counts
     rows: int
     published_at: datetime
+    kind: str = "run"
+    forgotten_at: datetime | None = None
+    forgotten_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a version's runs have read its source.
+
+    Attributes:
+        source: a digest of the source's configuration; a cursor of another is worth nothing.
+        stamp: of the source when a whole run last read it (`flows.sources.base.Stamped`).
+        cursor: the highest value read (`flows.sources.base.Incremental`).
+    """
+
+    source: str
+    stamp: str | None = None
+    cursor: str | None = None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast earlier runs of a version were, to tell how long the next one will take.
+
+    Attributes:
+        per_record: seconds to encode one.
+        beside: seconds that a run takes for all else.
+    """
+
+    per_record: float
+    beside: float
+
+    def seconds(self, encoded: int, records: int) -> float:
+        """How long a run will take that encodes so many of so many records; none, no time."""
+        return self.beside + encoded * self.per_record if records else 0.0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What an encoder did not read of the texts that a run gave it.
+
+    Attributes:
+        cut_texts: how many of them are longer than it reads.
+        cut_tokens: tokens beyond its limit.
+        text_tokens: tokens of all the texts.
+    """
+
+    cut_texts: int = 0
+    cut_tokens: int = 0
+    text_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Publication:
+    """All that becomes public at once when a run is published.
+
+    Attributes:
+        manifest: what readers see from now on.
+        dead: all dead letters of the version as of this run, columns as `DeadLetter`.
+        types: what the source's columns were read as, for the next runs to keep to.
+        encode_seconds: time spent encoding, for predictions.
+        seconds: time since the run began.
+        source: the name of the feature's source in the configuration.
+        encoder: the name of its encoder there.
+        whole: whether the run has read the whole source; only then is the version complete.
+        cursor: how far the source is read; None leaves what was noted.
+        cut: of the texts it encoded.
+    """
+
+    manifest: Manifest
+    dead: pa.Table
+    types: Mapping[str, str]
+    source: str
+    encoder: str
+    encode_seconds: float = 0.0
+    seconds: float = 0.0
+    whole: bool = True
+    cursor: Cursor | None = None
+    cut: Cut = Cut()
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-CATALOG_TABLES = (
-    "dead_letters", "features", "findings", "fits", "manifests", "runs", "schema", "versions",
-)  # fmt: skip
+from storage.schema import TABLES
+
+CATALOG_TABLES = (*sorted(TABLES), "schema")
 
 _SQL = """
 all analyse analyze and any array as asc asymmetric both case cast check collate column constraint

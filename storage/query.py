@@ -11,57 +11,53 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from storage.catalog import PUBLISHED
+from storage import views
+from storage.damage import told
 from storage.model import StorageError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     import duckdb
 
     from storage.catalog import Catalog
     from storage.vectors import Vectors
 
 
+_CHANGES = frozenset({"ALTER", "DELETE", "DROP", "INSERT", "MERGE_INTO", "UPDATE"})
+
+
 class QueryError(UsageError):
     """A statement that DuckDB refuses; in DuckDB's own words."""
 
 
-def connect(catalog: Catalog, vectors: Vectors) -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection over the store as it is published now.
+def connect(
+    catalog: Catalog, vectors: Vectors, moment: datetime | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection over the store as it is published now, or was at a moment.
 
     Each feature is a view of its live version under its own name, each version a view such as
     ``articles_v3``; the catalog's tables stand beside them. Views have the columns of
-    `storage.vectors.SYSTEM_COLUMNS` and then the kept ones; ``vector`` is ``FLOAT[dim]``.
+    `storage.vectors.SYSTEM_COLUMNS` and then the kept ones; ``vector`` is ``FLOAT[dim]``. What a
+    history adds is told in `storage.views`, and in `storage.moments` what is shown of a moment.
     """
     import duckdb
 
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
-    tables = catalog.tables()
-    for name, table in tables.items():
-        con.register("copied", table)
-        con.execute(f"CREATE TABLE {name} AS FROM copied")
-        con.unregister("copied")
-    # From the copy, so that views and catalog show the same moment.
-    published = (
-        f"SELECT feature, version, standing, lance_version FROM ({PUBLISHED}) "
-        "JOIN versions USING (feature, version)"
-    )
-    for feature, number, standing, lance_version in con.execute(published).fetchall():
-        table = f"{feature}_v{number}"
-        dataset = vectors.dataset(table, lance_version)
-        con.register(table, dataset)
-        if standing == "live":
-            con.register(feature, dataset)
+    views.create(con, catalog, vectors, moment)
     return con
 
 
 def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
-    """Run one statement; its rows are fetched by what the caller does with the relation.
+    """Run statements, of which one gives rows; these are fetched by who has the relation.
 
     Raises:
-        QueryError: if DuckDB refuses it, with DuckDB's own words and the names there are.
+        QueryError: if DuckDB refuses it, with DuckDB's own words and the names there are; if no
+            statement gives rows, or more than one; or if one would change the session's copy.
     """
     import duckdb
 
@@ -69,15 +65,60 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
         with warnings.catch_warnings():
             # DuckDB says that SHOW and DESCRIBE are copied; there is nothing to do about it.
             warnings.simplefilter("ignore", UserWarning)
-            relation = con.sql(sql)
+            statements = con.extract_statements(sql)
+            _check(statements)
+            for statement in statements[:-1]:
+                con.execute(statement)
+            relation = con.sql(statements[-1].query)
     except duckdb.CatalogException as error:
-        names = [row[0] for row in con.execute("SELECT name FROM (SHOW TABLES)").fetchall()]
-        raise QueryError(f"{error}\nThere are: {', '.join(names)}") from error
+        raise QueryError(f"{error}\n{_names(con)}") from error
     except duckdb.Error as error:
-        raise QueryError(str(error)) from error
+        raise (told(error) or QueryError(str(error))) from error
     if relation is None:
         return con.sql("SELECT 'done' AS status")
     return relation
+
+
+def _check(statements: Sequence[Any]) -> None:
+    if not statements:
+        raise QueryError("there is no statement; give one such as 'FROM runs'")
+    kinds = [statement.type.name for statement in statements]
+    lost = [kind for kind in kinds if kind in _CHANGES]
+    if lost:
+        raise QueryError(
+            f"{lost[0]} would change a copy that is gone when the session ends; vectors change "
+            "by `vecmill run` and `vecmill erase`, and rows of one's own go into a CREATE TABLE "
+            "... AS SELECT"
+        )
+    if kinds[:-1].count("SELECT"):
+        raise QueryError(
+            f"only the rows of one statement can be shown, and it must be the last; got "
+            f"{kinds.count('SELECT')} that give rows"
+        )
+
+
+def _names(con: duckdb.DuckDBPyConnection) -> str:
+    shown = con.execute(
+        "SELECT name FROM (SHOW TABLES) WHERE name NOT IN ('vecmill_missing', 'vecmill_shown')"
+    ).fetchall()
+    gone = "".join(f"\n{name} cannot be had: {why}" for name, why in views.missing(con).items())
+    return f"There are: {', '.join(row[0] for row in shown)}{gone}"
+
+
+_SHOWN_BYTES = (
+    "'<' || format('{{:.1f}}', octet_length({0}) / 1000) || ' kB' || "
+    "CASE WHEN hex({0}) LIKE '52494646________57454250%' THEN ' webp>' ELSE '>' END"
+)
+
+
+def _without_bytes(relation: duckdb.DuckDBPyRelation, form: str) -> duckdb.DuckDBPyRelation:
+    """Rows with what a form says of bytes, such as those of a thumbnail, in their place."""
+    types = zip(relation.columns, relation.types, strict=True)
+    names = ['"' + name.replace('"', '""') + '"' for name, type_ in types if type_ == "BLOB"]
+    if not names:
+        return relation
+    told = ", ".join(f"{form.format(name)} AS {name}" for name in names)
+    return relation.project(f"* REPLACE ({told})")
 
 
 def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
@@ -90,9 +131,9 @@ def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
     text = io.StringIO()
     try:
         with contextlib.redirect_stdout(text):
-            relation.show(max_width=width)
+            _without_bytes(relation, _SHOWN_BYTES).show(max_width=width)
     except duckdb.Error as error:  # rows are fetched only now, and a cast may fail on one
-        raise QueryError(str(error)) from error
+        raise (told(error) or QueryError(str(error))) from error
     return text.getvalue()
 
 
@@ -115,10 +156,14 @@ def export(
         "parquet": "FORMAT parquet",
     }
     # Beside the output, since only within one file system is a file replaced in one go.
-    beside = None if output is None else output.parent
+    beside = None if output is None else output.absolute().parent
+    if beside is not None and not beside.is_dir():
+        raise UsageError(f"there is no folder {beside}; make it, or name another --output")
     try:
         with tempfile.TemporaryDirectory(prefix=".vecmill-sql-", dir=beside) as folder:
             path = Path(folder) / "rows"
+            if form != "parquet":  # neither CSV nor JSON has bytes
+                relation = _without_bytes(relation, "base64({0})")
             target = str(path).replace("'", "''")
             relation.query("answer", f"COPY answer TO '{target}' ({options[form]})")
             if output is None:
@@ -132,4 +177,4 @@ def export(
     except (duckdb.IOException, OSError) as error:
         raise StorageError(f"cannot write the rows: {error}") from error
     except duckdb.Error as error:
-        raise QueryError(str(error)) from error
+        raise (told(error) or QueryError(str(error))) from error

@@ -1,17 +1,22 @@
 """Work on its way: contents that wait for the encoder, and vectors that wait to be committed.
 
 A run first spools the contents to encode into *shards*. A task encodes one shard into one *staged*
-file, written under a temporary name and renamed when it is whole, so that a staged file is its own
-receipt: what it holds need not be encoded again, whatever becomes of the run. Staged rows go by
-content hash, so the next run can use them even if it cuts its shards otherwise.
+file, or into several parts where that takes long. Each is written under a temporary name and
+renamed when it is whole, so that a staged file is its own receipt: what it holds need not be
+encoded again, whatever becomes of the run. Staged rows go by content hash, so the next run can use
+them even if it cuts its shards otherwise.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
+
+from storage.model import Cut
+from storage.vectors import THUMBNAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +28,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPOOL_COLUMNS = ("record_id", "place", "content", "content_hash")
+_UNREAD = "vecmill.unread"
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What an encoder did not read of the texts of staged files; add them up with ``+``.
+
+    Attributes:
+        texts: all of them.
+        limit: tokens that it reads of a text at most; None where it does not say.
+    """
+
+    texts: int = 0
+    cut: Cut = Cut()  # noqa: RUF009 - frozen, so that all may share it
+    limit: int | None = None
+
+    def __add__(self, other: Unread) -> Unread:
+        one, two = self.cut, other.cut
+        cut = Cut(
+            one.cut_texts + two.cut_texts,
+            one.cut_tokens + two.cut_tokens,
+            one.text_tokens + two.text_tokens,
+        )
+        limit = other.limit if self.limit is None else self.limit
+        return Unread(self.texts + other.texts, cut, limit)
 
 
 @dataclass(frozen=True)
@@ -35,6 +65,8 @@ class Staged:
         dead: content hash to reason, for the records that can never be encoded.
         passing: content hash to reason, for those that may be encoded the next time: their file
             was not there, or changed while it was read.
+        unread: what the encoder did not read of the encoded records.
+        thumbnails: small copies of images by content hash, for as many as have one.
     """
 
     hashes: list[str]
@@ -42,6 +74,8 @@ class Staged:
     dead: dict[str, str]
     encoded_at: datetime
     passing: dict[str, str] = field(default_factory=dict)
+    unread: Unread = Unread()
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
 
 
 class Spool:
@@ -78,7 +112,10 @@ class Spool:
         shard, rest = rows[: self._shard_size], rows[self._shard_size :]
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"shard-{len(self.shards):06d}.parquet"
-        shard.write_parquet(path)
+        # Whole or not there: `vecmill erase` reads what runs that ended early have left.
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        shard.write_parquet(unfinished)
+        unfinished.replace(path)
         self.shards.append(path)
         self._held, self._rows = ([rest] if len(rest) else []), len(rest)
 
@@ -90,9 +127,20 @@ def read_shard(path: Path) -> pl.DataFrame:
     return pl.read_parquet(path)
 
 
-def staged_path(shard: Path) -> Path:
-    """Where the work on a shard is staged."""
-    return shard.with_name(shard.name.replace("shard-", "staged-"))
+def staged_path(shard: Path, part: int = 1) -> Path:
+    """Where the work on a shard is staged, or a later part of it."""
+    name = shard.stem.replace("shard-", "staged-")
+    return shard.with_name(
+        f"{name}{shard.suffix}" if part == 1 else f"{name}-part{part:02d}{shard.suffix}"
+    )
+
+
+def staged_parts(shard: Path) -> list[Path]:
+    """The staged files of a shard that are there, in the order in which they were written."""
+    parts: list[Path] = []
+    while (path := staged_path(shard, len(parts) + 1)).exists():
+        parts.append(path)
+    return parts
 
 
 def write_staged(path: Path, staged: Staged) -> None:
@@ -115,8 +163,12 @@ def write_staged(path: Path, staged: Staged) -> None:
             "encoded_at": pa.array(
                 [staged.encoded_at] * (n + n_dead), pa.timestamp("us", tz="UTC")
             ),
+            THUMBNAIL: pa.array(
+                [*map(staged.thumbnails.get, staged.hashes), *[None] * n_dead], pa.binary()
+            ),
         }
     )
+    table = table.replace_schema_metadata({_UNREAD: json.dumps(asdict(staged.unread))})
     unfinished = path.with_suffix(f".{os.getpid()}.tmp")
     # Floats from an encoder hardly compress; trying costs more than it saves.
     pq.write_table(table, unfinished, compression="none", use_dictionary=False)
@@ -125,30 +177,78 @@ def write_staged(path: Path, staged: Staged) -> None:
     unfinished.replace(path)
 
 
+def staged_unread(files: Sequence[Path]) -> Unread:
+    """What the encoder did not read of the texts that were encoded into staged files."""
+    import polars as pl
+
+    total = Unread()
+    for file in files:
+        found = pl.read_parquet_metadata(file).get(_UNREAD)
+        if found is not None:  # one that an earlier release has staged does not say
+            told = json.loads(found)
+            total += Unread(told["texts"], Cut(**told["cut"]), told["limit"])
+    return total
+
+
 def forget_dead(files: Sequence[Path]) -> None:
     """Take the records that could not be encoded out of staged files; the vectors stay."""
     import polars as pl
 
+    _forget(files, pl.col("reason").is_not_null())
+
+
+def _forget(files: Sequence[Path], which: pl.Expr) -> None:
+    import polars as pl
+
     for file in files:
-        rows = pl.read_parquet(file, memory_map=False)
-        alive = rows.filter(rows["reason"].is_null())
-        if len(alive) < len(rows):
+        if pl.scan_parquet(file).select(which.any()).collect().item():
+            alive = pl.read_parquet(file, memory_map=False).filter(~which)
             unfinished = file.with_suffix(f".{os.getpid()}.tmp")
-            alive.write_parquet(unfinished)
+            told = pl.read_parquet_metadata(file)
+            alive.write_parquet(unfinished, metadata={k: told[k] for k in told if k == _UNREAD})
             unfinished.replace(file)
 
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what runs that ended early left behind, save what they have staged.
 
+    Contents whose failure passes are to be tried anew, so they go from what is staged.
+
     Call it only while holding the feature's lock: what lies there is nobody's then.
     """
+    import polars as pl
+
     for run in folder.glob("*/"):
         for file in [*run.glob("shard-*"), *run.glob("scratch.*"), *run.glob("*.tmp")]:
             if file.is_dir():
                 shutil.rmtree(file, ignore_errors=True)
             else:
                 file.unlink(missing_ok=True)
+    _forget(staged_files(folder), ~pl.col("lasting").fill_null(value=True))
+
+
+def drop_damaged(folder: Path) -> list[Path]:
+    """Remove the staged files of a version that cannot be read, so that they are made anew.
+
+    Call it only while holding the feature's lock.
+
+    Returns:
+        The files that were removed.
+    """
+    damaged = [file for file in staged_files(folder) if not _is_whole(file)]
+    for file in damaged:
+        file.unlink(missing_ok=True)
+    return damaged
+
+
+def _is_whole(file: Path) -> bool:
+    import polars as pl
+
+    try:
+        pl.read_parquet(file, memory_map=False)
+    except pl.exceptions.PolarsError:
+        return False
+    return True
 
 
 def staged_files(folder: Path) -> list[Path]:
@@ -163,6 +263,7 @@ def staged_hashes(files: Sequence[Path]) -> Iterator[pl.DataFrame]:
     for file in files:
         try:
             yield pl.read_parquet(file, columns=["content_hash", "reason", "lasting"])
-        except FileNotFoundError:
-            # A run that ended just now took it away; a plan beside it may well miss it.
+        except (FileNotFoundError, pl.exceptions.ComputeError):
+            # A run that ended just now took it away, or the next one will, since it is damaged; a
+            # plan beside it may well miss it.
             continue

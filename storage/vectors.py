@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from storage import currents
+from storage.damage import reading
 from storage.model import OutageError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pyarrow as pa
     import pyarrow.dataset
@@ -26,10 +29,22 @@ if TYPE_CHECKING:
 SYSTEM_COLUMNS = ("record_id", "vector", "content_hash", "event_time", "encoded_at", "run_id")
 """The columns that every table has, in order, before the kept ones."""
 
+THUMBNAIL = "thumbnail"
+"""The last column of a table that keeps small copies of images, as WebP; others lack it."""
+
+KEY = ("record_id",)
+"""What tells the rows of a table apart, where it holds what records are now."""
+
+HISTORY_KEY = ("record_id", "event_time", "content_hash")
+"""What tells them apart where it holds all that records ever were."""
+
 _OUTAGE = (
     "connection refused", "dns error", "error sending request", "failed to connect",
     "retryerror", "service unavailable", "slow down", "timed out",
 )  # fmt: skip
+_ERRORS = (ValueError, OSError, RuntimeError)
+"""What LanceDB raises; of a manifest that was cut short also a nameless RustPanic."""
+
 _IDS_A_DELETE = 5_000
 
 
@@ -52,7 +67,12 @@ class Vectors:
         return cast("int", self._at(table, lance_version).count_rows())
 
     def commit(
-        self, table: str, base: int | None, upserts: pa.RecordBatchReader, deletes: Iterable[str]
+        self,
+        table: str,
+        base: int | None,
+        upserts: pa.RecordBatchReader,
+        deletes: Iterable[str],
+        key: Sequence[str] = KEY,
     ) -> int:
         """Apply upserts and deletions by record id to the published state of a table.
 
@@ -62,8 +82,9 @@ class Vectors:
         Args:
             table: the table's name.
             base: the published Lance version, None where nothing is published yet.
-            upserts: rows with `SYSTEM_COLUMNS` and the kept columns, one a record id.
-            deletes: the record ids to remove.
+            upserts: rows with `SYSTEM_COLUMNS` and the kept columns, one a key.
+            deletes: the record ids to remove, with all their rows.
+            key: the columns that tell rows apart, none of them null: `KEY` or `HISTORY_KEY`.
 
         Returns:
             The Lance version to publish.
@@ -71,10 +92,15 @@ class Vectors:
         if base is None:
             return self.rewrite(table, upserts)
         with self._reaching():
-            return self._change(table, base, upserts, deletes)
+            return self._change(table, base, upserts, deletes, key)
 
     def _change(
-        self, table: str, base: int, upserts: pa.RecordBatchReader, deletes: Iterable[str]
+        self,
+        table: str,
+        base: int,
+        upserts: pa.RecordBatchReader,
+        deletes: Iterable[str],
+        key: Sequence[str],
     ) -> int:
         opened = self._open(table)
         if opened.version != base:
@@ -83,7 +109,7 @@ class Vectors:
         ids = iter(deletes)
         while some := list(islice(ids, _IDS_A_DELETE)):
             opened.delete(f"record_id IN ({', '.join(map(_literal, some))})")
-        merge = opened.merge_insert("record_id")
+        merge = opened.merge_insert(list(key))
         merge.when_matched_update_all().when_not_matched_insert_all().execute(upserts)
         return cast("int", opened.version)
 
@@ -106,9 +132,26 @@ class Vectors:
             return cast("int", db.create_table(table, data=rows, mode=mode).version)
 
     def nearest(
-        self, table: str, lance_version: int, vector: NDArray[Any], k: int, metric: str
+        self,
+        table: str,
+        lance_version: int,
+        vector: NDArray[Any],
+        k: int,
+        metric: str,
+        *,
+        history: bool = False,
+        but: tuple[str, str] | None = None,
     ) -> pa.Table:
         """The k rows nearest to a vector, nearest first, exactly.
+
+        Args:
+            table: the table's name.
+            lance_version: the state to search.
+            vector: ``(dim,)``.
+            k: how many rows.
+            metric: ``cosine``, ``l2`` or ``dot``.
+            history: whether the table keeps a history; only current rows are found then.
+            but: a column and the value by which rows are left out.
 
         Returns:
             The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
@@ -116,17 +159,99 @@ class Vectors:
         """
         opened = self._at(table, lance_version)
         query = opened.search(vector, vector_column_name="vector").distance_type(metric)
-        found = query.bypass_vector_index().limit(k).to_arrow()
+        query = query.bypass_vector_index()
+        if but is not None:
+            query = query.where(f"{but[0]} <> {_literal(but[1])}", prefilter=True)
+        with reading(table):
+            if history:
+                found = currents.nearest(query, opened.to_lance(), k)
+            else:
+                found = query.limit(k).to_arrow()
         found = found.drop_columns("vector")
         # A kept column of that name gives way, numbered as SQL numbers a second one.
         names = {"_distance": "distance", "distance": "distance_1"}
         return found.rename_columns([names.get(c, c) for c in found.schema.names])
 
     def vector(self, table: str, lance_version: int, record_id: str) -> NDArray[np.float32] | None:
-        """The vector of one record, ``(dim,)`` float32; None where there is no such record."""
+        """The vector of one record, ``(dim,)`` float32; None where there is no such record.
+
+        In a history that of its current row.
+        """
         dataset = self._at(table, lance_version).to_lance()
-        rows = dataset.to_table(columns=["vector"], filter=f"record_id = {_literal(record_id)}")
-        return np.asarray(rows["vector"][0].as_py(), np.float32) if len(rows) else None
+        columns = [name for name in SYSTEM_COLUMNS if name != "encoded_at"]
+        with reading(table):
+            rows = dataset.to_table(columns=columns, filter=f"record_id = {_literal(record_id)}")
+        if not len(rows):
+            return None
+        latest = int(np.flatnonzero(currents.current(rows.drop_columns("vector")))[0])
+        return np.asarray(rows["vector"][latest].as_py(), np.float32)
+
+    def thumbnail(self, table: str, lance_version: int, record_id: str) -> bytes | None:
+        """The small copy of a record's image; None where there is none.
+
+        In a history that of any of its rows.
+        """
+        dataset = self._at(table, lance_version).to_lance()
+        if not has_thumbnails(dataset.schema):
+            return None
+        where = f"record_id = {_literal(record_id)} AND {THUMBNAIL} IS NOT NULL"
+        with reading(table):
+            rows = dataset.to_table(columns=[THUMBNAIL], filter=where, limit=1)
+        found = rows.column(THUMBNAIL)[0].as_py() if len(rows) else None
+        return found if isinstance(found, bytes) else None
+
+    def of(
+        self, table: str, lance_version: int, column: str, value: str
+    ) -> list[NDArray[np.float32]]:
+        """The vectors of the rows that have a value in a column of texts, ``(dim,)`` each."""
+        dataset = self._at(table, lance_version).to_lance()
+        with reading(table):
+            rows = dataset.to_table(columns=["vector"], filter=f"{column} = {_literal(value)}")
+        return [np.asarray(vector, np.float32) for vector in rows.column("vector").to_pylist()]
+
+    def blocks(
+        self,
+        table: str,
+        lance_version: int,
+        columns: Sequence[str],
+        size: int,
+        *,
+        history: bool = False,
+    ) -> Iterator[pa.Table]:
+        """All rows of a table, some at a time, in the order in which they are stored.
+
+        Args:
+            table: the table's name.
+            lance_version: the state to read.
+            columns: which columns.
+            size: how many rows at most are given, and in memory, at a time.
+            history: whether the table keeps a history; only current rows are given then.
+        """
+        import pyarrow as pa
+
+        dataset = self._at(table, lance_version).to_lance()
+        with reading(table):
+            chosen = _eligible(dataset, None, history=history) if history else None
+            seen = 0
+            for batch in dataset.to_batches(columns=list(columns), batch_size=size):
+                rows = pa.Table.from_batches([batch])
+                if chosen is not None:
+                    inside = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
+                    rows = rows.take(pa.array(inside))
+                seen += len(batch)
+                if len(rows):
+                    yield rows
+
+    def holds(
+        self, table: str, lance_version: int, ids: Iterable[str], by: str = "record_id"
+    ) -> bool:
+        """Whether a table has a row of any of these records, named by a column of it."""
+        dataset = self._at(table, lance_version).to_lance()
+        left = iter(ids)
+        while some := list(islice(left, _IDS_A_DELETE)):
+            if dataset.count_rows(filter=f"{by} IN ({', '.join(map(_literal, some))})"):
+                return True
+        return False
 
     def sample(
         self,
@@ -135,6 +260,8 @@ class Vectors:
         size: int,
         rng: np.random.Generator,
         run_id: str | None = None,
+        *,
+        history: bool = False,
     ) -> pa.Table:
         """An even sample without replacement of record_id, content_hash and vector.
 
@@ -144,19 +271,23 @@ class Vectors:
             size: how many rows at most.
             rng: all chance comes from here.
             run_id: only rows that this run wrote, None for all.
+            history: whether the table keeps a history; only current rows are drawn then.
         """
         import pyarrow as pa
 
         dataset = self._at(table, lance_version).to_lance()
         where = None if run_id is None else f"run_id = {_literal(run_id)}"
-        total = dataset.count_rows(filter=where)
-        chosen = np.sort(rng.choice(total, min(size, total), replace=False))
+        with reading(table):
+            eligible = _eligible(dataset, run_id, history=history)
+        drawn = rng.choice(len(eligible), min(size, len(eligible)), replace=False)
+        chosen = eligible[np.sort(drawn)]
         columns = ["record_id", "content_hash", "vector"]
         picked, seen = [], 0
-        for batch in dataset.to_batches(columns=columns, filter=where):
-            inside = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
-            picked.append(batch.take(pa.array(inside)))
-            seen += len(batch)
+        with reading(table):
+            for batch in dataset.to_batches(columns=columns, filter=where):
+                inside = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
+                picked.append(batch.take(pa.array(inside)))
+                seen += len(batch)
         schema = pa.schema([dataset.schema.field(name) for name in columns])
         return pa.Table.from_batches(picked, schema=schema)
 
@@ -169,7 +300,9 @@ class Vectors:
         try:
             with self._reaching():
                 return self._db().open_table(table)
-        except (ValueError, OSError, RuntimeError) as error:
+        except Exception as error:
+            if not isinstance(error, _ERRORS) and type(error).__name__ != "RustPanic":
+                raise
             raise StorageError(
                 f"the table {table!r} cannot be opened in {self._shown}: {error}; the catalog and "
                 "the vectors belong together, so restore both from one backup"
@@ -206,6 +339,75 @@ class Vectors:
     def _shown(self) -> str:
         """The URI as it may be shown: without a name and password in it."""
         return re.sub(r"//[^/@]*@", "//", self._uri)
+
+    # --- upkeep: for what cleans up and looks after a store, never for readers --------------------
+
+    def head(self, table: str) -> Any:  # noqa: ANN401 - as above
+        """A table as Lance's own dataset at its head, whether that is published or not.
+
+        Raises:
+            StorageError: if the table is not there.
+        """
+        return self._open(table).to_lance()
+
+    def state(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
+        """A table as Lance's own dataset at one Lance version.
+
+        Raises:
+            StorageError: if the table or the version is not there.
+        """
+        return self._at(table, lance_version).to_lance()
+
+    def tables(self) -> list[str]:
+        """The names of all tables, whether the catalog knows them or not."""
+        folder = self.folder
+        if folder is not None and not folder.is_dir():
+            return []  # LanceDB would make it
+        names: list[str] = []
+        token = None
+        with self._reaching():
+            db = self._db()
+            while True:
+                page = db.list_tables(page_token=token)
+                names += page.tables
+                token = page.page_token
+                if not token:
+                    return names
+
+    def drop(self, table: str) -> None:
+        """Remove a table with all its Lance versions; one that is not there is no fault."""
+        with self._reaching():
+            try:
+                self._db().drop_table(table)
+            except ValueError as error:
+                if "not found" not in str(error):
+                    raise
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the tables lie in, None in an object store."""
+        return None if "://" in self._uri else Path(self._uri)
+
+
+def has_thumbnails(schema: pa.Schema) -> bool:
+    """Whether a table keeps thumbnails, and not a kept column that is called so."""
+    from pyarrow import types
+
+    return THUMBNAIL in schema.names and types.is_binary(schema.field(THUMBNAIL).type)
+
+
+def _eligible(dataset: Any, run_id: str | None, *, history: bool) -> NDArray[np.int64]:  # noqa: ANN401 - lance ships no types
+    """The places of the rows to draw from, among all or those of a run."""
+    if not history:
+        where = None if run_id is None else f"run_id = {_literal(run_id)}"
+        return np.arange(dataset.count_rows(filter=where))
+    keys = dataset.to_table(columns=["record_id", "event_time", "run_id", "content_hash"])
+    latest = currents.current(keys)
+    if run_id is not None:
+        import pyarrow.compute as pc
+
+        latest = latest[pc.equal(keys.column("run_id"), run_id).to_numpy()]
+    return np.flatnonzero(latest)
 
 
 def _literal(text: str) -> str:

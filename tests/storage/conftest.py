@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from storage.catalog import Catalog, dead_table
-from storage.model import Counts, DeadLetter, Manifest, Version
+from storage.catalog import Catalog
+from storage.entries import dead_table
+from storage.model import Counts, DeadLetter, Manifest, Publication, Version
 from storage.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -77,13 +78,7 @@ class Store:
             *(counts, 3, at or datetime.now(UTC)),
         )
         self.catalog.publish(
-            manifest,
-            dead_table(dead),
-            types=version.types,
-            encode_seconds=1.5,
-            seconds=2.0,
-            source="notes",
-            encoder="mill",
+            Publication(manifest, dead_table(dead), version.types, "notes", "mill", 1.5, 2.0)
         )
         return manifest
 

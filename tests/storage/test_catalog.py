@@ -5,10 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import pytest
-
-from storage.catalog import TABLES
-from storage.model import DeadLetter, FindingRow, StorageError
+from storage.model import DeadLetter, FindingRow, Pace
+from storage.schema import TABLES
 
 if TYPE_CHECKING:
     from tests.storage.conftest import Store
@@ -82,20 +80,14 @@ def test_runs_that_were_killed_are_told_from_those_that_failed(store: Store) -> 
     assert rows[0]["error"] == "it's broken"
 
 
-def test_what_an_encoder_learned_last_counts(store: Store) -> None:
-    assert store.catalog.fits("notes", "u") == []
-    for state in ("s1", "s2"):
-        store.catalog.add_fit("notes", "u", state, 10)
-    store.catalog.add_fit("notes", "other", "s3", 10)
-    assert store.catalog.fits("notes", "u")[0] == "s2"
-
-
-def test_the_rate_is_that_of_runs_that_encoded(store: Store) -> None:
+def test_the_pace_is_that_of_runs_that_encoded(store: Store) -> None:
     version = store.version()
-    assert store.catalog.encode_rate("notes", 1) is None
+    assert store.catalog.pace("notes", 1) is None
     store.catalog.start_run("r1", "notes", 1)
     store.publish(version, "r1", 1)
-    assert store.catalog.encode_rate("notes", 1) == 2.0
+    pace = store.catalog.pace("notes", 1)
+    assert pace == Pace(0.5, 0.5)
+    assert (pace.seconds(10, 12), pace.seconds(0, 12), pace.seconds(0, 0)) == (5.5, 0.5, 0.0)
 
 
 def test_findings_are_kept_as_they_are(store: Store) -> None:
@@ -124,10 +116,3 @@ def test_what_a_monitor_finds_again_takes_the_place_of_what_it_found(store: Stor
         (1, "r2", "drift", "other"),
     ]
     assert len(store.catalog.query("FROM findings")) == 7
-
-
-@pytest.mark.parametrize(("number", "told"), [(1, "no published run"), (9, "there are: v1")])
-def test_what_cannot_go_live_is_refused(store: Store, number: int, told: str) -> None:
-    store.version()
-    with pytest.raises(StorageError, match=told):
-        store.catalog.promote("notes", number)

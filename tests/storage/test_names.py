@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
-from storage.catalog import TABLES
 from storage.names import CATALOG_TABLES, TAKEN
+from storage.schema import TABLES
 
 
 def test_every_reserved_word_of_duckdb_is_taken() -> None:

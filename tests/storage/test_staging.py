@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage import staging
+from storage.model import Cut
 from storage.staging import Spool, Staged
 
 if TYPE_CHECKING:
@@ -101,7 +102,21 @@ def test_the_dead_can_be_forgotten_and_the_vectors_stay(tmp_path: Path) -> None:
         "reason": None,
         "lasting": None,
         "encoded_at": NOW,
+        "thumbnail": None,
     }
+
+
+def test_what_was_not_read_of_staged_texts_outlives_their_dead(tmp_path: Path) -> None:
+    paths = [tmp_path / "run" / f"staged-{n}.parquet" for n in range(2)]
+    paths[0].parent.mkdir()
+    one = np.ones((1, 4), np.float32)
+    told = staging.Unread(1, Cut(1, 2, 9), 7)
+    staging.write_staged(paths[0], Staged(["a"], one, {"c": "why"}, NOW, unread=told))
+    staging.write_staged(paths[1], Staged(["b"], one, {}, NOW))
+    staging.forget_dead(paths)
+    assert staging.staged_unread(paths) == told
+    staging.write_staged(paths[1], Staged(["b"], one, {}, NOW, unread=told))
+    assert staging.staged_unread(paths) == staging.Unread(2, Cut(2, 4, 18), 7)
 
 
 def test_a_staged_file_that_is_taken_away_is_passed_over(tmp_path: Path) -> None:

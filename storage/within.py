@@ -1,0 +1,80 @@
+"""Nearest rows by some dimensions of their vectors alone, exactly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from storage.damage import reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from storage.vectors import Vectors
+
+_ROWS = 8192
+
+
+def nearest_within(
+    vectors: Vectors,
+    state: tuple[str, int],
+    query: NDArray[np.float32],
+    dims: Sequence[slice],
+    k: int,
+) -> pa.Table:
+    """The k rows nearest to a vector by Euclidean distance within some of its dimensions.
+
+    Rows that are zero in all of them have nothing there to be near by, and are left out.
+
+    Args:
+        vectors: the tables.
+        state: a table, and the Lance version of it to search.
+        query: ``(dim,)``; what lies outside of ``dims`` does not matter.
+        dims: the dimensions, in slices that do not overlap.
+        k: how many rows.
+
+    Returns:
+        The table's columns but the vector, and ``distance``, squared; nearest first.
+    """
+    table, lance_version = state
+    dataset: Any = vectors.state(table, lance_version)
+    chosen = np.concatenate([np.arange(len(query))[one] for one in dims])
+    wanted = query[chosen].astype(np.float64)
+    places, distances = np.empty(0, np.int64), np.empty(0)
+    at = 0
+    for rows in _streamed(dataset, table, len(query)):
+        there = np.flatnonzero(rows[:, chosen].any(axis=1))
+        found = ((rows[there][:, chosen] - wanted) ** 2).sum(axis=1)
+        places, distances = np.append(places, there + at), np.append(distances, found)
+        best = np.argsort(distances, kind="stable")[:k]
+        places, distances = places[best], distances[best]
+        at += len(rows)
+    return _rows(dataset, table, places, distances)
+
+
+def _streamed(dataset: Any, table: str, dim: int) -> Iterator[NDArray[np.float32]]:  # noqa: ANN401 - pylance ships no types
+    with reading(table):
+        for batch in dataset.to_batches(columns=["vector"], batch_size=_ROWS, scan_in_order=True):
+            flat = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
+            yield np.asarray(flat, np.float32).reshape(-1, dim)
+
+
+def _rows(
+    dataset: Any,  # noqa: ANN401 - as above
+    table: str,
+    places: NDArray[np.int64],
+    distances: NDArray[np.float64],
+) -> pa.Table:
+    import pyarrow as pa
+
+    columns = [name for name in dataset.schema.names if name != "vector"]
+    with reading(table):
+        rows = dataset.take(places.tolist(), columns=columns)
+    # As in `Vectors.nearest`, a kept column of that name gives way.
+    names = ["distance_1" if name == "distance" else name for name in rows.schema.names]
+    found = pa.array(distances.astype(np.float32))
+    return rows.rename_columns(names).append_column("distance", found)
