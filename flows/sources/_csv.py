@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 from flows.sources import _text
 from flows.sources._lines import ROW_BYTES, Lines, RowError, open_lines
 from flows.sources._text import Broken
-from flows.sources.base import SourceError
+from flows.sources.base import SourceAwayError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     import polars as pl
 
     from flows.sources._rows import Raw
+    from flows.sources._where import File
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,14 @@ class CsvTable:
 
     loose = False
 
-    def __init__(self, path: Path, name: str, dialect: Dialect, id_column: str | None) -> None:
+    def __init__(self, file: File, name: str, dialect: Dialect, id_column: str | None) -> None:
         """Read the header.
 
         Raises:
             SourceError: if the file is empty, or its header broken or ambiguous.
         """
         self.name = name
-        self._path = path
+        self._file = file
         self._dialect = dialect
         self._names = self._header()
         self.columns: dict[str, pl.DataType | None] = dict.fromkeys(self._names)
@@ -76,10 +76,10 @@ class CsvTable:
             ]
             return pl.DataFrame(texts), frozenset()
 
-        return _text.read(self._path, self.name, self._rows, frame)
+        return _text.read(self._file, self.name, self._rows, frame)
 
     def _header(self) -> list[str]:
-        with open_lines(self._path, self.name) as lines:
+        with open_lines(self._file, self.name) as lines:
             first = next((row for _, row in split(lines, self._dialect)), None)
         if first is None:
             raise SourceError(f"{self.name} is empty; remove it, or leave it out of `path`")
@@ -100,7 +100,7 @@ class CsvTable:
         if self._dialect.names is None:
             _, header = next(rows, (0, None))
             if header != self._names:
-                raise SourceError(f"{self.name} changed while it was read; run again")
+                raise SourceAwayError(f"{self.name} changed while it was read; run again")
         yield from rows
 
 

@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from flows.sources._remote import exists, is_uri, listed
+from flows.sources._where import Local
 from flows.sources.base import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from flows.sources._where import File
+
+_FILE = "file://"
 
 MAGIC = re.compile(r"[*?\[]")
 
@@ -27,21 +34,25 @@ class Found:
     """Something that a path named.
 
     Attributes:
-        path: where it is, absolute.
-        name: its path relative to the root, with ``/``; absolute where it lies outside the root.
+        file: the file or object.
+        name: its path relative to the root, with ``/``; absolute where it lies outside the root;
+            the URI of an object.
         folder: the fixed part of the path with wildcards, absolute.
+        free: where in the file's ``text`` begins what the fields of a pattern may take: below the
+            fixed part, or at the beginning of what the path says where it has no ``**``.
         problem: why it cannot be read; None for a plain file or a link to one.
     """
 
-    path: Path
+    file: File
     name: str
-    folder: Path
+    folder: str
+    free: int = 0
     problem: str | None = None
 
     @property
     def inner(self) -> str:
         """The path below `folder`, with ``/``."""
-        return self.path.relative_to(self.folder).as_posix()
+        return self.file.text[len(self.folder.rstrip("/")) + 1 :]
 
 
 def find(paths: str | Sequence[str], root: Path) -> list[Found]:
@@ -54,9 +65,7 @@ def find(paths: str | Sequence[str], root: Path) -> list[Found]:
     for path in [paths] if isinstance(paths, str) else paths:
         matches = list(_matches(path, root))
         if not matches:
-            raise SourceError(
-                f"no file matches {path!r} in {root}; check the path (relative paths start there)"
-            )
+            raise SourceError(f"no file matches {path!r}{_whence(path, root)}")
         for match in matches:
             found.setdefault(match.name, match)
     return [found[name] for name in sorted(found)]
@@ -70,31 +79,77 @@ def check_exists(paths: str | Sequence[str], root: Path) -> None:
     """
     for path in [paths] if isinstance(paths, str) else paths:
         if next(_matches(path, root), None) is None:
-            raise SourceError(
-                f"no file matches {path!r} in {root}; check the path (relative paths start there)"
-            )
+            raise SourceError(f"no file matches {path!r}{_whence(path, root)}")
+
+
+def _whence(path: str, root: Path) -> str:
+    if is_uri(path):
+        return "; check the address, and that what is in the environment may list it"
+    return f" in {root}; check the path (relative paths start there)"
 
 
 def _matches(path: str, root: Path) -> Iterator[Found]:
+    if is_uri(path) and not path.startswith(_FILE):
+        yield from _objects(path)
+        return
+    if path.startswith(_FILE):
+        path = unquote(path.removeprefix(_FILE))
     root = Path(os.path.abspath(root))  # noqa: PTH100 - drops "..", and leaves links as they are
     whole = Path(os.path.abspath(root / path))  # noqa: PTH100 - as above
     if os.path.lexists(whole):
-        yield _found(whole, root, whole.parent)
+        yield _found(whole, root, whole.parent, _beginning(path, root))
         return
     if not MAGIC.search(path):
         return
     parts = PurePosixPath(path).parts
     fixed = next(i for i, part in enumerate(parts) if MAGIC.search(part))
     folder = Path(os.path.abspath(root.joinpath(*parts[:fixed])))  # noqa: PTH100 - as above
+    free = len(folder.as_posix()) + 1 if "**" in parts else _beginning(path, root)
     for match, problem in _walk(folder, parts[fixed:]):
-        yield _found(match, root, folder, problem)
+        yield _found(match, root, folder, free, problem)
 
 
-def _found(path: Path, root: Path, folder: Path, problem: str | None = None) -> Found:
+def _beginning(path: str, root: Path) -> int:
+    """Where what the path says begins in the absolute path."""
+    relative = not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+    return len(root.as_posix()) + 1 if relative else 0
+
+
+def _found(path: Path, root: Path, folder: Path, free: int, problem: str | None = None) -> Found:
     name = path.relative_to(root) if path.is_relative_to(root) else path
     if problem is None and _leads_to_folder(path):
         problem = "is a folder, not a file"
-    return Found(path, name.as_posix(), folder, problem)
+    return Found(Local(path), name.as_posix(), folder.as_posix(), free, problem)
+
+
+def _objects(uri: str) -> Iterator[Found]:
+    """What a URI names; a listing knows no folders, links or permissions."""
+    known = exists(uri)
+    if known is not None:
+        yield Found(known, uri, uri.rpartition("/")[0])
+        return
+    scheme, _, rest = uri.partition("://")
+    bucket, *parts = rest.split("/")
+    fixed = next((i for i, part in enumerate(parts) if MAGIC.search(part)), None)
+    if fixed is None:
+        return
+    folder = "/".join([f"{scheme}://{bucket}", *parts[:fixed]])
+    free = len(folder) + 1 if "**" in parts else 0
+    begin = len("/".join(parts[:fixed])) + 1 if fixed else 0
+    for key, file in listed(folder):
+        if _fits(key[begin:].split("/"), parts[fixed:]):
+            yield Found(file, file.uri, folder, free)
+
+
+def _fits(path: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a path is as the parts of a pattern say, by the rules of `_walk`."""
+    if not path or not parts:
+        return not path and not parts
+    named = _is_named(path[0], parts[0])
+    if parts[0] != "**":
+        return named and _fits(path[1:], parts[1:])
+    last = len(path) == 1 and len(parts) == 1
+    return (named and (last or _fits(path[1:], parts))) or _fits(path, parts[1:])
 
 
 def _walk(folder: Path, parts: tuple[str, ...]) -> Iterator[tuple[Path, str | None]]:
@@ -127,8 +182,10 @@ def _leads_to_folder(path: Path) -> bool:
 
 def _named(entries: Iterable[os.DirEntry[str]], part: str) -> Iterator[os.DirEntry[str]]:
     """The entries that a piece of a path matches; hidden ones only where it starts with a dot."""
+    return (entry for entry in entries if _is_named(entry.name, part))
+
+
+def _is_named(name: str, part: str) -> bool:
     wanted = "*" if part == "**" else part
-    for entry in entries:
-        hidden = entry.name.startswith(".") and not wanted.startswith(".")
-        if not hidden and fnmatchcase(entry.name, wanted):
-            yield entry
+    hidden = name.startswith(".") and not wanted.startswith(".")
+    return not hidden and fnmatchcase(name, wanted)

@@ -13,11 +13,11 @@ from flows.sources.base import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     import polars as pl
 
     from flows.sources._rows import Raw
+    from flows.sources._where import File
 
 HEAD_ROWS = 1000
 """Objects that are looked at for the names of columns."""
@@ -28,15 +28,15 @@ class JsonTable:
 
     loose = True
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, file: File, name: str) -> None:
         """Look at the first objects for the names of columns.
 
         Raises:
             SourceError: if there is no object among the first rows.
         """
         self.name = name
-        self._path = path
-        with open_lines(path, name) as lines:
+        self._file = file
+        with open_lines(file, name) as lines:
             head = [row for _, row in islice(_objects(lines), HEAD_ROWS)]
         objects = [row for row in head if not isinstance(row, Broken)]
         if not head:
@@ -62,7 +62,7 @@ class JsonTable:
             ]
             return pl.DataFrame(series), texts
 
-        return _text.read(self._path, self.name, _objects, frame)
+        return _text.read(self._file, self.name, _objects, frame)
 
 
 def _as_text(value: object) -> str | None:

@@ -14,13 +14,15 @@ import io
 import zlib
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO
 
+from flows.sources._where import steady
 from flows.sources.base import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from flows.sources._where import File
 
 ROW_BYTES = 10 * 1024 * 1024
 """The longest row, in bytes. Beyond it a row is refused, unread."""
@@ -109,16 +111,24 @@ class Lines:
 
 
 @contextmanager
-def open_lines(path: Path, name: str) -> Iterator[Lines]:
+def open_lines(file: File, name: str) -> Iterator[Lines]:
     """Open a text file, plain or gzip, for reading by lines.
 
     Raises:
         SourceError: if the file is gone, may not be read, or is a damaged archive.
+        SourceAwayError: if its store is away, or it changes while it is read.
     """
+    with steady(file, name), _telling(name), file.open() as raw:
+        packed = file.text.endswith(".gz")
+        stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
+        yield Lines(stream)
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
     try:
-        with path.open("rb") as raw:
-            packed = path.suffix == ".gz"
-            stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
-            yield Lines(cast("BinaryIO", stream))
+        yield
+    except SourceError:
+        raise
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{name} cannot be read to its end: {error}") from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from flows.sources.base import COLUMNS, SourceError
+from flows.sources.base import COLUMNS, SourceUsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,32 @@ if TYPE_CHECKING:
     from flows.sources.base import Modality
 
 
-class ParamError(SourceError, ValueError):
+class RowKeys(Protocol):
+    """The keys of every kind of source whose records are rows."""
+
+    @property
+    def id(self) -> str | None: ...
+
+    @property
+    def content(self) -> str | list[str] | None: ...
+
+    @property
+    def event_time(self) -> str | None: ...
+
+    @property
+    def keep(self) -> list[str]: ...
+
+    @property
+    def types(self) -> dict[str, str]: ...
+
+    @property
+    def joiner(self) -> str: ...
+
+    @property
+    def null_values(self) -> Sequence[str]: ...
+
+
+class ParamError(SourceUsageError, ValueError):
     """A key of ``[sources.NAME]`` has a value that cannot be; also a ValueError, for validators."""
 
 
@@ -75,6 +100,20 @@ def check_kept(names: Sequence[str]) -> None:
             )
 
 
+def check_rows(keys: RowKeys, types: Sequence[str]) -> None:
+    """Check what can be checked of the keys of rows before the columns are known.
+
+    Raises:
+        ParamError: if a column is named twice, cannot be kept, or is to have an unknown type.
+    """
+    if keys.content is not None and not keys.content:
+        raise ParamError(f"content must name a column, got {keys.content!r}")
+    check_once("keep", keys.keep)
+    check_once("content", listed(keys.content or ()))
+    check_kept(keys.keep)
+    check_types(keys.types, types)
+
+
 def check_types(types: Mapping[str, str], known: Sequence[str]) -> None:
     """Check the names of types.
 
@@ -89,9 +128,9 @@ def check_modality(modality: Modality, able: Sequence[Modality], kind: str, inst
     """Check that a source can give what an encoder reads.
 
     Raises:
-        SourceError: if it cannot; ``instead`` says what to use.
+        SourceUsageError: if it cannot; ``instead`` says what to use.
     """
     if modality not in able:
-        raise SourceError(
+        raise SourceUsageError(
             f"a source of kind '{kind}' gives {' and '.join(able)}, not {modality}; {instead}"
         )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
 
-from flows.sources._rows import Raw
-from flows.sources.base import CHUNK_ROWS, Reject, SourceError
+from flows.sources import _arrow
+from flows.sources._rows import Window
+from flows.sources._where import Local, steady
+from flows.sources.base import CHUNK_ROWS, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     import polars as pl
+
+    from flows.sources._rows import Only, Raw
+    from flows.sources._where import File
 
 
 class ParquetTable:
@@ -20,86 +25,100 @@ class ParquetTable:
 
     loose = False
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, file: File, name: str) -> None:
         """Read the schema.
 
         Raises:
             SourceError: if the file is no Parquet file, or two columns share a name.
         """
-        import polars as pl
-
         self.name = name
-        self._path = path
-        with _reading(path, name) as file:
-            names: list[str] = file.schema_arrow.names
+        self._file = file
+        with _reading(file, name) as parquet:
+            names: list[str] = parquet.schema_arrow.names
             doubled = sorted({column for column in names if names.count(column) > 1})
             if doubled:
                 raise SourceError(
                     f"{name} has more than one column {doubled[0]!r}; rename all but one"
                 )
-            empty = cast("pl.DataFrame", pl.from_arrow(file.schema_arrow.empty_table()))
-        self.columns: dict[str, pl.DataType | None] = dict(empty.schema)
+            self.columns: dict[str, pl.DataType | None] = _arrow.types(parquet.schema_arrow)
 
     def batches(self, columns: Sequence[str]) -> Iterator[Raw]:
         """Stream these columns with the types that they have in the file."""
-        start = 0
-        with _reading(self._path, self.name) as file:
-            for batch in file.iter_batches(batch_size=CHUNK_ROWS, columns=list(columns)):
-                yield self._raw(batch, columns, start)
-                start += len(batch)
+        return self._stream(columns, None)
 
-    def _raw(self, batch: Any, columns: Sequence[str], start: int) -> Raw:  # noqa: ANN401 - pyarrow ships no types
+    def prunes(self, column: str) -> bool:
+        """Where the column is a date or a time of a day, row groups know their bounds."""
         import polars as pl
-        import pyarrow as pa
 
-        arrays = {name: _decoded(batch.column(name)) for name in columns}
-        garbled = _garbled(arrays)
-        places = [f"{self.name}#{start + row}" for row in range(len(batch))]
-        rejects = [
-            Reject(places[row], f"invalid UTF-8 in column {column!r}; write the file again")
-            for row, column in garbled.items()
-        ]
-        good = pa.array([row not in garbled for row in range(len(batch))], type=pa.bool_())
-        table = pa.table({name: array.filter(good) for name, array in arrays.items()})
-        kept = [place for row, place in enumerate(places) if row not in garbled]
-        return Raw(cast("pl.DataFrame", pl.from_arrow(table)), kept, rejects)
+        return isinstance(self.columns.get(column), (pl.Date, pl.Datetime))
+
+    def batches_of(self, columns: Sequence[str], only: Only) -> Iterator[Raw]:
+        """Stream these columns of the row groups that may hold wanted rows."""
+        return self._stream(columns, only if isinstance(only, Window) else None)
+
+    def _stream(self, columns: Sequence[str], window: Window | None) -> Iterator[Raw]:
+        start = 0
+        with _reading(self._file, self.name) as parquet:
+            for group in range(parquet.num_row_groups):
+                about = parquet.metadata.row_group(group)
+                if window is not None and _outside(about, window):
+                    start += about.num_rows
+                    continue
+                for batch in parquet.iter_batches(CHUNK_ROWS, [group], list(columns)):
+                    places = [f"{self.name}#{start + row}" for row in range(len(batch))]
+                    yield _arrow.raw(batch, columns, places)
+                    start += len(batch)
 
 
-def _decoded(array: Any) -> Any:  # noqa: ANN401 - pyarrow ships no types
-    import pyarrow as pa
+def _outside(group: Any, window: Window) -> bool:  # noqa: ANN401 - pyarrow ships no types
+    """Whether no row of a group can be in a window, by the bounds that its writer noted."""
+    about = next(
+        (
+            group.column(i).statistics
+            for i in range(group.num_columns)
+            if group.column(i).path_in_schema == window.column
+        ),
+        None,
+    )
+    if about is None or not about.has_min_max:
+        return False
+    least, most = _moment(about.min), _moment(about.max)
+    early = most is not None and window.since is not None and most < window.since
+    late = least is not None and window.until is not None and least >= window.until
+    return early or late
 
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
 
-
-def _garbled(arrays: dict[str, Any]) -> dict[int, str]:
-    """The rows that hold text that is not UTF-8, and the column where they do.
-
-    Neither pyarrow nor Polars looks at the bytes of text that pass from one to the other, and
-    Polars panics on them later.
-    """
-    import pyarrow as pa
-
-    garbled: dict[int, str] = {}
-    for name, array in arrays.items():
-        try:
-            array.validate(full=True)
-        except pa.ArrowInvalid:
-            for row in range(len(array)):
-                try:
-                    array.slice(row, 1).validate(full=True)
-                except pa.ArrowInvalid:
-                    garbled.setdefault(row, name)
-    return garbled
+def _moment(bound: object) -> datetime | None:
+    """A bound as a point in time, to the microsecond; None where it is of another kind."""
+    if isinstance(bound, datetime):
+        return bound if bound.tzinfo else bound.replace(tzinfo=UTC)
+    if isinstance(bound, date):
+        return datetime(bound.year, bound.month, bound.day, tzinfo=UTC)
+    return None
 
 
 @contextmanager
-def _reading(path: Path, name: str) -> Iterator[Any]:
-    import polars as pl
-    import pyarrow as pa
+def _reading(file: File, name: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
+    with steady(file, name), _telling(name):
+        if isinstance(file, Local):
+            with pq.ParquetFile(file.path) as parquet:
+                yield parquet
+        else:
+            with file.open() as stream, pq.ParquetFile(stream) as parquet:
+                yield parquet
+
+
+@contextmanager
+def _telling(name: str) -> Iterator[None]:
+    import polars as pl
+    import pyarrow as pa
+
     try:
-        with pq.ParquetFile(path) as file:
-            yield file
-    except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        yield
+    except SourceError:
+        raise
+    except (OSError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+        # A ValueError where a damaged file names a column in no UTF-8.
         raise SourceError(f"{name} cannot be read as Parquet: {error}") from error

@@ -18,6 +18,10 @@ class Pattern:
     A field matches one character or more, but no ``/``: as few as will do, the leftmost field
     first, so that ``{digit}_{rest}`` splits at the first underscore.
 
+    A field takes what the wildcards of the path found, and of the folders before them only what
+    the path itself names, and that only where no ``**`` makes the depth vary: below ``photos/**``
+    the label of ``photos/1.jpg`` is not ``photos``.
+
     Raises:
         ParamError: if braces do not pair, a field has no name or a second place, or two fields
             touch, since nothing would say where one ends.
@@ -55,10 +59,15 @@ class Pattern:
         )
         return re.compile(f"(?:^|/){body.removeprefix('/')}\\Z")
 
-    def match(self, path: str) -> dict[str, str] | None:
-        """The fields of a path with ``/``, or None if it does not match."""
+    def match(self, path: str, free: int = 0) -> dict[str, str] | None:
+        """The fields of a path with ``/``, or None if it does not match.
+
+        Args:
+            path: all of it.
+            free: where what fields may take begins; before it only literal text may match.
+        """
         found = self._regex.search(path)
-        return found.groupdict() if found else None
+        return found.groupdict() if found and found.start(self.fields[0]) >= free else None
 
 
 def check_template(template: str, fields: list[str]) -> None:

@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import stat
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.sources._where import Local
+from flows.sources.base import SourceAwayError
 from storage.ids import DIGEST_BYTES, hash_text
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from flows.sources._hashes import Hashes
+    from flows.sources._where import File, Look
 
 
 class FileError(Exception):
-    """A file that cannot be read; says why."""
+    """A file that cannot be read; says why.
+
+    Attributes:
+        passes: whether it may be readable the next time as it is.
+    """
+
+    passes = False
+
+
+class AwayError(FileError):
+    """A file that could not be read just now."""
+
+    passes = True
 
 
 @dataclass(frozen=True)
@@ -22,7 +39,7 @@ class Payload:
     """Content and hash of one file.
 
     Attributes:
-        content: its text, or its absolute path where the encoder opens it.
+        content: its text, or its absolute path or URI where the encoder opens it.
         content_hash: of the text, or of the bytes.
         modified: microseconds since 1970 when it was last written.
     """
@@ -32,74 +49,107 @@ class Payload:
     modified: int
 
 
-def read_text(path: Path, max_bytes: int) -> Payload:
+def read_text(file: File, max_bytes: int) -> Payload:
     """Read a file as UTF-8 text, without its byte order mark.
 
     Raises:
-        FileError: if it is not a plain file that can be read, too large, blank or not UTF-8.
+        FileError: if it is not a plain file that can be read, too large, blank, not UTF-8, or
+            changes while it is read.
+        SourceAwayError: if its store is away.
     """
-    modified = _check(path)
+    before = _look(file)
     try:
-        with path.open("rb") as file:
-            raw = file.read(max_bytes + 1)
+        with file.open() as stream:
+            raw = stream.read(max_bytes + 1)
+    except SourceAwayError:
+        raise
     except OSError as error:
-        raise FileError(_cannot(error)) from error
+        raise AwayError(_cannot(error)) from error
     if len(raw) > max_bytes:
         raise FileError(f"larger than max_bytes = {max_bytes}; split it, or raise max_bytes")
+    _check_same(before, file)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise FileError(f"invalid UTF-8 at byte {error.start}; save the file as UTF-8") from error
     if not text.strip():
         raise FileError("the text is blank: only whitespace")
-    return Payload(text, hash_text(text), modified)
+    return Payload(text, hash_text(text), before.modified // 1000)
 
 
-def read_hash(path: Path) -> Payload:
+def read_hash(file: File, hashes: Hashes) -> Payload:
     """Hash a file block by block; equals `storage.ids.hash_bytes` of all its bytes.
 
+    A hash that is known is taken as it is, and the file not read.
+
     Raises:
-        FileError: if it is not a plain file that can be read.
+        FileError: if it is not a plain file that can be read, or changes while it is read.
+        SourceAwayError: if its store is away.
     """
-    modified = _check(path)
+    now = time.time_ns()
+    before = _look(file)
+    known = hashes.get(file.text, before.mark)
+    content_hash = known or _hashed(file, before)
+    if before.settled(now):
+        hashes.put(file.text, before.mark, content_hash)
+    return Payload(file.text, content_hash, before.modified // 1000)
+
+
+def _hashed(file: File, before: Look) -> str:
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_BYTES))
+        with file.open() as stream:
+            while block := stream.read(1024 * 1024):
+                digest.update(block)
+    except SourceAwayError:
+        raise
     except OSError as error:
-        raise FileError(_cannot(error)) from error
-    return Payload(str(path), digest.hexdigest(), modified)
+        raise AwayError(_cannot(error)) from error
+    _check_same(before, file)
+    return digest.hexdigest()
 
 
-def size(path: Path) -> int:
+def size(file: File) -> int:
     """Bytes of a file; 0 where it is gone, which reading it will report."""
     try:
-        return path.stat().st_size
+        return file.look().size
+    except SourceAwayError:
+        raise
     except OSError:
         return 0
 
 
-def leads_out(path: Path, folder: Path) -> bool:
-    """Whether a path is a link to somewhere outside a folder."""
-    if not path.is_symlink():
+def leads_out(file: File, folder: str) -> bool:
+    """Whether a file is a link to somewhere outside a folder."""
+    if not isinstance(file, Local) or not file.path.is_symlink():
         return False
     try:
-        return not path.resolve(strict=True).is_relative_to(folder.resolve())
+        inside = file.path.resolve(strict=True).is_relative_to(Path(folder).resolve())
     except (OSError, RuntimeError):
         # a link to nothing or to itself: reading it will report that
         return False
+    return not inside
 
 
-def _check(path: Path) -> int:
+def _look(file: File) -> Look:
     try:
-        status = path.stat()
+        look = file.look()
+        # a pipe would block the reader for ever
+        plain = not isinstance(file, Local) or stat.S_ISREG(file.path.stat().st_mode)
+    except SourceAwayError:
+        raise
     except OSError as error:
-        raise FileError(_cannot(error)) from error
-    # a pipe would block the reader for ever
-    if not stat.S_ISREG(status.st_mode):
+        raise AwayError(_cannot(error)) from error
+    if not plain:
         raise FileError("not a plain file")
-    if status.st_size == 0:
+    if look.size == 0:
         raise FileError("the file is empty: 0 bytes")
-    return status.st_mtime_ns // 1000
+    return look
+
+
+def _check_same(before: Look, file: File) -> None:
+    if _look(file) != before:
+        raise AwayError("the file changed while it was read; run again to take it")
 
 
 def _cannot(error: OSError) -> str:

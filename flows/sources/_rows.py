@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from flows.sources import _times, _types
 from flows.sources.base import Chunk, Reject
@@ -11,6 +11,7 @@ from storage.ids import hash_row, hash_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     import polars as pl
 
@@ -26,12 +27,44 @@ class Raw:
         places: where each row stands.
         rejects: rows that could not be split into columns.
         texts: columns whose values the file itself calls text.
+        highest: the highest cursor among these rows, where the table has one.
     """
 
     rows: pl.DataFrame
     places: list[str]
     rejects: list[Reject] = field(default_factory=list)
     texts: frozenset[str] = frozenset()
+    highest: str | None = None
+
+
+@dataclass(frozen=True)
+class From:
+    """The rows whose cursor is at or after one that a scan ended with, and those without one."""
+
+    column: str
+    cursor: str
+
+    def __str__(self) -> str:
+        """As places show it."""
+        return f">={self.cursor}"
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rows whose event time is in ``[since, until)``; both have a zone or are None."""
+
+    column: str
+    since: datetime | None
+    until: datetime | None
+
+    def __str__(self) -> str:
+        """As places show it."""
+        ends = (self.since, self.until)
+        return "..".join("" if end is None else end.isoformat() for end in ends)
+
+
+Only: TypeAlias = "From | Window"
+"""Which rows are wanted; a table that prunes by it may give others too."""
 
 
 class Table(Protocol):
@@ -49,6 +82,26 @@ class Table(Protocol):
 
     def batches(self, columns: Sequence[str]) -> Iterator[Raw]:
         """Stream these columns, in order and in bounded memory."""
+
+
+class Prunable(Table, Protocol):
+    """A table that need not be read whole."""
+
+    def prunes(self, column: str) -> bool:
+        """Whether a window over this column leaves anything out."""
+
+    def batches_of(self, columns: Sequence[str], only: Only) -> Iterator[Raw]:
+        """Stream these columns of at least the rows that are wanted."""
+
+
+class Cursored(Prunable, Protocol):
+    """A table with a cursor, whose batches tell their highest one."""
+
+    def later(self, one: str, other: str) -> str:
+        """Which of two cursors comes later in the order of the table.
+
+        In doubt a lower one will do: what is read twice is no harm.
+        """
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from flows.sources import _types
 from flows.sources._params import hint, listed
 from flows.sources._rows import Layout, as_null
-from flows.sources.base import SourceError
+from flows.sources.base import SourceUsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import polars as pl
 
+    from flows.sources._params import RowKeys
     from flows.sources._rows import Table
     from flows.sources.base import Modality
-    from flows.sources.table import Params
 
 SAMPLE_ROWS = 10_000
 """How many rows the types of columns are inferred from, where the format has no types."""
@@ -24,11 +24,11 @@ SAMPLE_ROWS = 10_000
 _SAMPLE_BYTES = 64 * 1024 * 1024
 
 
-def resolve(tables: Sequence[Table], params: Params, modality: Modality) -> Layout:
+def resolve(tables: Sequence[Table], params: RowKeys, modality: Modality) -> Layout:
     """Settle columns and types for all files of a source.
 
     Raises:
-        SourceError: if a column is missing from a file, or cannot be what it is asked to be.
+        SourceUsageError: if a column is missing from a file, or cannot be what it is asked to be.
     """
     content = _content_columns(tables, params)
     untyped = all(kind is None for kind in tables[0].columns.values())
@@ -36,14 +36,20 @@ def resolve(tables: Sequence[Table], params: Params, modality: Modality) -> Layo
     typed = list(dict.fromkeys([*(content if modality == "tabular" else ()), *params.keep]))
     stray = sorted(set(params.types) - set(typed))
     if stray:
-        raise SourceError(
+        why = (
+            "event times are read by rules of their own; leave it out of types"
+            if stray[0] == params.event_time
+            else "ids and text are taken as they are written"
+        )
+        raise SourceUsageError(
             f"types names {stray[0]!r}, which is neither kept nor tabular content"
-            f"{hint(stray[0], typed)}; ids and text are taken as they are written"
+            f"{hint(stray[0], typed)}; {why}"
         )
     wanted = [params.id, *content, params.event_time, *params.keep]
     _check_columns(tables, [name for name in wanted if name is not None], params, content)
     types = _column_types(tables, typed, params, null_values)
-    _check_casts(tables, _casts(params, content if modality == "text" else (), types))
+    casts = _casts(params, content if modality == "text" else (), types)
+    _check_casts(tables, casts, params.event_time)
     return Layout(
         id=params.id,
         content=content,
@@ -55,14 +61,14 @@ def resolve(tables: Sequence[Table], params: Params, modality: Modality) -> Layo
     )
 
 
-def _content_columns(tables: Sequence[Table], params: Params) -> tuple[str, ...]:
+def _content_columns(tables: Sequence[Table], params: RowKeys) -> tuple[str, ...]:
     if params.content is not None:
         return tuple(listed(params.content))
     taken = {params.id, params.event_time, *params.keep}
     every = dict.fromkeys(name for table in tables for name in table.columns)
     content = tuple(name for name in every if name not in taken)
     if not content:
-        raise SourceError(
+        raise SourceUsageError(
             f"{tables[0].name} has no column left for the content: {_names(every)} are all id, "
             "event_time or kept; name the content columns under `content`"
         )
@@ -70,7 +76,7 @@ def _content_columns(tables: Sequence[Table], params: Params) -> tuple[str, ...]
 
 
 def _check_columns(
-    tables: Sequence[Table], wanted: Sequence[str], params: Params, content: Sequence[str]
+    tables: Sequence[Table], wanted: Sequence[str], params: RowKeys, content: Sequence[str]
 ) -> None:
     every = dict.fromkeys(name for table in tables for name in table.columns)
     for table in tables:
@@ -82,10 +88,23 @@ def _check_columns(
         if table.loose and not set(content) & set(table.columns):
             missing = [content[0]]
         if missing:
-            raise SourceError(
-                f"{table.name} has no column {missing[0]!r}{hint(missing[0], table.columns)}; "
-                f"it has {_names(table.columns)}"
+            near = hint(missing[0], table.columns).replace("; did", " (did").replace("?", "?)")
+            raise SourceUsageError(
+                f"{table.name} has no column {missing[0]!r}, {_asking(missing[0], params)}"
+                f"{near}; it has {_names(table.columns)}"
             )
+
+
+def _asking(column: str, params: RowKeys) -> str:
+    """Words for what asks for a column."""
+    keys: dict[str, Sequence[str | None]] = {
+        "id": [params.id],
+        "event_time": [params.event_time],
+        "keep": params.keep,
+    }
+    keys["content"] = listed(params.content or ())
+    key = next((key for key, names in keys.items() if column in names), None)
+    return f"which `{key}` names" if key else "which another file of the source has"
 
 
 def _names(columns: Sequence[str] | dict[str, None] | dict[str, pl.DataType | None]) -> str:
@@ -93,7 +112,7 @@ def _names(columns: Sequence[str] | dict[str, None] | dict[str, pl.DataType | No
 
 
 def _casts(
-    params: Params, texts: Sequence[str], types: Mapping[str, pl.DataType]
+    params: RowKeys, texts: Sequence[str], types: Mapping[str, pl.DataType]
 ) -> list[tuple[str, pl.DataType]]:
     """Each column that is read, with the type it will be read as."""
     casts = [(name, _types.dtype("str")) for name in (params.id, *texts) if name is not None]
@@ -102,19 +121,26 @@ def _casts(
     return [*casts, *types.items()]
 
 
-def _check_casts(tables: Sequence[Table], casts: Sequence[tuple[str, pl.DataType]]) -> None:
+def _check_casts(
+    tables: Sequence[Table], casts: Sequence[tuple[str, pl.DataType]], event_time: str | None
+) -> None:
     for table in tables:
         for name, wanted in casts:
             native = table.columns.get(name)
             if native is not None and not _types.can_cast(native, wanted):
-                raise SourceError(
+                mend = (
+                    "let event_time name a column of dates or times, or leave it out"
+                    if name == event_time
+                    else "leave it out, or cast it where it is written"
+                )
+                raise SourceUsageError(
                     f"column {name!r} of {table.name} is {native}, which cannot be read as "
-                    f"{_types.named(wanted)}; leave it out, or write the file with another type"
+                    f"{_types.named(wanted)}; {mend}"
                 )
 
 
 def _column_types(
-    tables: Sequence[Table], typed: Sequence[str], params: Params, null_values: Sequence[str]
+    tables: Sequence[Table], typed: Sequence[str], params: RowKeys, null_values: Sequence[str]
 ) -> dict[str, pl.DataType]:
     types = {name: _types.dtype(given) for name, given in params.types.items()}
     for name in typed:

@@ -11,11 +11,11 @@ from flows.sources.base import CHUNK_ROWS, Reject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import polars as pl
 
     from flows.sources._lines import Lines
+    from flows.sources._where import File
 
 BATCH_BYTES = 32 * 1024 * 1024
 """A batch is closed once its rows take this much of the file, however few they are."""
@@ -56,7 +56,7 @@ class _Batch(Generic[T]):
 
 
 def read(
-    path: Path,
+    file: File,
     name: str,
     parse: Parse[T],
     frame: Callable[[list[T]], tuple[pl.DataFrame, frozenset[str]]],
@@ -64,7 +64,7 @@ def read(
     """Stream a file in batches of at most `CHUNK_ROWS` rows and about `BATCH_BYTES`.
 
     Args:
-        path: the file, plain or gzip.
+        file: the file, plain or gzip.
         name: what places call it.
         parse: splits lines into rows.
         frame: makes columns of rows, and names those that the file itself calls text.
@@ -72,7 +72,7 @@ def read(
     Raises:
         SourceError: if the file cannot be read.
     """
-    with open_lines(path, name) as lines:
+    with open_lines(file, name) as lines:
         batch = _Batch[T]()
         for number, row in parse(lines):
             batch.add(f"{name}:{number}", row, lines.size)

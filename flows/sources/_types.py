@@ -107,6 +107,7 @@ def _proposed(sample: pl.DataFrame) -> dict[str, pl.DataType]:
         has_header=False,
         infer_schema_length=None,
         try_parse_dates=True,
+        ignore_errors=True,  # a number of 400 digits fits no type; what is proposed is checked
     )
     found = dict(zip(sample.columns, read.dtypes[1:], strict=True))
     return {

@@ -4,24 +4,29 @@ A source streams records from where they live. Each file of this package that de
 one source *kind*, named in the configuration by the file's name. Such a module has two names:
 
 * ``Params``: a frozen dataclass, the keys that ``[sources.NAME]`` takes,
-* ``open(params, root, modality)``: the source; relative paths are taken from ``root``.
+* ``open(params, root, modality)``: the source; relative paths are taken from ``root``. One that
+  also takes ``memory`` is given a folder for what saves time.
+
+A source that need not be read whole says so by being `Stamped`, `Incremental` or `Windowed` too.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     import polars as pl
 
-Modality: TypeAlias = Literal["text", "image", "audio", "tabular"]
+Modality: TypeAlias = Literal["text", "image", "audio", "tabular", "vector"]
 
 CHUNK_ROWS = 8192
 """How many records a source hands on at a time (fewer where they are large)."""
@@ -34,13 +39,26 @@ class SourceError(Exception):
     """A source cannot be read at all: no such file, no such column, no such database."""
 
 
+class SourceUsageError(SourceError):
+    """A source cannot be as its section says: another column, value or modality is needed."""
+
+
+class SourceAwayError(SourceError, ConnectionError):
+    """A source cannot be read now, and may be the next time: it is away, or is being written."""
+
+
 @dataclass(frozen=True)
 class Reject:
-    """A record that could not be read: where it stands, and why it is refused."""
+    """A record that could not be read: where it stands, and why it is refused.
+
+    Attributes:
+        passes: whether it may be read the next time, though nothing shows that it has changed.
+    """
 
     place: str
     reason: str
     record_id: str | None = None
+    passes: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +98,92 @@ class Source(Protocol):
 
         Raises:
             SourceError: if the source as a whole cannot be read.
+            SourceAwayError: if that may pass, such as a server that went away.
         """
+
+
+@runtime_checkable
+class Stamped(Protocol):
+    """A source that can tell, without reading its records, that they are the same as before."""
+
+    def stamp(self) -> str | None:
+        """A short digest that differs whenever the records may have changed; cheap.
+
+        None where it cannot be told, such as for a file written a moment ago: another write in
+        the same tick of the clock would not show.
+
+        Raises:
+            SourceError: if the source as a whole cannot be read.
+            SourceAwayError: if that may pass, such as a server that went away.
+        """
+
+
+@runtime_checkable
+class Incremental(Protocol):
+    """A source that can be read from where the last scan ended.
+
+    A source that is incremental only with some key set is given by ``open`` as a class without
+    these members where the key is not.
+    """
+
+    @property
+    def cursor(self) -> str | None:
+        """The highest cursor value of the last scan, once it is exhausted; None before.
+
+        Text that `scan_from` reads back as exactly the value it was; a scan that met no record
+        leaves the cursor that it began with.
+        """
+
+    def scan_from(self, cursor: str) -> Iterator[Chunk]:
+        """Stream the records at or after a cursor: including it, since rows may share a value.
+
+        Raises:
+            SourceError: if the source cannot be read, or the cursor is none of its values.
+            SourceAwayError: if that may pass, such as a server that went away.
+        """
+
+
+@runtime_checkable
+class Windowed(Protocol):
+    """A source that can leave out what lies outside a window of event times."""
+
+    def scan_window(self, since: datetime | None, until: datetime | None) -> Iterator[Chunk]:
+        """Stream at least the records whose event time is in ``[since, until)``.
+
+        This prunes, it does not select: others may come too, and so may those without an event
+        time and those that could not be read.
+
+        Args:
+            since: with a zone; None is from the beginning.
+            until: with a zone; None is without an end.
+
+        Raises:
+            SourceError: if the source as a whole cannot be read.
+            SourceAwayError: if that may pass, such as a server that went away.
+        """
+
+
+@runtime_checkable
+class Deferred(Protocol):
+    """A source whose content is large, and stands elsewhere until a record is to be encoded."""
+
+    def fetch(self, records: pl.DataFrame) -> pl.DataFrame:
+        """Records of a scan with their content in the place of what stood for it.
+
+        Args:
+            records: any columns, ``content`` among them.
+
+        Raises:
+            SourceError: if it cannot be read.
+        """
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A source that has something to say of what it has read."""
+
+    def remarks(self) -> list[str]:
+        """Sentences on the last scan, once it is exhausted."""
 
 
 @cache
@@ -111,6 +214,8 @@ def open(  # noqa: A001 - sources.open(...)
     root: Path,
     modality: Modality,
     remembered: Mapping[str, str] | None = None,
+    memory: Path | None = None,
+    name: str | None = None,
 ) -> Source:
     """Open a source for an encoder of the given modality; cheap, nothing is read through yet.
 
@@ -122,14 +227,47 @@ def open(  # noqa: A001 - sources.open(...)
         remembered: the types that columns had before (`Source.types`). Inference must not change
             its mind over one odd row: a value that does not fit its column is a dead letter. Types
             that ``params`` name go before.
+        memory: a folder where the source may keep what only ever saves time, such as the hashes
+            of files that have not been written since; None keeps and takes nothing.
+        name: what its section is called, for errors.
 
     Raises:
-        SourceError: if its files or columns are missing, or it cannot give that modality.
+        SourceError: if its files or columns are missing.
+        SourceUsageError: if its section asks for what cannot be, or it cannot give that modality.
     """
-    source = cast("Source", _module(kind).open(params, root, modality))
+    try:
+        return _open_as_before(kind, params, root, modality, remembered or {}, memory)
+    except SourceUsageError as error:
+        if name is None:
+            raise
+        raise SourceUsageError(f"[sources.{name}]: {error}") from error
+
+
+def _open_as_before(
+    kind: str,
+    params: Any,  # noqa: ANN401 - the kind's own dataclass
+    root: Path,
+    modality: Modality,
+    remembered: Mapping[str, str],
+    memory: Path | None,
+) -> Source:
+    source = _open(kind, params, root, modality, memory)
     inferred = source.types
-    kept = {k: t for k, t in (remembered or {}).items() if k in inferred and inferred[k] != t}
+    kept = {k: t for k, t in remembered.items() if k in inferred and inferred[k] != t}
     if not kept:
         return source
     params = replace(params, types={**kept, **params.types})
-    return cast("Source", _module(kind).open(params, root, modality))
+    return _open(kind, params, root, modality, memory)
+
+
+def _open(
+    kind: str,
+    params: Any,  # noqa: ANN401 - the kind's own dataclass
+    root: Path,
+    modality: Modality,
+    memory: Path | None,
+) -> Source:
+    opener = _module(kind).open
+    if "memory" in inspect.signature(opener).parameters:
+        return cast("Source", opener(params, root, modality, memory=memory))
+    return cast("Source", opener(params, root, modality))

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.sources import _params, _payload, _types
 from flows.sources._glob import check_exists, find
+from flows.sources._hashes import Hashes
 from flows.sources._params import ParamError
 from flows.sources._pattern import Pattern, check_template
 from flows.sources._payload import FileError
+from flows.sources._where import stamp
 from flows.sources.base import Chunk, Reject
 
 if TYPE_CHECKING:
@@ -46,9 +49,10 @@ class Params:
 
     Attributes:
         path: a file or pattern (``*``, ``?``, ``[...]``, ``**``), or a list of them, relative to
-            the root.
+            the root; or a URI such as ``s3://bucket/photos/**/*.jpg`` (``gs://``, ``az://``).
         pattern: what the end of each path looks like, as ``{label}/{name}.jpg``. A field takes
-            what stands in its place, never a ``/``, and becomes a kept column.
+            what stands in its place, never a ``/``, and becomes a kept column. It takes no folder
+            above the root, and none before the first wildcard of a path with ``**``.
         keep: the fields to keep; None keeps all. The column ``path`` is always kept.
         id: a template of fields; None is the path below the folder in which wildcards begin.
         event_time: ``mtime`` for the time of the last change, or a field that holds an ISO 8601
@@ -99,8 +103,12 @@ def _check_field(key: str, name: str, fields: Sequence[str]) -> None:
         )
 
 
-def open(params: Params, root: Path, modality: Modality) -> FilesSource:  # noqa: A001 - sources.open(...)
+def open(  # noqa: A001 - sources.open(...)
+    params: Params, root: Path, modality: Modality, *, memory: Path | None = None
+) -> FilesSource:
     """Open the files; they are listed when the source is scanned.
+
+    With a ``memory``, media that have not been written since their last scan are not read.
 
     Raises:
         SourceError: if nothing matches, or the modality is tabular.
@@ -109,13 +117,14 @@ def open(params: Params, root: Path, modality: Modality) -> FilesSource:  # noqa
         modality, ("text", "image", "audio"), "files", "use one of kind 'table' for rows of columns"
     )
     check_exists(params.path, root)
-    return FilesSource(params, root, modality)
+    return FilesSource(params, root, modality, memory)
 
 
 class FilesSource:
     """Files as records, in the order of their paths."""
 
-    def __init__(self, params: Params, root: Path, modality: Modality) -> None:
+    def __init__(self, params: Params, root: Path, modality: Modality, memory: Path | None) -> None:
+        self._memory = memory
         self._params = params
         self._root = root
         self._is_text = modality == "text"
@@ -141,14 +150,25 @@ class FilesSource:
             SourceError: if nothing matches any more.
         """
         found = find(self._params.path, self._root)
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            for group in _groups(found, CHUNK_BYTES if self._is_text else None):
-                yield self._chunk(group, pool)
+        key = repr((self._params.path, str(self._root)))
+        hashes = Hashes(None if self._is_text else self._memory, key)
+        try:
+            with ThreadPoolExecutor(_WORKERS) as pool:
+                for group in _groups(found, CHUNK_BYTES if self._is_text else None):
+                    yield self._chunk(group, pool, hashes)
+            hashes.keep()
+        finally:
+            hashes.close()
 
-    def _chunk(self, group: Sequence[Found], pool: ThreadPoolExecutor) -> Chunk:
+    def stamp(self) -> str | None:
+        """See `flows.sources.base.Stamped`: of the names, sizes and times of all files."""
+        found = find(self._params.path, self._root)
+        return stamp((file.name, file.file) for file in found)
+
+    def _chunk(self, group: Sequence[Found], pool: ThreadPoolExecutor, hashes: Hashes) -> Chunk:
         rows: list[_Row] = []
         rejects: list[Reject] = []
-        for file, read in zip(group, pool.map(self._read, group), strict=True):
+        for file, read in zip(group, pool.map(partial(self._read, hashes), group), strict=True):
             if isinstance(read, Reject):
                 rejects.append(read)
             else:
@@ -156,30 +176,30 @@ class FilesSource:
         records, misfits = _records(rows, self.kept, self._params.event_time)
         return Chunk(records, [*rejects, *misfits])
 
-    def _read(self, file: Found) -> tuple[str, dict[str, str], Payload] | Reject:
+    def _read(self, hashes: Hashes, file: Found) -> tuple[str, dict[str, str], Payload] | Reject:
         """The id, fields and payload of one file."""
         place = file.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         if place != file.name:
             return Reject(place, "the name is not UTF-8; rename the file", place)
-        fields = self._pattern.match(file.path.as_posix()) if self._pattern else {}
+        fields = self._pattern.match(file.file.text, file.free) if self._pattern else {}
         if fields is None:
             return Reject(place, f"the path does not match pattern {self._params.pattern!r}", place)
         record_id = self._params.id.format_map(fields) if self._params.id else file.inner
         if not record_id.strip():
             return Reject(place, f"no id: {self._params.id!r} gives a blank one", place)
         try:
-            return record_id, {_PATH: file.name, **fields}, self._payload(file)
+            return record_id, {_PATH: file.name, **fields}, self._payload(file, hashes)
         except FileError as error:
-            return Reject(place, str(error), record_id)
+            return Reject(place, str(error), record_id, error.passes)
 
-    def _payload(self, file: Found) -> Payload:
+    def _payload(self, file: Found, hashes: Hashes) -> Payload:
         if file.problem is not None:
             raise FileError(file.problem)
-        if not self._params.follow_links and _payload.leads_out(file.path, file.folder):
+        if not self._params.follow_links and _payload.leads_out(file.file, file.folder):
             raise FileError(f"a link that leads out of {file.folder}; set follow_links to allow it")
         if self._is_text:
-            return _payload.read_text(file.path, self._params.max_bytes)
-        return _payload.read_hash(file.path)
+            return _payload.read_text(file.file, self._params.max_bytes)
+        return _payload.read_hash(file.file, hashes)
 
 
 @dataclass(frozen=True)
@@ -195,7 +215,7 @@ def _groups(found: Sequence[Found], max_bytes: int | None) -> Iterator[list[Foun
     group: list[Found] = []
     size = 0
     for file in found:
-        following = 0 if max_bytes is None else _payload.size(file.path)
+        following = 0 if max_bytes is None else _payload.size(file.file)
         if group and (len(group) == CHUNK_FILES or size + following > (max_bytes or size)):
             yield group
             group, size = [], 0

@@ -11,6 +11,8 @@ which the row begins, ``news.parquet#3`` the row counted from 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from flows.sources import _params, _types
@@ -19,19 +21,18 @@ from flows.sources._glob import find
 from flows.sources._json import JsonTable
 from flows.sources._params import ParamError
 from flows.sources._parquet import ParquetTable
-from flows.sources._rows import shape
+from flows.sources._records import source_of
 from flows.sources._schema import resolve
-from flows.sources.base import SourceError
+from flows.sources._where import stamp
+from flows.sources.base import SourceError, SourceUsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-    import polars as pl
-
     from flows.sources._glob import Found
-    from flows.sources._rows import Layout, Table
-    from flows.sources.base import Chunk, Modality
+    from flows.sources._records import RowSource
+    from flows.sources._rows import Table
+    from flows.sources.base import Modality
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 
@@ -51,7 +52,8 @@ class Params:
 
     Attributes:
         path: a file or pattern (``*``, ``?``, ``**``), or a list of them, relative to the root;
-            files are read in the order of their names.
+            files are read in the order of their names. A URI such as ``s3://bucket/news/*.csv``
+            (``gs://``, ``az://``) may stand in its place.
         format: ``csv``, ``tsv``, ``jsonl`` or ``parquet``; None goes by the extension. All but
             Parquet may end in ``.gz``.
         id: the column of ids; None makes the content hash the id. The pipeline numbers equal
@@ -92,13 +94,8 @@ class Params:
         _params.check_paths(self.path)
         if self.format is not None:
             _params.one_of("format", self.format, FORMATS)
-        if self.content is not None and not self.content:
-            raise ParamError(f"content must name a column, got {self.content!r}")
-        for key in ("keep", "columns"):
-            _params.check_once(key, getattr(self, key))
-        _params.check_once("content", _params.listed(self.content or ()))
-        _params.check_kept(self.keep)
-        _params.check_types(self.types, _types.NAMES)
+        _params.check_once("columns", self.columns)
+        _params.check_rows(self, _types.NAMES)
         _check_layout(self)
 
 
@@ -119,7 +116,7 @@ def _check_layout(params: Params) -> None:
         )
 
 
-def open(params: Params, root: Path, modality: Modality) -> TableSource:  # noqa: A001 - sources.open(...)
+def open(params: Params, root: Path, modality: Modality) -> RowSource:  # noqa: A001 - sources.open(...)
     """Open the files: read their headers, and a sample of rows where types are inferred.
 
     Raises:
@@ -133,61 +130,44 @@ def open(params: Params, root: Path, modality: Modality) -> TableSource:  # noqa
     forms = {params.format or _format(file): file.name for file in files}
     if len(forms) > 1:
         names = " and ".join(f"{name} ({form})" for form, name in forms.items())
-        raise SourceError(f"a source has files of one format, got {names}; make a source of each")
+        raise SourceUsageError(
+            f"a source has files of one format, got {names}; make a source of each"
+        )
     form = next(iter(forms))
     tables = [_table(file, form, params) for file in files]
-    return TableSource(tables, resolve(tables, params, modality), params.types)
+    stamped = partial(_stamp, params.path, root, [file.name for file in files])
+    return source_of(tables, resolve(tables, params, modality), params.types, stamped)
 
 
-class TableSource:
-    """The rows of some files as records."""
-
-    def __init__(self, tables: Sequence[Table], layout: Layout, given: Collection[str]) -> None:
-        self._tables = tables
-        self._layout = layout
-        self._given = given
-
-    @property
-    def kept(self) -> dict[str, pl.DataType]:
-        """The kept columns and their types."""
-        return {name: self._layout.types[name] for name in self._layout.kept}
-
-    @property
-    def types(self) -> dict[str, str]:
-        """The types of kept and tabular content columns that the configuration leaves open."""
-        named = {name: _types.named(t) for name, t in self._layout.types.items()}
-        return {
-            name: t for name, t in named.items() if t in _types.NAMES and name not in self._given
-        }
-
-    def scan(self) -> Iterator[Chunk]:
-        """Stream the records, file by file in the order of names, row by row.
-
-        Raises:
-            SourceError: if a file is gone, damaged, or has another header than when it was opened.
-        """
-        for table in self._tables:
-            for raw in table.batches(self._layout.columns):
-                yield shape(raw, self._layout)
+def _stamp(path: str | list[str], root: Path, opened: list[str]) -> str | None:
+    """Of the names, sizes and times of all files; None where they are not those opened."""
+    files = find(path, root)
+    if [file.name for file in files] != opened:
+        return None
+    return stamp((file.name, file.file) for file in files)
 
 
 def _table(file: Found, form: str, params: Params) -> Table:
     if file.problem is not None:
         raise SourceError(f"{file.name} {file.problem}; leave it out of `path`")
     if form == "jsonl":
-        return JsonTable(file.path, file.name)
+        return JsonTable(file.file, file.name)
     if form == "parquet":
-        return ParquetTable(file.path, file.name)
+        return ParquetTable(file.file, file.name)
     separator = params.separator or ("\t" if form == "tsv" else ",")
     names = None if params.header else tuple(params.columns)
-    return CsvTable(file.path, file.name, Dialect(separator, params.quote, names), params.id)
+    return CsvTable(file.file, file.name, Dialect(separator, params.quote, names), params.id)
 
 
 def _format(file: Found) -> str:
-    suffixes = [suffix.lower() for suffix in file.path.suffixes if suffix.lower() != ".gz"]
+    suffixes = [
+        suffix.lower()
+        for suffix in PurePosixPath(file.file.text).suffixes
+        if suffix.lower() != ".gz"
+    ]
     form = _EXTENSIONS.get(suffixes[-1]) if suffixes else None
     if form is None:
-        raise SourceError(
+        raise SourceUsageError(
             f"{file.name}: the extension says no format ({', '.join(_EXTENSIONS)} do); "
             f"set format to {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
         )

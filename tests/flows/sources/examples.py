@@ -5,10 +5,15 @@ A new kind adds a function with its name here; the contract tests then run on it
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from flows.sources import files, table
+import pyarrow as pa
+
+from flows.sources import files, lance, query, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,4 +55,52 @@ def files_example(root: Path) -> Example:
     return Example(params, "image", 3, frozenset({"cat/2.jpg"}))
 
 
-EXAMPLES = {"table": table_example, "files": files_example}
+def query_example(root: Path) -> Example:
+    rows = [
+        (1, "one", "x", "2024-01-01"),
+        (2, b"\xff", "x", None),
+        (3, "three", None, "2024-01-03"),
+    ]
+    with closing(sqlite3.connect(root / "a.db")) as con, con:
+        con.execute("CREATE TABLE notes (id INTEGER, body, label TEXT, at TEXT)")
+        con.executemany("INSERT INTO notes VALUES (?, ?, ?, ?)", rows)
+    params = query.Params(
+        url="sqlite:///a.db",
+        table="notes",
+        id="id",
+        content="body",
+        keep=["label"],
+        event_time="at",
+        cursor="at",
+    )
+    return Example(params, "text", 3, frozenset({"notes#1"}))
+
+
+def lance_example(root: Path) -> Example:
+    import lancedb
+
+    rows = {
+        "id": [1, 2, 3],
+        "body": ["one", None, "three"],
+        "label": ["x", "y", None],
+        "at": [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3)],
+    }
+    lancedb.connect(str(root / "vectors")).create_table("notes", data=pa.table(rows))
+    params = lance.Params(
+        uri="vectors",
+        table="notes",
+        id="id",
+        content="body",
+        keep=["label"],
+        event_time="at",
+        cursor="at",
+    )
+    return Example(params, "text", 3, frozenset({"notes#1"}))
+
+
+EXAMPLES = {
+    "table": table_example,
+    "files": files_example,
+    "query": query_example,
+    "lance": lance_example,
+}

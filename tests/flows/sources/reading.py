@@ -12,6 +12,7 @@ from flows.sources import files, table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flows.sources._records import RowSource
     from flows.sources.base import Modality, Reject, Source
 
 Value: TypeAlias = Any
@@ -53,7 +54,7 @@ def everything(source: Source) -> Everything:
 
 def open_csv(
     folder: Path, text: str | bytes, modality: Modality = "text", **params: Value
-) -> table.TableSource:
+) -> RowSource:
     """Open ``rows.csv`` with this text; id and content default to columns of those names."""
     raw = text if isinstance(text, bytes) else text.encode()
     (folder / "rows.csv").write_bytes(raw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -41,7 +42,7 @@ def source(kind: str, example: Example, tmp_path: Path) -> base.Source:
 
 def test_every_kind_has_an_example_and_no_example_is_left_over() -> None:
     assert set(EXAMPLES) == set(KINDS)
-    assert {"table", "files"} <= set(KINDS)
+    assert {"table", "files", "query", "lance"} <= set(KINDS)
 
 
 def test_params_are_a_frozen_dataclass(kind: str, example: Example) -> None:
@@ -112,3 +113,43 @@ def test_a_modality_that_it_cannot_give_is_refused(
             able.append(modality)
     assert example.modality in able
     assert len(able) < 4
+
+
+def test_a_stamp_tells_that_nothing_changed_or_that_it_cannot_tell(source: base.Source) -> None:
+    assert isinstance(source, base.Stamped)
+    first = source.stamp()
+    everything(source)
+    assert first == source.stamp()
+    assert first is None or len(first) >= 16
+
+
+def test_a_scan_from_its_own_cursor_begins_with_its_last_records(source: base.Source) -> None:
+    if not isinstance(source, base.Incremental):
+        pytest.skip("not incremental: it has no cursor, or none with these keys")
+    assert source.cursor is None
+    whole = everything(source)
+    cursor = source.cursor
+    assert cursor is not None
+    again = [chunk.records for chunk in source.scan_from(cursor)]
+    assert source.cursor == cursor
+    assert set(pl.concat(again)["record_id"]) == {whole.ids[-1]}
+
+
+def test_a_scan_that_is_left_early_has_no_cursor(source: base.Source) -> None:
+    if not isinstance(source, base.Incremental):
+        pytest.skip("not incremental: it has no cursor, or none with these keys")
+    next(source.scan())
+    assert source.cursor is None
+
+
+def test_a_window_leaves_out_nothing_that_is_inside(source: base.Source) -> None:
+    if not isinstance(source, base.Windowed):
+        pytest.skip("not windowed: what it reads has no type for moments")
+    since, until = (datetime(2024, 1, day, tzinfo=UTC) for day in (2, 4))
+    inside = pl.col("event_time").is_between(since, until, closed="left")
+    expected = everything(source).records.filter(inside)
+    found = pl.concat([chunk.records for chunk in source.scan_window(since, until)])
+    assert len(expected) > 0
+    assert found.filter(inside)["record_id"].to_list() == expected["record_id"].to_list()
+    whole = pl.concat([chunk.records for chunk in source.scan_window(None, None)])
+    assert whole.equals(everything(source).records, null_equal=True)

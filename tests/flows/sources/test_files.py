@@ -79,12 +79,38 @@ def test_fields_are_read_from_the_end_of_the_path(tmp_path: Path) -> None:
     }
 
 
-def test_a_pattern_may_reach_above_the_root(tmp_path: Path) -> None:
-    write(tmp_path, train__cat__1_jpg=b"a")
+def test_a_field_may_take_a_folder_that_the_path_names(tmp_path: Path) -> None:
+    write(tmp_path, train__cat__1_jpg=b"a", test__dog__2_jpg=b"b")
     found = read_files(
-        tmp_path / "train", "image", path="*/*.jpg", pattern="{split}/{label}/{name}.jpg"
+        tmp_path, "image", path=["train/*/*.jpg", "test/*/*.jpg"], pattern="{split}/{label}/{n}.jpg"
     )
-    assert found.records.select("split", "label", "name").row(0) == ("train", "cat", "1")
+    assert found.records["split"].to_list() == ["test", "train"]
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [
+        ("**/*.jpg", "{label}/{name}.jpg"),  # the folder of the project
+        ("*.jpg", "{label}/{name}.jpg"),  # the same, by a fixed depth
+        ("photos/**/*.jpg", "{label}/{name}.jpg"),  # the folder before the wildcards
+    ],
+)
+def test_a_field_takes_no_folder_above_what_is_sought(
+    tmp_path: Path, path: str, pattern: str
+) -> None:
+    write(tmp_path, one_jpg=b"a", photos__two_jpg=b"b", photos__cat__three_jpg=b"c")
+    found = read_files(tmp_path, "image", path=path, pattern=pattern)
+    stray = "one.jpg" if "photos" not in path else "photos/two.jpg"
+    assert found.refused[stray] == f"the path does not match pattern {pattern!r}"
+    assert tmp_path.name not in found.records["label"].to_list()
+
+
+def test_the_text_of_a_pattern_may_stand_in_the_folders_before(tmp_path: Path) -> None:
+    write(tmp_path, photos__cat__1_jpg=b"a")
+    found = read_files(
+        tmp_path, "image", path="photos/**/*.jpg", pattern="photos/{label}/{name}.jpg"
+    )
+    assert found.records.select("label", "name").row(0) == ("cat", "1")
 
 
 def test_a_field_may_be_the_path_or_the_event_time(tmp_path: Path) -> None:

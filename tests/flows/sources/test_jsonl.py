@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from flows.sources import _lines, table
-from flows.sources.base import SourceError
+from flows.sources.base import SourceError, SourceUsageError
 from tests.flows.sources.reading import read_jsonl
 
 if TYPE_CHECKING:
@@ -74,7 +74,9 @@ def test_an_escaped_pair_of_surrogates_is_one_character(tmp_path: Path) -> None:
 
 
 def test_columns_that_no_object_has_are_missed_at_once(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no column 'lable'; did you mean 'label'\?"):
+    with pytest.raises(
+        SourceError, match=r"no column 'lable', which `keep` names \(did you mean 'label'\?"
+    ):
         read_jsonl(tmp_path, '{"id": 1, "body": "a", "label": "x"}\n', keep=["lable"])
 
 
@@ -83,7 +85,7 @@ def test_a_file_without_the_id_or_any_content_is_another_kind_of_file(tmp_path: 
     (tmp_path / "rows.jsonl").write_text('{"id": 1, "body": "a"}\n')
     params = table.Params(path="*.jsonl", id="id", content="body")
     with pytest.raises(
-        SourceError, match=r"other\.jsonl has no column 'body'; it has 'id', 'text'"
+        SourceUsageError, match=r"other\.jsonl has no column 'body', .* it has 'id', 'text'"
     ):
         table.open(params, tmp_path, "text")
 

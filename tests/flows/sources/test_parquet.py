@@ -78,9 +78,7 @@ def test_text_that_is_no_utf8_is_rejected_before_polars_sees_it(tmp_path: Path) 
     params = table.Params(path="rows.parquet", id="id", content="body")
     found = everything(table.open(params, tmp_path, "text"))
     assert found.ids == ["1", "3"]
-    assert found.refused == {
-        "rows.parquet#1": "invalid UTF-8 in column 'body'; write the file again"
-    }
+    assert found.refused == {"rows.parquet#1": "invalid UTF-8 in column 'body'; write it again"}
 
 
 def test_an_override_casts_and_rejects_what_does_not_fit(tmp_path: Path) -> None:

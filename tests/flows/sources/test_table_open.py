@@ -59,7 +59,7 @@ def test_media_are_sent_to_the_files_source(tmp_path: Path, modality: Modality) 
         ("id,body,id\n", r"the header of rows\.csv names 'id' more than once"),
         ('id,"body\n', r"the header of rows\.csv cannot be read: broken quoting"),
         (b"id,b\xf6dy\n", r"the header of rows\.csv cannot be read: invalid UTF-8"),
-        ("id,bdoy\n", r"no column 'body'; did you mean 'bdoy'\?; it has 'id', 'bdoy'"),
+        ("id,bdoy\n", r"'body', which `content` names \(did you mean 'bdoy'\?\); it has 'id'"),
     ],
 )
 def test_headers_that_cannot_be_are_refused(tmp_path: Path, text: str | bytes, reason: str) -> None:
