@@ -1,17 +1,18 @@
-"""Torchvision's classification networks: their weights, and the layer to read vectors from."""
+"""Torchvision's networks: which there are, and their weights."""
 
 from __future__ import annotations
 
 import difflib
 import pickle
 import re
-import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from encoders._fetched import check_digest, fetched, is_address, shown, verified
 from encoders._paths import as_path
-from encoders.base import EncoderError
+from encoders._tap import perhaps
+from encoders.base import EncoderError, EncoderUsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,57 +27,97 @@ class Network:
     Attributes:
         module: in evaluation mode, float32.
         transforms: from a PIL image to the ``(3, height, width)`` pixels that it was trained on.
+        cropped: whether these are of one size, whatever the image; else of the image's own shape.
     """
 
     module: nn.Module
     transforms: Any
+    cropped: bool
 
 
-def load(name: str, weights: str | None, preset: str | None) -> Network:
+def load(name: str, weights: str | None, preset: str | None, digest: str | None = None) -> Network:
     """Build a network of torchvision and give it its weights, never random ones.
 
     Args:
         name: as `torchvision.models.list_models` has it.
-        weights: a name such as ``IMAGENET1K_V1``, or the path of a state dict; by default the
-            weights that torchvision calls ``DEFAULT``.
+        weights: a name such as ``IMAGENET1K_V1``, the path of a state dict, or the address of one;
+            by default the weights that torchvision calls ``DEFAULT``.
         preset: whose transforms to use with a state dict of one's own; by default ``DEFAULT``'s.
+        digest: SHA-256 of the state dict's file; has to be given with an address.
 
     Raises:
         EncoderError: if there is no such network, or its weights are not to be had or do not fit.
     """
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
-        near = difflib.get_close_matches(name, [*known, "kmeans"])
-        raise EncoderError(
-            f"no vision model is called {name!r}; expected 'kmeans' or a classification model of "
-            f"torchvision{_perhaps(near)}"
-        )
+    segments = _check_name(name)
     presets = models.get_model_weights(name)
     chosen = weights or "DEFAULT"
     if chosen in presets.__members__:
-        if preset is not None:
-            raise EncoderError(
-                f"preset {preset!r} goes with weights from a file, got weights {chosen!r}, which "
-                "bring their own; remove it"
-            )
+        for key, value in (("preset", preset), ("weights_sha256", digest)):
+            if value is not None:
+                raise EncoderUsageError(
+                    f"{key} {value!r} goes with weights from a file, got weights {chosen!r}, which "
+                    "bring their own; remove it"
+                )
         entry = presets[chosen]
-        return Network(_filled(name, _fetch(entry), chosen), entry.transforms())
-    file = as_path(chosen)
-    if file is None or not file.is_file():
-        raise EncoderError(
-            f"weights {chosen!r} of {name} are neither a file here nor known to torchvision; "
-            f"expected one of {', '.join(presets.__members__)}, or the path of a .safetensors, "
-            ".pth or .pt state dict: absolute, or in a configuration from the project folder"
-        )
+        state, origin = _fetch(entry), chosen
+    else:
+        entry = _preset(name, preset, presets)
+        file = _file(name, chosen, digest, presets)
+        state, origin = _read(file), shown(chosen) if is_address(chosen) else chosen
+        _check_finite(state, file)
+    return Network(_filled(name, state, origin), entry.transforms(), cropped=not segments)
+
+
+def _check_name(name: str) -> bool:
+    """Whether a network segments images, or else classifies them; any other is refused."""
+    from torchvision import models
+
+    classify = models.list_models(module=models)
+    segment = models.list_models(module=models.segmentation)
+    if name in {*classify, *segment}:
+        return name in segment
+    for what in ("detection", "video", "optical_flow", "quantization"):
+        if name in models.list_models(module=getattr(models, what)):
+            raise EncoderUsageError(
+                f"{name!r} is a model of torchvision.models.{what}, which gives no one vector an "
+                "image; expected a classification or segmentation model, such as the network "
+                "that it is built on"
+            )
+    near = difflib.get_close_matches(name, [*classify, *segment, "kmeans"])
+    raise EncoderUsageError(
+        f"no vision model is called {name!r}; expected 'kmeans' or a classification or "
+        f"segmentation model of torchvision{perhaps(near)}"
+    )
+
+
+def _preset(name: str, preset: str | None, presets: Any) -> Any:  # noqa: ANN401 - a WeightsEnum and its member
     wanted = preset or "DEFAULT"
     if wanted not in presets.__members__:
-        raise EncoderError(
+        raise EncoderUsageError(
             f"preset {preset!r} of {name} is not known to torchvision; expected one of "
             f"{', '.join(presets.__members__)}"
         )
-    return Network(_filled(name, _read(file), chosen), presets[wanted].transforms())
+    return presets[wanted]
+
+
+def _file(name: str, weights: str, digest: str | None, presets: Any) -> Path:  # noqa: ANN401 - a WeightsEnum
+    """The file that weights name, proved where its digest is given."""
+    if is_address(weights):
+        return fetched(weights, digest)
+    file = as_path(weights)
+    if file is None or not file.is_file():
+        raise EncoderUsageError(
+            f"weights {weights!r} of {name} are neither a file here nor known to torchvision; "
+            f"expected one of {', '.join(presets.__members__)}, the path of a .safetensors, "
+            ".pth or .pt state dict (absolute, or in a configuration from the project folder), or "
+            "its https:// address"
+        )
+    if digest is None:
+        return file
+    check_digest(digest)
+    return verified(file, digest)
 
 
 def _fetch(entry: Any) -> dict[str, Tensor]:  # noqa: ANN401 - a torchvision WeightsEnum member
@@ -122,6 +163,15 @@ def _read(file: Path) -> dict[str, Tensor]:
     return state
 
 
+def _check_finite(state: Mapping[str, Tensor], file: Path) -> None:
+    broken = [name for name, tensor in state.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise EncoderError(
+            f"tensor {broken[0]!r} of {file} holds NaN or infinity: the file is damaged, or its "
+            "training diverged; get it again"
+        )
+
+
 def _filled(name: str, state: Mapping[str, Tensor], origin: str) -> nn.Module:
     import torch
     from torchvision import models
@@ -147,121 +197,29 @@ def _filled(name: str, state: Mapping[str, Tensor], origin: str) -> nn.Module:
             f"weights {origin!r} do not fit {name}: {'; '.join(complaints)}; give the state dict "
             "of that very model, names as in torchvision"
         )
-    module.load_state_dict(state, strict=False)
+    # safetensors keep no versions of modules, without which MNASNet and old batch norms refuse or
+    # misread; what has today's names and shapes is today's.
+    current = module.state_dict()
+    current.update(state)
+    module.load_state_dict(current)
     return module.eval().requires_grad_(requires_grad=False)
 
 
-def _options(name: str, state: Mapping[str, Tensor]) -> dict[str, bool]:
-    """What two old families need to be told.
+def _options(name: str, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What some families need to be told.
 
-    Their published weights want the input shifted, which torchvision switches on only when it
-    fetches them itself; and files with and without the training heads are both about.
+    The published weights of the two oldest want the input shifted, which torchvision switches on
+    only when it fetches them itself; and files with and without the training heads are both about.
+    Segmentation models would fetch the weights of their backbone, to be replaced at once.
     """
+    from torchvision import models
+
+    if name in models.list_models(module=models.segmentation):
+        trained = any(key.startswith("aux_classifier.") for key in state)
+        aux = {} if name.startswith("lraspp") else {"aux_loss": trained}
+        return {"weights_backbone": None, **aux}
     heads = {"inception_v3": "AuxLogits.", "googlenet": "aux1."}
     if name not in heads:
         return {}
     trained = any(key.startswith(heads[name]) for key in state)
     return {"transform_input": True, "init_weights": False, "aux_logits": trained}
-
-
-@dataclass
-class Tap:
-    """Where a network is read: what goes into one module or comes out of it.
-
-    Attributes:
-        name: the module's name in the network.
-        takes_input: whether the vectors are its input, or else its output.
-    """
-
-    name: str
-    takes_input: bool
-    # Threads that share the network each see what their own call gives.
-    _seen: threading.local = field(default_factory=threading.local)
-
-    @classmethod
-    def fit(cls, module: nn.Module, layer: str | None, pixels: Tensor) -> Tap:
-        """Choose the layer, by default the input of the last one that has a unit a class.
-
-        Raises:
-            EncoderError: if there is no such layer, or it does not give one vector an image.
-        """
-        names = {name for name, _ in module.named_modules() if name}
-        if layer is not None and layer not in names:
-            near = difflib.get_close_matches(layer, names)
-            raise EncoderError(
-                f"the model has no layer {layer!r}; expected a name from its named_modules()"
-                f"{_perhaps(near)}"
-            )
-        name = layer or _classifier(module, pixels)
-        tap = cls(name, takes_input=layer is None)
-        part = module.get_submodule(name)
-        if tap.takes_input:
-            part.register_forward_pre_hook(lambda _module, inputs: tap._see(inputs[0]))
-        else:
-            part.register_forward_hook(lambda _module, _inputs, out: tap._see(out))
-        return tap
-
-    def read(self, module: nn.Module, pixels: Tensor) -> Tensor:
-        """Run ``(n, 3, height, width)`` pixels and give what the layer saw: ``(n, dim)``.
-
-        Maps are averaged over their places and tokens over their number.
-        """
-        import torch
-
-        self._seen.values = []
-        with torch.inference_mode():
-            module(pixels)
-        values, self._seen.values = self._seen.values, []
-        if not values:
-            raise EncoderError(
-                f"layer {self.name!r} is not run when encoding; choose one on the way to the output"
-            )
-        return self._pool(values[-1], len(pixels))
-
-    def _see(self, value: object) -> None:
-        self._seen.values.append(value)
-
-    def _pool(self, seen: object, images: int) -> Tensor:
-        import torch
-
-        if torch.is_tensor(seen) and len(seen) == images:
-            if seen.ndim == 2:  # noqa: PLR2004 - vectors
-                return seen
-            if seen.ndim == 3:  # noqa: PLR2004 - tokens
-                return seen.mean(1)
-            if seen.ndim == 4:  # noqa: PLR2004 - maps
-                # Swin and parts of ConvNeXt keep channels last; inputs here are square.
-                last = seen.shape[1] == seen.shape[2] != seen.shape[3]
-                return seen.mean((1, 2) if last else (2, 3))
-        shape = tuple(seen.shape) if torch.is_tensor(seen) else type(seen).__name__
-        raise EncoderError(
-            f"layer {self.name!r} gives {shape} for {images} images, expected a vector, tokens or "
-            "a map for each; choose the module around it"
-        )
-
-
-def _classifier(module: nn.Module, pixels: Tensor) -> str:
-    """The last linear layer or convolution to run whose width is the number of classes."""
-    import torch
-    from torch import nn
-
-    ran: list[tuple[str, int]] = []
-    handles = [
-        part.register_forward_hook(lambda _m, _i, out, name=name: ran.append((name, _width(out))))
-        for name, part in module.named_modules()
-        if isinstance(part, nn.Linear | nn.Conv2d)
-    ]
-    with torch.inference_mode():
-        classes = module(pixels).shape[-1]
-    for handle in handles:
-        handle.remove()
-    return [name for name, width in ran if width == classes][-1]
-
-
-def _width(output: Tensor) -> int:
-    maps = 4
-    return int(output.shape[1 if output.ndim == maps else -1])
-
-
-def _perhaps(near: list[str]) -> str:
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from encoders._columns import from_json, learn, to_json
 from encoders.base import EncoderError, State, digest
+from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from encoders.base import Json, Metric, Modality
 
 MODALITY: Modality = "tabular"
+NESTED = True
 REVISION = 1
 """Raised whenever equal parameters and state would give other vectors than before."""
 
@@ -109,7 +111,7 @@ class Tabular:
         """Whether `fit` or `restore` has been called."""
         return self._learned is not None
 
-    def fit(self, sample: pl.DataFrame, rng: np.random.Generator) -> None:
+    def fit(self, sample: pl.DataFrame, rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn the columns and the components from a sample; the order of columns is no matter.
 
         Raises:
@@ -118,7 +120,7 @@ class Tabular:
         """
         import numpy as np
 
-        del rng  # nothing here is left to chance
+        del rng, watch  # nothing here is left to chance, nor takes long
         if sample.height < _LEAST_SAMPLE:
             raise EncoderError(
                 f"tabular needs {_LEAST_SAMPLE} rows or more to learn from, got {sample.height}"
