@@ -5,30 +5,34 @@ from the registry carries, so that it works where no hub can be reached.
 
 Weights are read from safetensors. A model that has only ``pytorch_model.bin`` is read too, since
 transformers and sentence-transformers both load that with ``weights_only=True``: tensors, never
-code. A model that brings code of its own (``trust_remote_code``) is refused.
+code. A model that brings code of its own is refused, unless ``trust_remote_code`` lets it run.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from encoders import _hub
-from encoders._device import pick_device
+from encoders import _chunks, _hub, _shapes
+from encoders._chunks import Chunk, Cutter
+from encoders._code import check_code
 from encoders._libraries import majors
-from encoders.base import EncoderError, Json, Metric, Modality
+from encoders._precision import Dtype, resolved
+from encoders._prompts import Prompts, prompts_of
+from encoders._sentence_model import is_routed, is_static, load, set_max_tokens
+from encoders._tokenizer import tokenizer_of
+from encoders.base import EncoderUsageError, Json, Metric, Modality, Truncated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from encoders.base import Splitter
 
 MODALITY: Modality = "text"
 PATHS = ("model",)
@@ -41,29 +45,42 @@ class Params:
     """The keys of ``[encoders.NAME]`` for ``kind = "sentence"``.
 
     Attributes:
-        model: a folder that sentence-transformers saved, or a name on the hub. From Python, a
-            relative path begins with ``./`` or ``../``.
+        model: a folder that sentence-transformers or model2vec saved, or a name on the hub. From
+            Python, a relative path begins with ``./`` or ``../``.
         revision: a commit, tag or branch on the hub; a commit makes a first download repeatable.
+        trust_remote_code: run the Python code that the model brings, with all that you may do.
+            From the hub it needs a ``revision`` that is a full commit; the code's digest is part
+            of the fingerprint.
         normalize: give vectors of L2 norm 1. Off, they are as the model's own modules leave them,
             which for all-MiniLM-L6-v2 is norm 1 as well.
         prompt: put before every text, as in ``"passage: "``; by default what the model's own
-            configuration names, which is mostly nothing.
-        truncate_dim: keep the first so many dimensions (Matryoshka models lose little by it).
+            configuration names for documents, which is mostly nothing.
+        query_prompt: put before what is searched for, as in ``"query: "``; by default what the
+            model's own configuration names for queries, else as before every text. It decides no
+            vector that is kept, so it is no part of the fingerprint.
+        truncate_dim: keep the first so many dimensions (Matryoshka models lose little by it), and
+            bring what is left to norm 1 again.
         max_tokens: cut texts after so many tokens, special ones counted; by default what the
             model says, 256 for all-MiniLM-L6-v2. See `SentenceEncoder.truncated`.
-        dtype: the precision to compute in. The vectors are float32 in any case, but with the two
-            short types a vector depends on its batch in the third digit.
+        chunk: cut longer texts into windows instead, each a row of its own, or with ``pool`` one
+            vector of them all.
+        dtype: the precision to compute in; ``auto`` is bfloat16 on CUDA and on processors that
+            compute in it, else float32, so that the fingerprint may differ between machines. The
+            vectors are float32 in any case, and those of one text the same whatever its batch.
         device: ``auto`` (CUDA where there is one), or any device of torch.
         batch_size: texts that run through the model at a time.
     """
 
     model: str = _hub.MINILM
     revision: str | None = None
+    trust_remote_code: bool = False
     normalize: bool = True
     prompt: str | None = None
+    query_prompt: str | None = None
     truncate_dim: int | None = None
     max_tokens: int | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    chunk: Chunk | None = None
+    dtype: Dtype = "float32"
     device: str = "auto"
     batch_size: int = 64
 
@@ -76,16 +93,23 @@ class SentenceEncoder:
 
     def __init__(self, params: Params) -> None:
         if params.batch_size < 1:
-            raise EncoderError(f"batch_size must be at least 1, got {params.batch_size}")
-        folder = _hub.locate(params.model, params.revision)
+            raise EncoderUsageError(f"batch_size must be at least 1, got {params.batch_size}")
+        folder = _located(params)
         self._recipe = _recipe(folder, params)
         self._params = params
+        self._prompts = _prompts(folder, params)
         # The tokenizer keeps its padding and truncation as its own state: a call at a time.
         self._lock = threading.Lock()
-        self._model = _load(folder, params)
+        dtype = _dtype(folder, params)
+        self._fixed = _fixes_shapes(folder, dtype)
+        self._model = load(folder, params.model, dtype, params.device, params.trust_remote_code)
         self.batch_size = params.batch_size
-        _set_max_tokens(self._model, params)
-        self._dim = _kept_dim(params.truncate_dim, len(self._embed(["width"])[0]))
+        set_max_tokens(self._model, params.max_tokens, params.model)
+        _check_chunk(params, self._limit())
+        self._pooled: Cutter | None = None
+        if params.chunk is not None and params.chunk.pool is not None:
+            self._pooled = _cutter(folder, params.chunk, params)
+        self._dim = _kept_dim(params.truncate_dim, len(self._embed(["width"], query=True)[0]))
 
     @property
     def dim(self) -> int:
@@ -100,38 +124,67 @@ class SentenceEncoder:
         """Encode texts: ``(n, dim)`` float32, L2 norm 1 unless ``normalize`` is off."""
         if len(batch) == 0:
             return np.empty((0, self.dim), dtype=np.float32)
-        vectors = self._embed(batch)[:, : self.dim]
-        if not self._params.normalize:
-            return np.ascontiguousarray(vectors)
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        # A model of word vectors gives zeros for a text none of whose words it knows.
-        unit: NDArray[np.float32] = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-        return unit
+        if self._pooled is None:
+            return self._finished(self._embed(batch))
+        return self._of_windows(batch, self._pooled)
 
-    def truncated(self, batch: Sequence[str]) -> int:
-        """How many of these texts are longer than the model reads, prompt and all."""
-        limit = self._max_tokens()
-        if limit is None or len(batch) == 0:
-            return 0
-        prompt = self._params.prompt
-        if prompt is None:
-            prompt = self._model.prompts.get(self._model.default_prompt_name) or ""
+    def encode_query(self, batch: Sequence[str]) -> NDArray[np.float32]:
+        """Encode what is searched for, as `encode` does what is found; never cut into chunks."""
+        if len(batch) == 0:
+            return np.empty((0, self.dim), dtype=np.float32)
+        return self._finished(self._embed(batch, query=True))
+
+    def truncated(self, batch: Sequence[str]) -> Truncated:
+        """How much of these texts the model does not read, prompt and all."""
+        limit = self._limit()
+        if limit is None or len(batch) == 0 or self._pooled is not None:
+            return Truncated()
+        prompt = self._prompts.document
         with self._lock:
-            tokens = self._model.tokenizer(
+            found = self._model.tokenizer(
                 [prompt + text for text in batch],
                 truncation=False,
                 padding=False,
                 return_attention_mask=False,
                 verbose=False,
             )
-        return sum(len(ids) > limit for ids in tokens["input_ids"])
+        return Truncated.of([len(ids) for ids in found["input_ids"]], limit)
 
-    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _of_windows(self, batch: Sequence[str], cutter: Cutter) -> NDArray[np.float32]:
+        """One vector a text, of the vectors of its windows."""
+        cut = cutter.weighed(batch)
+        found = self._finished(
+            self._embed(
+                [
+                    text[start:end]
+                    for text, (spans, _) in zip(batch, cut, strict=True)
+                    for start, end in spans
+                ]
+            )
+        )
+        firsts = np.cumsum([0, *(len(spans) for spans, _ in cut[:-1])])
+        return self._finished(_pool(found, firsts, [n for _, ns in cut for n in ns], self._params))
+
+    def _finished(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        kept = vectors[:, : self.dim]
+        if not self._params.normalize:
+            return np.ascontiguousarray(kept)
+        norms = np.linalg.norm(kept, axis=1, keepdims=True)
+        # A model of word vectors gives zeros for a text none of whose words it knows.
+        unit: NDArray[np.float32] = kept / np.maximum(norms, np.finfo(np.float32).tiny)
+        return unit
+
+    def _embed(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
+        prompt = self._prompts.query if query else self._prompts.document
+        if self._fixed:
+            with self._lock:
+                return _shapes.embed(self._model, texts, prompt)
+        encode = self._model.encode_query if query else self._model.encode_document
         # It sorts by length itself, so that short texts are not padded to the longest of all.
         with self._lock:
-            found = self._model.encode(
+            found = encode(
                 list(texts),
-                prompt=self._params.prompt,
+                prompt=prompt,
                 batch_size=self.batch_size,
                 show_progress_bar=False,
                 convert_to_tensor=True,
@@ -139,9 +192,9 @@ class SentenceEncoder:
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
-    def _max_tokens(self) -> int | None:
+    def _limit(self) -> int | None:
         limit = self._model.max_seq_length
-        return None if limit is None else int(limit)
+        return None if limit is None or not np.isfinite(limit) else int(limit)
 
 
 def build(params: Params) -> SentenceEncoder:
@@ -155,145 +208,99 @@ def recipe(params: Params) -> dict[str, Json]:
     Raises:
         EncoderError: if the model is nowhere to be had.
     """
-    return _recipe(_hub.locate(params.model, params.revision), params)
+    return _recipe(_located(params), params)
+
+
+def splitter(params: Params) -> Splitter | None:
+    """The chunks that are to be rows of their own, by the model's tokenizer alone.
+
+    Returns:
+        None where texts are encoded whole, or their chunks are pooled.
+
+    Raises:
+        EncoderError: if the model is nowhere to be had, or its tokenizer cannot cut.
+    """
+    if params.chunk is None or params.chunk.pool is not None:
+        return None
+    _check_chunk(params, params.max_tokens)
+    return _cutter(_located(params), params.chunk, params)
+
+
+def _check_chunk(params: Params, limit: int | None) -> None:
+    if params.chunk is not None and limit is not None and params.chunk.tokens > limit:
+        raise EncoderUsageError(
+            f"chunk = {{tokens = {params.chunk.tokens}}} is more than the {limit} tokens that "
+            f"{params.model!r} reads; set tokens to {limit} or less"
+        )
+
+
+def _cutter(folder: Path, chunk: Chunk, params: Params) -> Cutter:
+    return Cutter(tokenizer_of(folder), chunk, _prompts(folder, params).document)
+
+
+def _pool(
+    vectors: NDArray[np.float32], firsts: NDArray[np.intp], tokens: Sequence[int], params: Params
+) -> NDArray[np.float32]:
+    """The rows from each of `firsts` to the next as one."""
+    if params.chunk is not None and params.chunk.pool == "max":
+        most: NDArray[np.float32] = np.maximum.reduceat(vectors, firsts)
+        return most
+    weights = np.maximum(np.array(tokens, np.float32), 1)[:, None]
+    mean: NDArray[np.float32] = np.add.reduceat(vectors * weights, firsts)
+    mean /= np.add.reduceat(weights, firsts)
+    return mean
+
+
+def _located(params: Params) -> Path:
+    folder = _hub.locate(params.model, params.revision, code=params.trust_remote_code)
+    check_code(folder, trusted=params.trust_remote_code)
+    return folder
+
+
+def _prompts(folder: Path, params: Params) -> Prompts:
+    return prompts_of(folder, params.prompt, params.query_prompt)
+
+
+def _dtype(folder: Path, params: Params) -> str:
+    return resolved(params.dtype, params.device, short=not is_static(folder))
+
+
+def _fixes_shapes(folder: Path, dtype: str) -> bool:
+    return dtype != "float32" and not is_static(folder) and not is_routed(folder)
 
 
 def _recipe(folder: Path, params: Params) -> dict[str, Json]:
+    prompts, dtype = _prompts(folder, params), _dtype(folder, params)
+    # Said only where it is so: the fingerprints of all others are what they were.
+    said: dict[str, Json] = {}
+    if params.trust_remote_code:
+        said["trust_remote_code"] = True
+    if params.chunk is not None:
+        said["chunk"] = {**asdict(params.chunk), "code": _chunks.REVISION}
+    if is_routed(folder):
+        said["task"] = "document"
+    if _fixes_shapes(folder, dtype):
+        said["shapes"] = _shapes.REVISION
+    named = params.prompt is None and prompts.document != prompts.usual
     return {
+        **said,
         "kind": "sentence",
         "code": REVISION,
-        "files": dict(_hub.digest_files(folder)),
+        "files": dict(_hub.digest_files(folder, code=params.trust_remote_code)),
         "normalize": params.normalize,
-        "prompt": params.prompt,
+        "prompt": prompts.document if named else params.prompt,
         "truncate_dim": params.truncate_dim,
         "max_tokens": params.max_tokens,
-        "dtype": params.dtype,
+        "dtype": dtype,
         "libraries": majors("sentence-transformers", "tokenizers", "transformers"),
     }
-
-
-def _load(folder: Path, params: Params) -> Any:  # noqa: ANN401 - the library ships no types
-    import torch
-    from safetensors import SafetensorError
-    from sentence_transformers import SentenceTransformer
-
-    if params.dtype not in {"float32", "bfloat16", "float16"}:
-        raise EncoderError(
-            f"dtype must be 'float32', 'bfloat16' or 'float16', got {params.dtype!r}"
-        )
-    dtype = getattr(torch, params.dtype)
-    device = pick_device(params.device)
-    with _loading() as report:
-        try:
-            model = SentenceTransformer(
-                str(folder), device=device, local_files_only=True, model_kwargs={"dtype": dtype}
-            )
-        except UnpicklingError as error:
-            # Without the message: torch's advises to load the file with its safety off.
-            raise EncoderError(
-                f"the pickled weights of {params.model!r} hold more than tensors, which may be "
-                "code and is not loaded; get the model as safetensors"
-            ) from error
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            raise EncoderError(
-                f"sentence-transformers cannot load {params.model!r}: {error}; expected a folder "
-                "or hub repository that SentenceTransformer(...).save made, without code of its own"
-            ) from error
-    _refuse_made_up_weights(report, params.model)
-    if model.modalities != ["text"]:
-        # Such a model opens a text that looks like a path or an address as the file behind it.
-        raise EncoderError(
-            f"{params.model!r} reads {model.modalities}; expected a model that reads text alone"
-        )
-    for module in list(model)[1:]:
-        module.to(dtype)
-    return model.eval()
-
-
-class _Report(logging.Handler):
-    """Keeps the messages of a logger."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
-@contextmanager
-def _loading() -> Iterator[list[str]]:
-    """Keep the loader's progress bars and chatter off the terminal; give what it reports."""
-    from huggingface_hub.utils.tqdm import are_progress_bars_disabled
-    from transformers.utils import logging as hf_logging
-
-    report = _Report()
-    library = logging.getLogger("transformers")
-    loader = logging.getLogger("transformers.modeling_utils")
-    handlers, level, bars = library.handlers, loader.level, not are_progress_bars_disabled()
-    library.handlers = [report]
-    # A verbosity that the user has lowered must not hide that weights are missing.
-    loader.setLevel(logging.WARNING)
-    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call] # the library's omission
-    try:
-        yield report.messages
-    finally:
-        library.handlers = handlers
-        loader.setLevel(level)
-        if bars:
-            hf_logging.enable_progress_bar()  # type: ignore[no-untyped-call] # as above
-
-
-def _refuse_made_up_weights(report: list[str], model: str) -> None:
-    """Refuse a model for which transformers drew at random what its file lacks.
-
-    BERT's pooler is let through: checkpoints of masked language models lack it, and sentence
-    models pool the tokens themselves.
-    """
-    rows = [line.split("|") for message in report for line in message.splitlines()]
-    missing = [row[0].strip() for row in rows if len(row) > 1 and "MISSING" in row[1]]
-    missing = [name for name in missing if "pooler" not in name]
-    if missing:
-        raise EncoderError(
-            f"the weights of {model!r} lack {len(missing)} of the model's parameters, such as "
-            f"{missing[0]!r}, which would be random; copy or download the whole model again"
-        )
-
-
-def _set_max_tokens(model: Any, params: Params) -> None:  # noqa: ANN401 - as `_load`
-    wanted = params.max_tokens
-    if wanted is None:
-        return
-    if model.max_seq_length is None:
-        raise EncoderError(
-            f"max_tokens = {wanted} was given, but {params.model!r} reads texts of any length; "
-            "remove it"
-        )
-    least = model.tokenizer.num_special_tokens_to_add() + 1
-    most = _positions(model)
-    if wanted < least or (most is not None and wanted > most):
-        raise EncoderError(
-            f"max_tokens must be from {least} to {most or 'any number'} for {params.model!r}, "
-            f"got {wanted}"
-        )
-    model.max_seq_length = wanted
-
-
-def _positions(model: Any) -> int | None:  # noqa: ANN401 - as `_load`
-    """How many tokens the model has positions for; None where it computes them."""
-    config = getattr(model.transformers_model, "config", None)
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return None
-    # RoBERTa and its heirs count positions from padding_idx + 1.
-    return int(positions) - int(model[0]._infer_flatten_position_offset())  # noqa: SLF001 - nowhere else to be had
 
 
 def _kept_dim(wanted: int | None, dim: int) -> int:
     if wanted is None:
         return dim
     if not 1 <= wanted <= dim:
-        raise EncoderError(
+        raise EncoderUsageError(
             f"truncate_dim must be from 1 to the model's own {dim} dimensions, got {wanted}"
         )
     return wanted

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from encoders import _hub
-from encoders.base import EncoderError
+from encoders.base import EncoderError, Truncated
 from encoders.sentence import Params, SentenceEncoder, build
 from tests.encoders.conftest import save_sentence_model
 
@@ -84,11 +84,11 @@ def test_truncated_vectors_are_the_first_dimensions_at_norm_one(tiny: Path) -> N
 def test_texts_over_the_limit_are_cut_and_counted(tiny: Path) -> None:
     encoder = build(Params(model=str(tiny), max_tokens=8))
     fits, over = "mill " * 6, "mill " * 7  # two special tokens come on top
-    assert encoder.truncated([fits, over, "stone"]) == 1
-    assert encoder.truncated([]) == 0
+    assert encoder.truncated([fits, over, "stone"]) == Truncated(1, 1, 20, 8)
+    assert encoder.truncated([]) == Truncated()
     uncut, cut = encoder.encode([fits, over])
     np.testing.assert_allclose(cut, uncut, atol=1e-6)
-    assert build(Params(model=str(tiny), max_tokens=8, prompt="a ")).truncated([fits]) == 1
+    assert build(Params(model=str(tiny), max_tokens=8, prompt="a ")).truncated([fits]).texts == 1
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -167,7 +167,7 @@ def test_code_that_a_model_brings_is_not_run(copy: Path, tmp_path: Path) -> None
         re.sub(r'"sentence_transformers\.[\w.]*Pooling"', '"own.Own"', modules.read_text())
     )
     assert "own.Own" in modules.read_text()
-    with pytest.raises(EncoderError, match=r"without code of its own"):
+    with pytest.raises(EncoderError, match=r"wants code of its own to be run"):
         build(Params(model=str(copy)))
     assert not ran.exists()
 
@@ -192,7 +192,7 @@ def test_texts_are_cut_while_others_are_counted(tiny: Path) -> None:
             for _ in range(60)
         ]
     for count, vectors in calls:
-        assert count.result() == 4
+        assert count.result().texts == 4
         np.testing.assert_allclose(vectors.result(), alone, atol=1e-5)
 
 

@@ -1,0 +1,286 @@
+"""Word vectors by a neural language model, learned from your records.
+
+Bengio, Ducharme, Vincent & Jauvin 2003, "A Neural Probabilistic Language Model", the first of
+their kind: a word's vector is what helps most to predict the next word. See `encoders._nnlm` for
+the network; texts become the mean of their words, or SIF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+from unicodedata import normalize
+
+from encoders import _pooling, _words
+from encoders._device import pick_device
+from encoders._libraries import majors
+from encoders._pooling import METHODS, Method, Pool, Sif
+from encoders._words import words
+from encoders._wordtable import Table
+from encoders.base import EncoderError, State, digest
+from encoders.learning import QUIET, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from encoders._nnlm import Model, Sizes
+    from encoders.base import Json, Metric, Modality
+
+MODALITY: Modality = "text"
+REVISION = 1
+"""Raised whenever equal parameters and state would give other vectors than before."""
+
+_COUNTS = ("dim", "context", "hidden", "vocabulary", "min_count", "noise", "epochs", "batch_size")
+
+
+@dataclass(frozen=True)
+class Params:
+    """The keys of ``[encoders.NAME]`` for ``kind = "nnlm"``.
+
+    Attributes:
+        dim: the width of a word's vector.
+        context: how many words before it a word is predicted from.
+        hidden: width of the tanh layer.
+        direct: whether the word vectors go to the output directly too.
+        vocabulary: how many words there are at most; all others are one unknown word.
+        min_count: how often a word must stand in the sample.
+        lowercase: take texts in lower case.
+        noise: words drawn a batch, in place of the whole vocabulary.
+        held_out: share of the sample that is not learned from, to know when to stop.
+        dropout: share of the hidden layer that is left out while learning.
+        epochs: at most so many passes over the sample.
+        rate: learning rate at the first step.
+        decay: weight decay.
+        pooling: words to texts, ``mean`` or ``sif``.
+        sif_a: words much more frequent than this weigh little in ``sif``.
+        normalize: give vectors of L2 norm 1.
+        device: where to learn: ``auto`` (CUDA where there is one), or any device of torch.
+        batch_size: texts encoded at a time.
+
+    Raises:
+        ValueError: if a value is out of its range.
+    """
+
+    dim: int = 64
+    context: int = 3
+    hidden: int = 128
+    direct: bool = False
+    vocabulary: int = 10_000
+    min_count: int = 3
+    lowercase: bool = True
+    noise: int = 1024
+    held_out: float = 0.05
+    dropout: float = 0.4
+    epochs: int = 6
+    rate: float = 0.002
+    decay: float = 0.05
+    pooling: Method = "mean"
+    sif_a: float = 1e-3
+    normalize: bool = True
+    device: str = "auto"
+    batch_size: int = 1024
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
+            raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
+        if not 0 <= self.dropout <= 0.9:  # noqa: PLR2004 - beyond it nothing is left to learn with
+            raise ValueError(f"dropout must be from 0 to 0.9, got {self.dropout}")
+        if not (self.rate > 0 and self.decay >= 0):  # NaN too
+            raise ValueError(
+                f"rate must be positive and decay not negative, got {self.rate} and {self.decay}"
+            )
+        if self.pooling not in METHODS:
+            raise ValueError(f"pooling must be one of {', '.join(METHODS)}, got {self.pooling!r}")
+        if not 0 < self.sif_a < 1:
+            raise ValueError(f"sif_a must be between 0 and 1, got {self.sif_a}")
+
+    def sizes(self) -> Sizes:
+        """Those of the network."""
+        from encoders._nnlm import Sizes
+
+        return Sizes(self.dim, self.context, self.hidden, self.direct)
+
+
+class Nnlm:
+    """Texts to ``(n, dim)`` float32; zeros for a text without a known word."""
+
+    modality: ClassVar[Modality] = "text"
+    metric: Metric = "cosine"
+    fit_size = 50_000
+
+    def __init__(self, params: Params) -> None:
+        self._params = params
+        self.batch_size = params.batch_size
+        self._model: Model | None = None
+        self._table: Table | None = None
+        self._pool: Pool | None = None
+        self._sif: Sif | None = None
+        self._figures: Json = {}
+        self._digest: str | None = None
+
+    @property
+    def dim(self) -> int:
+        """The width of the vectors."""
+        return self._params.dim
+
+    @property
+    def fitted(self) -> bool:
+        """Whether `fit` or `restore` has been called."""
+        return self._model is not None
+
+    def fit(self, sample: Sequence[str], rng: np.random.Generator, watch: Watch = QUIET) -> None:
+        """Learn to predict words, until the held-out texts are predicted no better.
+
+        Raises:
+            EncoderError: if there are too few texts with words, no word is frequent enough, or
+                the fit diverges.
+        """
+        from encoders._descent import Descent
+        from encoders._nnlm import Objective, learn
+
+        params = self._params
+        objective = Objective(
+            min_count=params.min_count,
+            vocabulary=params.vocabulary,
+            noise=params.noise,
+            held_out=params.held_out,
+            dropout=params.dropout,
+            descent=Descent(params.epochs, params.rate, params.decay),
+        )
+        device = pick_device(params.device)
+        model, figures = learn(self._cut(sample), params.sizes(), objective, rng, device, watch)
+        table = _table(model)
+        look = partial(table.look, lowercase=params.lowercase)
+        sif = Sif.learn(sample, look, params.sif_a) if params.pooling == "sif" else None
+        self._take(model, table, sif, figures)
+
+    def state(self) -> State:
+        """The weights as the paper names them, float32, the words, and what SIF learned.
+
+        Raises:
+            EncoderError: before `fit` or `restore`.
+        """
+        model = self._known()
+        arrays: dict[str, NDArray[Any]] = {
+            name: weight.cpu().numpy().copy() for name, weight in model.weights.items()
+        }
+        arrays |= model.lexicon.arrays()
+        if self._sif is not None:
+            arrays |= self._sif.arrays()
+        return State(arrays, {"kind": "nnlm", "figures": self._figures})
+
+    def restore(self, state: State) -> None:
+        """Take over a state.
+
+        Raises:
+            EncoderError: if it is not that of an nnlm encoder of these sizes.
+        """
+        import torch
+
+        from encoders._lexicon import Lexicon
+        from encoders._nnlm import Model
+
+        lexicon = Lexicon.restored(state.arrays)
+        sizes = self._params.sizes()
+        expected = sizes.shapes(lexicon.size)
+        found = {name: state.arrays[name].shape for name in expected if name in state.arrays}
+        if state.meta.get("kind") != "nnlm" or found != expected:
+            raise EncoderError(
+                f"this is not the state of an nnlm encoder with these parameters: got "
+                f"{state.meta.get('kind')} with {found}, expected nnlm with {expected}: fit again"
+            )
+        sif = None
+        if self._params.pooling == "sif":
+            sif = Sif.restored(state.arrays, self._params.sif_a, self.dim)
+        device = pick_device(self._params.device)
+        weights = {name: torch.tensor(state.arrays[name], device=device) for name in expected}
+        model = Model(sizes, lexicon, weights)
+        self._take(model, _table(model), sif, state.meta.get("figures"))
+
+    def recipe(self) -> dict[str, Json]:
+        """Parameters, code, words, and the digest of what was learned (None before)."""
+        params: dict[str, Json] = asdict(self._params)
+        for name in ("device", "batch_size"):
+            del params[name]
+        if self._params.pooling == "mean":
+            del params["sif_a"]
+        return {
+            "kind": "nnlm",
+            "code": [REVISION, _pooling.REVISION, _words.REVISION],
+            "params": params,
+            "libraries": majors("torch"),
+            "state": self._digest,
+        }
+
+    def encode(self, batch: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts: ``(n, dim)`` float32, zeros for a text without a known word.
+
+        Raises:
+            EncoderError: before `fit` or `restore`.
+        """
+        if self._pool is None:
+            raise _unfitted()
+        return self._pool.encode(batch)
+
+    def vocabulary(self) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """The words and their vectors ``(v, dim)``, the most frequent first."""
+        if self._table is None:
+            raise _unfitted()
+        return self._table.words, self._table.vectors.copy()
+
+    def word(self, word: str) -> NDArray[np.float32] | None:
+        """The vector ``(dim,)`` of a word, in lower case where texts are; None if unknown."""
+        if self._table is None:
+            raise _unfitted()
+        spelt = normalize("NFC", word.lower() if self._params.lowercase else word)
+        vector = self._table.word(spelt)
+        return None if vector is None else vector.copy()
+
+    def perplexity(self, texts: Sequence[str]) -> float:
+        """How many words it is as if the model had to choose from, for each word of some texts.
+
+        Over the whole vocabulary, the end of each text and unknown words counted as words.
+
+        Raises:
+            EncoderError: before `fit` or `restore`.
+        """
+        from math import exp
+
+        return exp(self._known().loss(self._cut(texts)))
+
+    def _cut(self, texts: Sequence[str]) -> list[list[str]]:
+        return [words(text, lowercase=self._params.lowercase) for text in texts]
+
+    def _known(self) -> Model:
+        if self._model is None:
+            raise _unfitted()
+        return self._model
+
+    def _take(self, model: Model, table: Table, sif: Sif | None, figures: Json) -> None:
+        params = self._params
+        look = partial(table.look, lowercase=params.lowercase)
+        rows = len(table.words)
+        self._pool = Pool.of(rows, params.dim, look, sif, normalize=params.normalize)
+        self._model, self._table, self._sif, self._figures = model, table, sif, figures
+        self._digest = digest(self.state())
+
+
+def _table(model: Model) -> Table:
+    vectors = model.weights["C"].cpu().numpy()
+    return Table(model.lexicon.words, vectors[-len(model.lexicon.words) :])
+
+
+def _unfitted() -> EncoderError:
+    return EncoderError("nnlm has learned no model yet: call fit or restore first")
+
+
+def build(params: Params) -> Nnlm:
+    """Build the encoder; it must be fitted or restored before it encodes."""
+    return Nnlm(params)
