@@ -11,33 +11,82 @@ own filters make an error becomes a `MediaError` as well.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, Literal
+from io import SEEK_END, BytesIO
+from typing import TYPE_CHECKING, Any
+
+from encoders._colours import DepthError, to_rgb
+from encoders._containers import CutOffError, complete
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
-    from PIL.Image import Image
+    from PIL.Image import Image, Transpose
 
-REVISION = 1
-"""To be raised with any change of this file that changes pixels or samples: recipes name it."""
+    from encoders._containers import Seekable
+
+REVISION = 2
+"""To be raised with any change of this file or `encoders._colours` that changes pixels or samples:
+recipes name it."""
 
 _ORIENTATION = 0x0112
 """The EXIF tag: 1 is upright, 2 to 8 are the other ways to hold a camera."""
 
-_BLOCK_FRAMES = 1 << 18
+_BLOCK_SAMPLES = 1 << 20
 _SLOWEST, _FASTEST = 100, 10_000_000
 _LOUDEST = 10.0
 """Float recordings may pass full scale a little; at 20 dB over it the scale is another one."""
 
-_OGG_HEADER = 27
-_STREAMED = 0x7FFF_F000
-"""Sizes from here on are what programs write that cannot seek back to fill in the true one."""
+
+_FORMATS = (
+    "PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "ICO", "DIB", "QOI",
+    "SGI", "PCX", "TGA",
+)  # fmt: skip
+"""Pixels all of them. Pillow hands EPS to Ghostscript, a program of its own, and has some thirty
+more that nobody keeps photographs in and everybody may send."""
 
 
 class MediaError(Exception):
     """A picture or a recording cannot be decoded, or is not what it says it is."""
+
+
+class LimitError(MediaError):
+    """A picture or a recording is beyond what the limits allow; another limit lets it in."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a file may cost before it is taken for a bomb: a few bytes that unpack to gigabytes.
+
+    Attributes:
+        max_bytes: of the file itself.
+        max_pixels: of a picture, 3 bytes each once decoded. Pillow's own limit, twice
+            ``PIL.Image.MAX_IMAGE_PIXELS``, holds too.
+        max_seconds: of a recording.
+        max_samples: of a recording, a channel, 4 bytes each once decoded: what a header says of
+            the rate makes seconds cheap. The default is an hour at 48 kHz, and a little.
+        max_channels: of a recording.
+
+    Raises:
+        ValueError: if one of them is not above 0.
+    """
+
+    max_bytes: int = 2**30
+    max_pixels: int = 100_000_000
+    max_seconds: float = 3600.0
+    max_samples: int = 180_000_000
+    max_channels: int = 64
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value > 0:  # so that NaN is refused too
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+
+DEFAULT = Limits()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,34 +116,44 @@ class Audio:
             )
 
 
-def decode_image(data: bytes, max_pixels: int = 100_000_000) -> Image:
-    """Decode a picture, turned upright, as 8-bit RGB.
+def decode_image(data: bytes, limits: Limits = DEFAULT) -> Image:
+    """Decode a picture, turned upright, as 8-bit sRGB.
 
-    Transparency is laid over white, 16-bit grey scaled to 8, CMYK converted; of an animation the
-    first frame is taken.
+    Transparency is laid over white, more than 8 bits are scaled to 8, CMYK and the colours of a
+    profile converted; of an animation the first frame is taken.
 
     Args:
-        data: the file's bytes, in any format that Pillow reads.
-        max_pixels: refuse larger ones before they are decompressed. Pillow's own limit, twice
-            ``PIL.Image.MAX_IMAGE_PIXELS``, holds too.
+        data: the file's bytes: AVIF, BMP, GIF, ICO, JPEG, JPEG 2000, PCX, PNG, PPM, QOI, SGI, TGA,
+            TIFF or WebP.
+        limits: larger ones are refused before they are decompressed.
 
     Raises:
-        MediaError: if the picture is empty, cut off, too large or undecodable.
+        LimitError: if the picture is larger than the limits allow.
+        MediaError: if the picture is empty, cut off or undecodable.
+        MemoryError: if this machine cannot hold it.
     """
     from PIL import Image, UnidentifiedImageError
 
     if not data:
         raise MediaError("the image is empty: 0 bytes, expected an image file")
+    _check_bytes(data, limits, "image")
     try:
-        with Image.open(BytesIO(data)) as image:
-            _check_pixels(image, max_pixels)
+        with Image.open(BytesIO(data), formats=_FORMATS) as image:
+            _check_pixels(image, limits.max_pixels)
             image.load()
-            return _to_rgb(_upright(image))
-    except MediaError:
+            # An icon says one size in its list, and holds a picture of another.
+            _check_pixels(image, limits.max_pixels)
+            turn, rgb = _turn(image), to_rgb(image)
+            return rgb if turn is None else rgb.transpose(turn)
+    except (MediaError, MemoryError):
         raise
+    except DepthError as error:
+        raise MediaError(str(error)) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise LimitError(f"{error} Shrink the image") from error
     except UnidentifiedImageError as error:  # its own words name an address in memory
         raise MediaError(
-            f"{_describe(data)} are in no image format that Pillow knows; expected JPEG, PNG, "
+            f"{_describe(data)} are in no image format that is read here; expected JPEG, PNG, "
             "WebP, GIF, TIFF or the like"
         ) from error
     except Exception as error:  # a damaged file makes Pillow raise almost anything
@@ -104,23 +163,37 @@ def decode_image(data: bytes, max_pixels: int = 100_000_000) -> Image:
         ) from error
 
 
+def _check_bytes(data: bytes, limits: Limits, what: str) -> None:
+    if len(data) > limits.max_bytes:
+        raise too_many_bytes(what, limits)
+
+
+def too_many_bytes(what: str, limits: Limits) -> LimitError:
+    """The error for a file that is larger than the limits allow."""
+    return LimitError(
+        f"the {what} has more than the {limits.max_bytes:,} bytes allowed: make it smaller, or "
+        "raise max_bytes in [limits]"
+    )
+
+
 def _check_pixels(image: Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
-        raise MediaError(
+        raise LimitError(
             f"the image has {width} x {height} pixels, more than the {max_pixels:,} allowed: "
-            "shrink it, or raise max_pixels if it is no decompression bomb"
+            "shrink it, or raise max_pixels in [limits] if it is no decompression bomb"
         )
 
 
-def _upright(image: Image) -> Image:
+def _turn(image: Image) -> Transpose | None:
+    """How a picture has to be turned to be upright."""
     from PIL.Image import Transpose
 
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # noqa: BLE001 - broken EXIF raises anything, and the pixels are good still
-        return image
-    turn = {
+        return None
+    return {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
         4: Transpose.FLIP_TOP_BOTTOM,
@@ -129,78 +202,87 @@ def _upright(image: Image) -> Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }.get(orientation)
-    return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image) -> Image:
-    from PIL import Image as Pillow
-
-    if image.mode.startswith("I") or image.mode == "F":
-        return _deep_grey(image).convert("RGB")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    rgba = image.convert("RGBA")
-    white = Pillow.new("RGBA", rgba.size, (255, 255, 255, 255))
-    return Pillow.alpha_composite(white, rgba).convert("RGB")
-
-
-def _deep_grey(image: Image) -> Image:
-    """Scale grey of more than 8 bits; Pillow's own conversion clips it at 255 instead."""
-    import numpy as np
-    from PIL import Image as Pillow
-
-    full = 1.0 if image.mode == "F" else 65535.0
-    values = np.asarray(image).astype(np.float64)
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= full):
-        raise MediaError(
-            f"the image (mode {image.mode}) has grey values from {values.min():g} to "
-            f"{values.max():g}, expected 0 to {full:g}: rescale it before it comes here"
-        )
-    return Pillow.fromarray(np.rint(values * (255 / full)).astype(np.uint8))
-
-
-def decode_audio(data: bytes, max_seconds: float = 3600) -> Audio:
+def decode_audio(data: bytes, limits: Limits = DEFAULT) -> Audio:
     """Decode a recording (WAV, FLAC, OGG, MP3 and what else libsndfile reads) to mono.
 
     Channels are averaged; float samples a little over full scale are clipped to [-1, 1].
 
     Args:
         data: the file's bytes.
-        max_seconds: refuse longer ones before all of them is decoded.
+        limits: longer ones and those of more channels are refused before all is decoded.
 
     Raises:
-        MediaError: if the recording is empty, cut off, too long or undecodable, or holds NaN,
-            infinity or samples on another scale.
+        LimitError: if the recording is larger than the limits allow.
+        MediaError: if the recording is empty, cut off or undecodable, or holds NaN, infinity or
+            samples on another scale.
+        MemoryError: if this machine cannot hold it.
     """
-    import numpy as np
-    import soundfile
-
-    if not data:
-        raise MediaError("the recording is empty: 0 bytes, expected an audio file")
-    data = _complete(data)
-    try:
-        with soundfile.SoundFile(_Recording(data)) as file:
-            rate = _plausible_rate(int(file.samplerate))
-            samples = _read_mono(file, max_seconds)
-    except soundfile.LibsndfileError as error:
-        raise MediaError(
-            f"cannot decode {_describe(data)} as audio: {error.error_string} Expected a complete "
-            "WAV, FLAC, OGG or MP3 file"
-        ) from error
+    _check_bytes(data, limits, "recording")
+    with opened(data) as file:
+        samples, rate = _read_mono(file, limits), int(file.samplerate)
     if not len(samples):
         raise MediaError(f"{_describe(data)} holds no audio samples; expected at least one")
+    return as_audio(samples, rate)
+
+
+@contextmanager
+def opened(source: bytes | Seekable) -> Iterator[Any]:
+    """A recording as soundfile has it, whatever is wrong with it told plainly.
+
+    Args:
+        source: the file's bytes; or what they are read from as they are needed, and then nobody
+            has looked yet whether the recording is cut off.
+
+    Raises:
+        MediaError: if it is empty, cut off or cannot be decoded; within the block too.
+    """
+    import soundfile
+
+    try:
+        file = _Recording(complete(source)) if isinstance(source, bytes) else source
+        if not file.seek(0, SEEK_END):
+            raise MediaError("the recording is empty: 0 bytes, expected an audio file")
+        file.seek(0)
+        with soundfile.SoundFile(file) as found:
+            check_rate(int(found.samplerate))
+            yield found
+    except CutOffError as error:
+        raise MediaError(str(error)) from error
+    except soundfile.LibsndfileError as error:
+        size = file.seek(0, SEEK_END)
+        file.seek(0)
+        raise MediaError(
+            f"cannot decode {size} bytes beginning with {file.read(8)!r} as audio: "
+            f"{error.error_string} Expected a complete WAV, FLAC, OGG or MP3 file"
+        ) from error
+
+
+def as_audio(samples: NDArray[np.float32], rate: int) -> Audio:
+    """Decoded samples as encoders take them: clipped, in place, to [-1, 1].
+
+    Args:
+        samples: ``(n,)`` float32, at least one.
+        rate: Hz.
+
+    Raises:
+        MediaError: if some are NaN or infinite, or they are on another scale.
+    """
+    import numpy as np
+
     if not np.isfinite(samples).all():
         bad = int(np.count_nonzero(~np.isfinite(samples)))
         raise MediaError(
             f"{bad} of {len(samples)} audio samples are NaN or infinite; expected finite samples"
         )
-    peak = float(np.abs(samples).max())
+    peak = float(max(samples.max(), -samples.min()))
     if peak > _LOUDEST:
         raise MediaError(
             f"audio samples peak at {peak:g}, expected [-1, 1]: divide float samples by the "
             "full scale they came from, such as 32768"
         )
-    return Audio(np.clip(samples, -1, 1), rate)
+    return Audio(np.clip(samples, -1, 1, out=samples), rate)
 
 
 class _Recording(BytesIO):
@@ -213,86 +295,71 @@ class _Recording(BytesIO):
             return self.tell()
 
 
-def _plausible_rate(rate: int) -> int:
+def check_rate(rate: int) -> None:
+    """Refuse a rate that no recording has.
+
+    Raises:
+        MediaError: if it is under 100 or over 10,000,000 Hz.
+    """
     if not _SLOWEST <= rate <= _FASTEST:
         raise MediaError(
             f"the recording says that it has {rate} samples a second, expected {_SLOWEST} to "
             f"{_FASTEST}: its header is damaged"
         )
-    return rate
 
 
-def _read_mono(file: Any, max_seconds: float) -> NDArray[np.float32]:  # noqa: ANN401 - soundfile has no types
-    import numpy as np
-
+def _read_mono(file: Any, limits: Limits) -> NDArray[np.float32]:  # noqa: ANN401 - soundfile has no types
+    """All samples, by what is there and not by what the header says alone."""
     declared = int(file.frames)
-    limit = int(max_seconds * file.samplerate)
+    check_size(declared, int(file.samplerate), int(file.channels), limits)
     blocks: list[NDArray[np.float32]] = []
     done = 0
-    while True:
-        if max(done, declared) > limit:
-            raise MediaError(
-                f"the recording lasts {max(done, declared) / file.samplerate:.1f} s or more, "
-                f"expected at most {max_seconds:g} s: split it, or raise max_seconds"
-            )
-        block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
-        if not len(block):
-            break
+    while len(block := read_block(file, _BLOCK_SAMPLES)):
         done += len(block)
-        blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
+        blocks.append(block)
+        check_size(done, int(file.samplerate), int(file.channels), limits)
     if done < declared:
         raise MediaError(
             f"the recording is cut off: it declares {declared} frames and holds {done}"
         )
+    return joined(blocks)
+
+
+def read_block(file: Any, most: int) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+    """The next frames, so many values of all channels at most, averaged: ``(n,)`` float32."""
+    channels = int(file.channels)
+    block = file.read(max(1, most // channels), dtype="float32", always_2d=True)
+    mono: NDArray[np.float32] = block[:, 0] if channels == 1 else block.mean(axis=1)
+    return mono
+
+
+def joined(blocks: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Blocks one after another; none are no samples."""
+    import numpy as np
+
     return np.concatenate(blocks) if blocks else np.empty(0, np.float32)
 
 
-def _complete(data: bytes) -> bytes:
-    """Refuse a file cut off in its samples, where libsndfile shortens it without a word.
+def check_size(frames: int, rate: int, channels: int, limits: Limits) -> None:
+    """Refuse a recording that has, or says that it has, more than is allowed.
 
-    That is so for WAV, RF64, AIFF and OGG. The others it refuses itself, but for MP3, which has
-    no length to miss, and the rare AU, CAF and W64, which are not looked into.
-
-    Returns:
-        the data, readable: a streamed WAV of declared size 0 gets the size that means "the rest".
+    Raises:
+        LimitError: names the limit.
     """
-    if data[:4] == b"OggS":
-        _check_last_page(data)
-        return data
-    if data[:4] not in {b"RIFF", b"RF64", b"FORM"}:
-        return data
-    order: Literal["big", "little"] = "big" if data[:4] == b"FORM" else "little"
-    long_size = None
-    place = 12
-    while place + 8 <= len(data):
-        name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], order)
-        place += 8
-        if name == b"ds64":  # EBU Tech 3306: sizes over 4 GiB stand here
-            long_size = int.from_bytes(data[place + 8 : place + 16], order)
-        if name in {b"data", b"SSND"}:
-            there = len(data) - place
-            whole = int.from_bytes(data[4:8], order) == len(data) - 8
-            if name == b"data" and size == 0 and not whole:
-                return data[: place - 4] + b"\xff\xff\xff\xff" + data[place:]
-            declared = size if long_size is None else long_size
-            if there < declared and (size < _STREAMED or long_size is not None):
-                raise MediaError(
-                    f"the recording is cut off: it declares {declared} bytes of samples and "
-                    f"holds {there}"
-                )
-            break
-        place += size + size % 2
-    return data
-
-
-def _check_last_page(data: bytes) -> None:
-    """Refuse an OGG file whose last page is not whole, or not marked as the end (RFC 3533)."""
-    page = data[data.rfind(b"OggS") :]
-    segments = page[26] if len(page) > _OGG_HEADER else 0
-    body = sum(page[_OGG_HEADER : _OGG_HEADER + segments])
-    if len(page) < _OGG_HEADER + segments + body or not page[5] & 4:
-        raise MediaError(
-            f"the recording is cut off: {_describe(data)} do not close with a last OGG page"
+    if channels > limits.max_channels:
+        raise LimitError(
+            f"the recording has {channels} channels, more than the {limits.max_channels} allowed: "
+            "mix it down, or raise max_channels in [limits]"
+        )
+    if frames > limits.max_seconds * rate:
+        raise LimitError(
+            f"the recording lasts {frames / rate:.1f} s or more, expected at most "
+            f"{limits.max_seconds:g} s: split it, or raise max_seconds in [limits]"
+        )
+    if frames > limits.max_samples:
+        raise LimitError(
+            f"the recording has {frames:,} samples or more, expected at most "
+            f"{limits.max_samples:,}: split it, or raise max_samples in [limits]"
         )
 
 

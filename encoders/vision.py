@@ -2,8 +2,9 @@
 
 The default, ``kmeans``, needs no download: it learns from a sample of the user's own images
 (`encoders._patches`). Networks are He et al. 2016 (ResNet), Simonyan & Zisserman 2015 (VGG),
-Szegedy et al. 2016 (Inception v3) and all others that torchvision has for classification, with
-the weights and the transforms that it publishes for them.
+Szegedy et al. 2016 (Inception v3) and all others that torchvision has for classification, and the
+backbones of those that it has for segmentation (Long, Shelhamer & Darrell 2015; Chen et al. 2017),
+with the weights and the transforms that it publishes for them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,11 @@ from encoders import _networks, media
 from encoders._device import pick_device
 from encoders._libraries import majors
 from encoders._patches import PATCH, QUARTERS, Codebook
-from encoders.base import EncoderError, Json, Metric, Modality, State, digest
+from encoders._pictures import LONGEST, check_rgb, middle, squeezed, unit
+from encoders._repeatable import one_core
+from encoders._tap import Tap
+from encoders.base import EncoderError, EncoderUsageError, Json, Metric, Modality, State, digest
+from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +36,11 @@ PATHS = ("weights",)
 REVISION = 1
 """To be raised with any change of this file or its two helpers that changes vectors."""
 
-_LONGEST = 8
 _LEAST_SIZE = 8
+_LONGEST_WHOLE = 4
+"""Long sides, in short ones, that a network without a crop is given: its memory grows with them."""
+_OF_NETWORKS = ("weights", "weights_sha256", "preset", "layer")
+_OF_PATCHES = ("size", "centroids")
 
 
 @dataclass(frozen=True)
@@ -40,15 +48,18 @@ class Params:
     """The keys of ``[encoders.NAME]`` for ``kind = "vision"``.
 
     Attributes:
-        model: ``kmeans``, or a classification model of torchvision, such as ``resnet50``.
+        model: ``kmeans``, or a classification or segmentation model of torchvision, such as
+            ``resnet50``.
         weights: for a network: the name of published weights, such as ``IMAGENET1K_V2``
-            (default: what torchvision calls ``DEFAULT``), or the path of a state dict as
-            .safetensors, .pth or .pt (from Python, a relative one begins with ``./`` or ``../``).
-            Half-precision weights are computed with as float32.
+            (default: what torchvision calls ``DEFAULT``), or the path or the http(s) address of a
+            state dict as .safetensors, .pth or .pt (from Python, a relative path begins with
+            ``./`` or ``../``). Half-precision weights are computed with as float32.
+        weights_sha256: for a network: SHA-256 of the file that holds its weights, 64 hex digits.
+            An address needs one.
         preset: for a network with a state dict from a file: the published weights whose
             transforms fit it (default: ``DEFAULT``).
         layer: for a network: the module whose output to take, such as ``classifier`` or
-            ``layer3`` (default: what goes into the classification layer).
+            ``layer3`` (default: what goes into the classification layer, or the backbone's map).
         size: for ``kmeans``: images are resized to so many pixels a side (default 32).
         centroids: for ``kmeans``: how many patches to learn (default 400); the vectors have four
             times as many dimensions.
@@ -59,6 +70,7 @@ class Params:
 
     model: str = "kmeans"
     weights: str | None = None
+    weights_sha256: str | None = None
     preset: str | None = None
     layer: str | None = None
     size: int | None = None
@@ -75,12 +87,12 @@ def build(params: Params) -> PatchEncoder | NetworkEncoder:
         EncoderError: if parameters clash or weights are not to be had.
     """
     if params.batch_size < 1:
-        raise EncoderError(f"batch_size must be at least 1, got {params.batch_size}")
+        raise EncoderUsageError(f"batch_size must be at least 1, got {params.batch_size}")
     learned = params.model == "kmeans"
-    for key in ("weights", "preset", "layer") if learned else ("size", "centroids"):
+    for key in _OF_NETWORKS if learned else _OF_PATCHES:
         if getattr(params, key) is not None:
             owner = "the networks of torchvision" if learned else "model = 'kmeans'"
-            raise EncoderError(
+            raise EncoderUsageError(
                 f"{key} = {getattr(params, key)!r} is a parameter of {owner}, got model = "
                 f"{params.model!r}; remove it or choose the other model"
             )
@@ -103,12 +115,12 @@ class PatchEncoder:
         self._size = 32 if params.size is None else params.size
         self._centroids = 400 if params.centroids is None else params.centroids
         if self._size < _LEAST_SIZE:
-            raise EncoderError(
+            raise EncoderUsageError(
                 f"size must be at least {_LEAST_SIZE} pixels, a {PATCH} x {PATCH} patch in every "
                 f"quarter, got {self._size}"
             )
         if self._centroids < 2:  # noqa: PLR2004 - with one, no patch is nearer than average
-            raise EncoderError(f"centroids must be at least 2, got {self._centroids}")
+            raise EncoderUsageError(f"centroids must be at least 2, got {self._centroids}")
         self._device = pick_device(params.device)
         self._codebook: Codebook | None = None
         self._digest: str | None = None
@@ -138,9 +150,12 @@ class PatchEncoder:
             "state": self._digest,
         }
 
-    def fit(self, sample: Sequence[Image], rng: np.random.Generator) -> None:
+    def fit(self, sample: Sequence[Image], rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn patches and the spread of their sums; some 2,000 images are plenty."""
-        self._take(Codebook.learn(self._pixels(sample), self._centroids, rng, self._device))
+        del watch  # a fit takes seconds
+        pixels = squeezed(sample, self._size)
+        with one_core():
+            self._take(Codebook.learn(pixels, self._centroids, rng, self._device))
 
     def state(self) -> State:
         """The learned arrays, see `encoders._patches.Codebook`."""
@@ -163,8 +178,8 @@ class PatchEncoder:
         codebook = self._learned()
         if len(batch) == 0:
             return np.empty((0, self.dim), dtype=np.float32)
-        rows = codebook.encode(self._pixels(batch)).cpu().numpy()
-        return _unit(rows) if self._params.normalize else rows
+        rows = codebook.encode(squeezed(batch, self._size)).cpu().numpy()
+        return unit(rows) if self._params.normalize else rows
 
     def _take(self, codebook: Codebook) -> None:
         self._codebook = codebook
@@ -178,19 +193,9 @@ class PatchEncoder:
             )
         return self._codebook
 
-    def _pixels(self, images: Sequence[Image]) -> NDArray[np.uint8]:
-        from PIL.Image import Resampling
-
-        _check_rgb(images)
-        side = (self._size, self._size)
-        pixels = np.empty((len(images), *side, 3), dtype=np.uint8)
-        for row, image in zip(pixels, images, strict=True):
-            row[:] = np.asarray(image.resize(side, Resampling.BILINEAR))
-        return pixels
-
 
 class NetworkEncoder:
-    """A classification network of torchvision, read at one layer."""
+    """A network of torchvision, read at one layer."""
 
     modality: ClassVar[Modality] = "image"
     metric: Metric = "cosine"
@@ -201,13 +206,14 @@ class NetworkEncoder:
         self._params = params
         self.batch_size = params.batch_size
         self._device = pick_device(params.device)
-        network = _networks.load(params.model, params.weights, params.preset)
+        network = _networks.load(params.model, params.weights, params.preset, params.weights_sha256)
         self._transforms = network.transforms
+        self._longest = LONGEST if network.cropped else _LONGEST_WHOLE
         named = network.module.state_dict()
         self._weights = digest(State({name: value.numpy() for name, value in named.items()}))
         self._module = network.module.to(self._device)
-        blank = self._pixels([Image.new("RGB", (8, 8))])
-        self._tap = _networks.Tap.fit(self._module, params.layer, blank)
+        blank = self._pixels(Image.new("RGB", (8, 8)))[None].to(self._device)
+        self._tap = Tap.fit(self._module, params.layer, blank)
         self._dim = self._tap.read(self._module, blank).shape[1]
 
     @property
@@ -236,44 +242,29 @@ class NetworkEncoder:
         Raises:
             EncoderError: if an image is not RGB.
         """
-        _check_rgb(batch)
+        check_rgb(batch)
         rows = np.empty((len(batch), self.dim), dtype=np.float32)
         for at in range(0, len(batch), self.batch_size):
-            pixels = self._pixels(batch[at : at + self.batch_size])
-            rows[at : at + len(pixels)] = self._tap.read(self._module, pixels).cpu().numpy()
-        return _unit(rows) if self._params.normalize else rows
+            pixels = [self._pixels(image) for image in batch[at : at + self.batch_size]]
+            for places in _by_shape(pixels):
+                rows[[at + place for place in places]] = self._read([pixels[p] for p in places])
+        return unit(rows) if self._params.normalize else rows
 
-    def _pixels(self, images: Sequence[Image]) -> Tensor:
+    def _pixels(self, image: Image) -> Tensor:
+        pixels: Tensor = self._transforms(middle(image, self._longest))
+        return pixels
+
+    def _read(self, pixels: list[Tensor]) -> NDArray[np.float32]:
         import torch
 
-        pixels = [self._transforms(_middle(image)) for image in images]
-        return torch.stack(pixels).to(self._device)
+        stacked = torch.stack(pixels).to(self._device)
+        rows: NDArray[np.float32] = self._tap.read(self._module, stacked).cpu().numpy()
+        return rows
 
 
-def _middle(image: Image) -> Image:
-    """The middle of an extremely long image.
-
-    The transforms enlarge the short side to some 256 pixels before they cut out the centre: a
-    line of 1 x 5000 pixels would take a gigabyte on the way, for the same centre.
-    """
-    width, height = image.size
-    most = _LONGEST * min(width, height)
-    if max(width, height) <= most:
-        return image
-    cut_x, cut_y = max(0, width - most) // 2, max(0, height - most) // 2
-    return image.crop((cut_x, cut_y, cut_x + min(width, most), cut_y + min(height, most)))
-
-
-def _check_rgb(images: Sequence[Image]) -> None:
-    for row, image in enumerate(images):
-        if image.mode != "RGB":
-            raise EncoderError(
-                f"image {row} of the batch has mode {image.mode!r}, expected 'RGB'; convert it "
-                "with image.convert('RGB')"
-            )
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = rows / np.maximum(norms, np.finfo(np.float32).tiny)
-    return unit
+def _by_shape(pixels: Sequence[Tensor]) -> list[list[int]]:
+    """The places of pixels of one shape: what runs through a network together."""
+    found: dict[tuple[int, ...], list[int]] = {}
+    for place, each in enumerate(pixels):
+        found.setdefault(tuple(each.shape), []).append(place)
+    return list(found.values())

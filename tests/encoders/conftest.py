@@ -5,29 +5,58 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
 from encoders import base
+from tests.encoders import bridges, elmo_files, saved_models, speech_files, vggish_files
+from tests.encoders.endpoints import endpoint
 from tests.encoders.samples import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONF = Path(__file__).parents[2] / "conf" / "test.toml"
+MADE_WHEN_ASKED = {"use": saved_models.made}
+"""What takes too long to be made for every session, by the kind that needs it."""
+
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder ``VECMILL_TEST_WEIGHTS``, filled with what conf/test.toml names in it."""
+    """The folder ``VECMILL_TEST_WEIGHTS``, filled with what conf/test.toml names in it.
+
+    An endpoint for encoders that ask one is at ``VECMILL_TEST_ENDPOINT``.
+    """
     folder = tmp_path_factory.mktemp("weights")
     save_sentence_model(folder / "sentence-tiny")
     save_squeezenet(folder / "squeezenet1_1.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
+    save_word_vectors(folder / "words.bin")
+    vggish_files.save(folder)
+    for family in ("wav2vec2-group", "wav2vec2-layer"):
+        speech_files.save(folder / family, family)
+    elmo_files.save(folder / "elmo-tiny")
+    bridges.save_clip(folder / "clip-tiny")
+    bridges.save_clap(folder / "clap-tiny")
+    with pytest.MonkeyPatch.context() as patch, endpoint() as server:
         patch.setenv("VECMILL_TEST_WEIGHTS", str(folder))
+        patch.setenv("VECMILL_TEST_ENDPOINT", server.url)
         yield folder
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for an address by urllib, as torch does for weights, is refused at once."""
+    for scheme in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # where nobody listens
+    # It is made at the first request, and keeps the proxies that there were: so a new one here.
+    monkeypatch.setattr(urllib.request, "_opener", None)
 
 
 def entries() -> dict[str, dict[str, Any]]:
@@ -41,7 +70,15 @@ def params(name: str, **changes: object) -> tuple[str, Any]:
     """Kind and parameters of one entry, variables taken from the environment."""
     entry = {key: expand(value) for key, value in entries()[name].items()}
     kind = entry.pop("kind")
-    return kind, base.params_type(kind)(**{**entry, **changes})
+    MADE_WHEN_ASKED.get(kind, lambda: None)()
+    # As a configuration is read, so that tables within a table become what they stand for.
+    return kind, TypeAdapter(base.params_type(kind)).validate_python({**entry, **changes})
+
+
+def lacking(name: str) -> list[str]:
+    """Variables that an entry names, no fixture sets, and this machine has not."""
+    named = _VARIABLE.findall(str(entries()[name]))
+    return [v for v in named if not v.startswith("VECMILL_TEST_") and v not in os.environ]
 
 
 def expand(value: Any) -> Any:  # noqa: ANN401 - any value that TOML has
@@ -50,7 +87,7 @@ def expand(value: Any) -> Any:  # noqa: ANN401 - any value that TOML has
         return tuple(expand(item) for item in value)
     if not isinstance(value, str):
         return value
-    return re.sub(r"\$\{(\w+)\}", lambda match: os.environ[match[1]], value)
+    return _VARIABLE.sub(lambda match: os.environ[match[1]], value)
 
 
 def save_sentence_model(folder: Path, *, dim: int = 32) -> None:
@@ -91,3 +128,11 @@ def save_squeezenet(file: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(7)
         save_file(squeezenet1_1().half().state_dict(), file)
+
+
+def save_word_vectors(file: Path, *, dim: int = 12) -> None:
+    """Vectors of a few words in the binary format of word2vec, drawn from a fixed seed."""
+    drawn = np.random.default_rng(7).standard_normal((len(WORDS), dim)).astype("<f4")
+    lines = [word.encode() + b" " + row.tobytes() + b"\n"
+             for word, row in zip(WORDS, drawn, strict=True)]  # fmt: skip
+    file.write_bytes(b"%d %d\n" % drawn.shape + b"".join(lines))

@@ -10,6 +10,7 @@ import polars as pl
 from PIL import Image
 
 from encoders.media import Audio
+from encoders.vectors import column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,10 @@ ROWS = 48
 def usual(modality: Modality) -> Any:  # noqa: ANN401 - a batch, see `Encoder.encode`
     """Forty-eight different records, long beside short."""
     rng = np.random.default_rng(11)
-    makers = {"text": _texts, "image": _images, "audio": _recordings, "tabular": _rows}
+    makers = {
+        "text": _texts, "image": _images, "audio": _recordings, "tabular": _rows,
+        "vector": _vectors,
+    }  # fmt: skip
     return makers[modality](rng)
 
 
@@ -62,6 +66,8 @@ def odd(modality: Modality) -> Any:  # noqa: ANN401 - as above
             (one, 48_000),
         ]
         return [Audio(samples, rate) for samples, rate in waves]
+    if modality == "vector":
+        return _odd_vectors()
     nothing = dict.fromkeys(usual("tabular").columns)
     strange = {"size": 1e30, "count": -(2**40), "sort": "never seen before", "fresh": True}
     return pl.DataFrame([nothing, nothing | strange], schema=usual("tabular").schema)
@@ -114,6 +120,29 @@ def _recordings(rng: np.random.Generator) -> list[Audio]:
         wave = np.sin(2 * np.pi * (110 + 60 * row) * time) + 0.1 * rng.standard_normal(len(time))
         waves.append(Audio((0.4 * wave).clip(-1, 1).astype(np.float32), rate))
     return waves
+
+
+def _vectors(rng: np.random.Generator) -> pl.DataFrame:
+    """Three parts, the first two of one space; each lacks in some records, never all."""
+    widths = {"titles": 6, "bodies": 6, "prices": 3}
+    lacking = {"titles": 1, "bodies": 4, "prices": 7}
+    columns = {}
+    for name, dim in widths.items():
+        drawn = rng.normal(0.3, 2.0, (ROWS, dim)).astype(np.float32)
+        columns[name] = column(drawn, np.arange(ROWS) % 9 != lacking[name])
+    return pl.DataFrame(columns)
+
+
+def _odd_vectors() -> pl.DataFrame:
+    """Nothing at all, zeros, the very small and the very large."""
+    values = np.array([[0.0], [0.0], [1e-45], [-1e-20], [1e30], [3.4e38]], np.float32)
+    there = np.arange(len(values)) > 0
+    return pl.DataFrame(
+        {
+            name: column(np.repeat(values, part.to_numpy().shape[1], axis=1), there)
+            for name, part in usual("vector").to_dict().items()
+        }
+    )
 
 
 def _rows(rng: np.random.Generator) -> pl.DataFrame:

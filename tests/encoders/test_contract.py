@@ -20,19 +20,29 @@ from encoders import base, media
 from encoders.base import Encoder, EncoderError, Learner, State
 from storage.ids import fingerprint
 from tests.encoders import samples
-from tests.encoders.conftest import entries, params
+from tests.encoders.conftest import entries, lacking, params
 
 if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
     from numpy.typing import NDArray
 
 pytestmark = pytest.mark.usefixtures("weights")
 
 SEED = 5
 THREADS = 4
-LARGE = {"minilm"}  # a tiny model of the same kind is tested beside it in the quick loop
-NAMES = [
-    pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in entries()
-]
+SLOW = {
+    "minilm",
+    "use_tiny",
+}  # beside one a tiny model of the same kind is tested; TensorFlow is slow
+
+
+def marked(name: str) -> ParameterSet:
+    """An entry, skipped where the machine lacks what it needs."""
+    needs = [pytest.mark.skip(reason=f"{variable} is not set") for variable in lacking(name)]
+    return pytest.param(name, marks=[*needs, *([pytest.mark.slow] if name in SLOW else [])])
+
+
+NAMES = [marked(name) for name in entries()]
 
 
 def build(name: str, **changes: object) -> Encoder:
@@ -50,6 +60,11 @@ def learn(encoder: Encoder) -> Encoder:
 def ready(name: str) -> Encoder:
     """The encoder of an entry, fitted; built once, since nothing that a test does changes it."""
     return learn(build(name))
+
+
+def ready_twin(name: str, modality: str) -> Encoder:
+    """The encoder of an entry, with records of another modality that it takes."""
+    return learn(build(name, reads=modality))
 
 
 @cache
@@ -87,8 +102,7 @@ def test_importing_every_kind_is_light() -> None:
 class TestEveryEncoder:
     def test_says_what_it_is(self, name: str) -> None:
         encoder = ready(name)
-        kind, _ = params(name)
-        assert encoder.modality == base.modality(kind)
+        assert encoder.modality == base.modality(*params(name))
         assert encoder.metric in get_args(base.Metric)
         assert encoder.batch_size >= 1
         assert encoder.dim >= 1
@@ -137,6 +151,18 @@ class TestEveryEncoder:
         alone = [encoder.encode(samples.take(batch, [row])) for row in range(len(batch))]
         assert_close(np.concatenate(alone), together)
 
+    def test_counts_what_it_does_not_read(self, name: str) -> None:
+        encoder = ready(name)
+        if not isinstance(encoder, base.Cutting):
+            pytest.skip(f"{name} reads records whole")
+        batch = samples.usual(encoder.modality)
+        cut = encoder.truncated(batch)
+        one_by_one = [encoder.truncated(samples.take(batch, [row])) for row in range(len(batch))]
+        assert sum(one_by_one, base.Truncated()) == cut
+        assert bool(cut.cut) == bool(cut.texts)
+        assert cut.cut <= cut.tokens
+        assert encoder.truncated([]).texts == 0
+
     def test_threads_may_share_it(self, name: str) -> None:
         encoder = ready(name)
         batch = samples.usual(encoder.modality)
@@ -145,6 +171,46 @@ class TestEveryEncoder:
             found = list(pool.map(lambda rows: encoder.encode(samples.take(batch, rows)), cuts))
         for rows, part in zip(cuts, found, strict=True):
             assert_close(part, vectors(name)[rows])
+
+    def test_encodes_queries_into_the_same_space(self, name: str) -> None:
+        encoder = ready(name)
+        if not isinstance(encoder, base.Asked):
+            pytest.skip(f"{name} encodes queries as it does records")
+        batch = samples.usual(encoder.modality)
+        found = encoder.encode_query(batch)
+        assert found.shape == vectors(name).shape
+        assert found.dtype == np.float32
+        assert np.isfinite(found).all()
+        assert_close(encoder.encode_query(samples.take(batch, [7])), found[[7]])
+        assert encoder.encode_query([]).shape == (0, encoder.dim)
+
+    def test_puts_other_modalities_into_its_space(self, name: str) -> None:
+        encoder = ready(name)
+        if not isinstance(encoder, base.Bridging):
+            assert "space" not in encoder.recipe(), "a space to share, and nothing that shares it"
+            pytest.skip(f"{name} takes one modality")
+        assert encoder.scale > 0
+        assert encoder.others
+        assert encoder.modality not in encoder.others
+        assert re.fullmatch(r"[0-9a-f]{64}", str(encoder.recipe()["space"]))
+        for other in encoder.others:
+            batch = samples.joined(samples.usual(other), samples.odd(other))
+            before = samples.content(batch)
+            found = encoder.encode_other(other, batch)
+            assert samples.content(batch) == before
+            assert found.shape == (len(batch), encoder.dim)
+            assert found.dtype == np.float32
+            assert np.isfinite(found).all()
+            for row in (0, 7, len(batch) - 1):
+                assert_close(encoder.encode_other(other, samples.take(batch, [row])), found[[row]])
+            assert encoder.encode_other(other, samples.take(batch, [])).shape == (0, encoder.dim)
+            twin = ready_twin(name, other)
+            assert_close(twin.encode(samples.usual(other)), found[: samples.ROWS])
+            assert twin.recipe()["space"] == encoder.recipe()["space"]
+            assert fingerprint(twin.recipe()) != fingerprint(encoder.recipe())
+        for modality in {*get_args(base.Modality)} - {*encoder.others}:
+            with pytest.raises(EncoderError, match=re.escape(encoder.others[0])):
+                encoder.encode_other(modality, [])
 
     def test_is_repeatable(self, name: str) -> None:
         again = learn(build(name))
@@ -221,6 +287,20 @@ class TestEveryLearner:
         assert encoder.fitted
         assert len({before, fingerprint(encoder.recipe()), fingerprint(ready(name).recipe())}) == 3
 
+    def test_learns_the_same_on_any_number_of_cores(self, name: str) -> None:
+        import torch
+
+        digests, before = [], torch.get_num_threads()
+        try:
+            for cores in (1, 2):
+                torch.set_num_threads(cores)
+                encoder = learner(name)
+                learn(encoder)
+                digests.append(base.digest(encoder.state()))
+        finally:
+            torch.set_num_threads(before)
+        assert digests[0] == digests[1]
+
     def test_its_state_survives_plain_files(self, name: str) -> None:
         encoder = learner(name)
         fitted: Any = ready(name)
@@ -243,6 +323,9 @@ def varied(value: object) -> object:
         return value // 2 or 2
     if isinstance(value, float):
         return value / 2 or 50.0
+    if isinstance(value, dict) and value:
+        others = {key: varied(inner) for key, inner in value.items()}
+        return None if None in others.values() else others
     return None
 
 

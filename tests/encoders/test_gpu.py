@@ -33,7 +33,7 @@ def cuda() -> None:
 def test_gpu_and_cpu_agree(name: str, weights: Path) -> None:
     assert weights.is_dir()
     kind, params = conftest.params(name)
-    batch = usual(base.modality(kind))
+    batch = usual(base.modality(kind, params))
     on_cpu = base.build(kind, dataclasses.replace(params, device="cpu"))
     on_gpu = base.build(kind, dataclasses.replace(params, device="cuda"))
     if isinstance(on_cpu, base.Learner) and isinstance(on_gpu, base.Learner):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from encoders.media import Audio, MediaError, decode_audio, decode_image
+from encoders.media import Audio, Limits, MediaError, decode_audio, decode_image
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,8 +125,8 @@ def test_pixels_survive_broken_exif() -> None:
 
 def test_too_many_pixels_are_refused_before_decoding() -> None:
     with pytest.raises(MediaError, match="16 x 24 pixels, more than the 383 allowed"):
-        decode_image(encoded(noise()), max_pixels=383)
-    assert decode_image(encoded(noise()), max_pixels=384).size == (16, 24)
+        decode_image(encoded(noise()), Limits(max_pixels=383))
+    assert decode_image(encoded(noise()), Limits(max_pixels=384)).size == (16, 24)
 
 
 @pytest.mark.parametrize("side", [10_500, 20_000])
@@ -211,6 +211,20 @@ def test_chunks_around_the_samples_are_passed_over() -> None:
     assert len(decode_audio(longer).samples) == 8000
 
 
+def test_chunks_without_end_are_not_walked_through() -> None:
+    data = recorded(hum())
+    place = data.index(b"data")
+    empty = b"junk" + bytes(4)
+
+    def padded(count: int) -> bytes:
+        longer = data[:place] + empty * count + data[place:]
+        return longer[:4] + (len(longer) - 8).to_bytes(4, "little") + longer[8:]
+
+    assert len(decode_audio(padded(5_000)).samples) == 8000
+    with pytest.raises(MediaError, match="over 10,000 chunks before its samples"):
+        decode_audio(padded(10_000))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_samples_that_are_not_finite_are_refused(value: float) -> None:
     samples = hum()
@@ -235,8 +249,8 @@ def test_a_damaged_rate_is_refused() -> None:
 
 def test_long_and_empty_recordings_are_refused() -> None:
     with pytest.raises(MediaError, match=r"lasts 0.5 s or more, expected at most 0.4 s"):
-        decode_audio(recorded(hum()), max_seconds=0.4)
-    assert len(decode_audio(recorded(hum()), max_seconds=0.5).samples) == 8000
+        decode_audio(recorded(hum()), Limits(max_seconds=0.4))
+    assert len(decode_audio(recorded(hum()), Limits(max_seconds=0.5)).samples) == 8000
     with pytest.raises(MediaError, match="holds no audio samples"):
         decode_audio(recorded(hum(0)))
     with pytest.raises(MediaError, match="0 bytes, expected an audio file"):

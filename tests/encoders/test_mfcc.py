@@ -8,33 +8,10 @@ import pytest
 from encoders.base import EncoderError, State, digest
 from encoders.media import Audio, MediaError, decode_audio
 from encoders.mfcc import Mfcc, Params, build, deltas, mfcc, pool
+from tests.encoders.sounds import RATE, chirp, tones
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from numpy.typing import NDArray
-
-RATE = 16_000
-
-
-def chirp(seconds: float, rate: int = RATE, seed: int = 0) -> NDArray[np.float32]:
-    """A rising tone with a swelling loudness over faint noise."""
-    time = np.arange(int(rate * seconds)) / rate
-    tone = np.sin(2 * np.pi * (300 + 900 * time) * time) * (0.2 + 0.6 * time / seconds)
-    noise = np.random.default_rng(seed).normal(scale=0.01, size=len(time))
-    return np.clip(tone + noise, -1, 1).astype(np.float32)
-
-
-def tones(count: int, seed: int = 0) -> list[Audio]:
-    """Chords of random notes and lengths."""
-    rng = np.random.default_rng(seed)
-    made = []
-    for _ in range(count):
-        time = np.arange(rng.integers(2000, 9000)) / RATE
-        notes = rng.uniform(100, 4000, 3)
-        chord = np.sin(2 * np.pi * notes[:, None] * time).mean(axis=0)
-        made.append(Audio((chord * rng.uniform(0.1, 1)).astype(np.float32), RATE))
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +80,7 @@ def test_deltas_of_few_frames_are_narrower(frames: int, slope: float) -> None:
 
 def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = mfcc(chirp(2), RATE, Params())
-    monkeypatch.setattr("encoders._cepstrum._BLOCK_SAMPLES", 512 * 7)
+    monkeypatch.setattr("encoders._mel._BLOCK_SAMPLES", 512 * 7)
     assert np.allclose(mfcc(chirp(2), RATE, Params()), whole, atol=1e-4)
 
 

@@ -9,20 +9,14 @@ import pytest
 from PIL import Image
 
 from encoders.base import EncoderError, State
-from encoders.vision import NetworkEncoder, Params, PatchEncoder, build
+from encoders.vision import Params, PatchEncoder, build
 from tests.encoders import samples
+from tests.encoders.networks import made, network
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from torch import nn
-
-
-def network(model: str, weights: Path | str, **changes: Any) -> NetworkEncoder:  # noqa: ANN401 - any parameter
-    encoder = build(Params(model=model, weights=str(weights), **changes))
-    assert isinstance(encoder, NetworkEncoder)
-    return encoder
 
 
 def patches(**changes: Any) -> PatchEncoder:  # noqa: ANN401 - any parameter
@@ -31,96 +25,9 @@ def patches(**changes: Any) -> PatchEncoder:  # noqa: ANN401 - any parameter
     return encoder
 
 
-def made(model: str, file: Path) -> nn.Module:
-    """A network of torchvision with fixed random weights, and those weights in a file."""
-    import torch
-    from safetensors.torch import save_file
-    from torchvision import models
-
-    shifted = {"transform_input": True, "init_weights": False}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        module: nn.Module = models.get_model(model, **(shifted if model == "inception_v3" else {}))
-    save_file(module.state_dict(), file)
-    return module.eval()
-
-
-def pixels(model: str, images: list[Image.Image]) -> Any:  # noqa: ANN401 - a tensor
-    import torch
-    from torchvision import models
-
-    transforms = models.get_model_weights(model)["DEFAULT"].transforms()
-    return torch.stack([transforms(image) for image in images])
-
-
 @pytest.fixture(scope="module")
 def squeezenet(weights: Path) -> Path:
     return weights / "squeezenet1_1.safetensors"
-
-
-@pytest.mark.parametrize(
-    ("model", "dim", "side", "last"),
-    [
-        ("squeezenet1_1", 512, 224, "classifier"),
-        pytest.param("alexnet", 4096, 224, "classifier.6", marks=pytest.mark.slow),
-        pytest.param("resnet50", 2048, 224, "fc", marks=pytest.mark.slow),
-        pytest.param("inception_v3", 2048, 299, "fc", marks=pytest.mark.slow),
-        pytest.param("vgg16", 4096, 224, "classifier.6", marks=pytest.mark.slow),
-    ],
-)
-def test_networks_give_what_torchvision_gives(
-    model: str, dim: int, side: int, last: str, tmp_path: Path
-) -> None:
-    import torch
-
-    file = tmp_path / "weights.safetensors"
-    module, images = made(model, file), samples.usual("image")[:3]
-    batch = pixels(model, images)
-    with torch.inference_mode():
-        expected = module(batch).numpy()
-        features = network(model, file)
-        assert batch.shape == (3, 3, side, side)
-        assert features.dim == dim
-        head = module.get_submodule("classifier.1" if model == "squeezenet1_1" else last)
-        inputs = torch.from_numpy(features.encode(images))
-        if isinstance(head, torch.nn.Linear):  # so the vectors are what its classes are made of
-            np.testing.assert_allclose(head(inputs).numpy(), expected, atol=1e-4, rtol=1e-4)
-    found = network(model, file, layer=last).encode(images)
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-
-
-def test_squeezenet_is_averaged_over_the_map_before_its_classes(squeezenet: Path) -> None:
-    import torch
-    from safetensors.torch import load_file
-    from torchvision.models import squeezenet1_1
-
-    module = squeezenet1_1().eval()
-    module.load_state_dict(load_file(squeezenet))
-    images = samples.usual("image")[:3]
-    with torch.inference_mode():
-        expected = module.features(pixels("squeezenet1_1", images)).mean((2, 3)).numpy()
-    found = network("squeezenet1_1", squeezenet).encode(images)
-    np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "dim", "layer", "width"),
-    [
-        ("swin_t", 768, "features.3", 192),
-        ("vit_b_32", 768, "encoder.ln", 768),
-        ("convnext_tiny", 768, "features.5", 384),
-        ("densenet121", 1024, "features.denseblock2", 512),
-        ("mobilenet_v3_small", 1024, "features.3", 24),
-    ],
-)
-def test_channels_are_found_in_newer_networks(
-    model: str, dim: int, layer: str, width: int, tmp_path: Path
-) -> None:
-    file = tmp_path / "weights.safetensors"
-    made(model, file)
-    assert network(model, file).dim == dim
-    assert network(model, file, layer=layer).dim == width
 
 
 def test_weights_are_one_whatever_their_file(squeezenet: Path, tmp_path: Path) -> None:
@@ -184,6 +91,16 @@ def test_a_very_long_image_is_seen_at_its_centre(squeezenet: Path) -> None:
         ({"centroids": 9}, r"centroids = 9 is a parameter of model = 'kmeans'"),
         ({"weights": "IMAGENET1K_V9"}, r"'IMAGENET1K_V9' .* neither a file .* IMAGENET1K_V1"),
         ({"weights": "DEFAULT", "preset": "DEFAULT"}, r"preset 'DEFAULT' goes with weights from"),
+        (
+            {"weights": "DEFAULT", "weights_sha256": "0" * 64},
+            r"weights_sha256 '0+' goes with weights from a file, got weights 'DEFAULT'",
+        ),
+        ({"weights_sha256": "A" * 64}, r"must be 64 hex digits in lower case.*got 'A+'"),
+        ({"weights_sha256": "0" * 64}, r"has sha256 \w+, expected weights_sha256 = 0+: it is"),
+        ({"model": "fasterrcnn_resnet50_fpn"}, r"is a model of torchvision\.models\.detection, "),
+        ({"model": "r3d_18"}, r"is a model of torchvision\.models\.video, which gives no one "),
+        ({"model": "raft_small"}, r"is a model of torchvision\.models\.optical_flow"),
+        ({"model": "quantized_resnet18"}, r"is a model of torchvision\.models\.quantization"),
         ({"batch_size": 0}, r"batch_size must be at least 1, got 0"),
         ({"device": "abacus"}, r"device 'abacus' cannot be used here"),
     ],
@@ -201,6 +118,7 @@ def test_wrong_parameters_of_networks_are_refused(
     [
         ({"weights": "DEFAULT"}, r"weights = 'DEFAULT' is a parameter of the networks"),
         ({"preset": "DEFAULT"}, r"preset = 'DEFAULT' is a parameter of the networks"),
+        ({"weights_sha256": "0" * 64}, r"weights_sha256 = '0+' is a parameter of the networks"),
         ({"layer": "fc"}, r"layer = 'fc' is a parameter of the networks of torchvision"),
         ({"size": 7}, r"size must be at least 8 pixels.*got 7"),
         ({"centroids": 1}, r"centroids must be at least 2, got 1"),
@@ -211,12 +129,11 @@ def test_wrong_parameters_of_patches_are_refused(changes: dict[str, Any], messag
         build(Params(**changes))
 
 
+@pytest.mark.usefixtures("no_network")
 def test_weights_that_cannot_be_fetched_say_where_they_belong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    for scheme in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # where nobody listens, at once
     with pytest.raises(
         EncoderError,
         match=rf"not at {tmp_path}/hub/checkpoints/resnet18-f37072fd\.pth .*"
@@ -232,6 +149,16 @@ def test_a_training_checkpoint_is_refused(squeezenet: Path, tmp_path: Path) -> N
     torch.save({"epoch": 3, "state_dict": load_file(squeezenet)}, tmp_path / "checkpoint.pt")
     with pytest.raises(EncoderError, match=r"holds 'epoch', 'state_dict', expected names of"):
         network("squeezenet1_1", tmp_path / "checkpoint.pt")
+
+
+def test_weights_that_are_not_finite_are_refused(squeezenet: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(squeezenet)
+    state["features.0.bias"][3] = float("nan")
+    save_file(state, tmp_path / "diverged.safetensors")
+    with pytest.raises(EncoderError, match=r"'features\.0\.bias' of .* holds NaN or infinity"):
+        network("squeezenet1_1", tmp_path / "diverged.safetensors")
 
 
 def test_a_pickle_with_code_is_not_run(tmp_path: Path) -> None:
