@@ -6,11 +6,19 @@ Rich is imported where something is printed, so that ``--help`` does not wait fo
 from __future__ import annotations
 
 import math
+import re
+from base64 import b64encode
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
+from flows.redact import redact
+from flows.visible import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What terminals obey and JSON leaves as it is; the others it escapes."""
 
 
 def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
@@ -23,8 +31,18 @@ def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
             else "less than a second" if seconds < 1
             else f"about {seconds:,.0f} s"
         )  # fmt: skip
-        work = f"{row['encoded']:,} to encode into {version}; {time}"
+        money = "" if row["cost"] is None else f", about {row['cost']:,.4g} {row['currency']}"
+        work = f"{row['encoded']:,} to encode into {version}; {time}{money}"
         say(f"{row['feature']}: {work if row['encoded'] else 'nothing to encode'}")
+        if row["problem"]:
+            complain(f"a run would fail: {row['problem']}")
+
+
+def failure(feature: str, error: Exception) -> dict[str, Any]:
+    """What ``--json`` says of a feature that failed."""
+    from flows.redact import redact
+
+    return {"feature": feature, "status": "failed", "error": redact(str(error))}
 
 
 def told(feature: str, finding: dict[str, Any]) -> str:
@@ -43,15 +61,18 @@ def print_json(rows: Iterable[dict[str, Any]], *, json: bool) -> None:
 
 
 def _as_json(row: dict[str, Any]) -> str:
-    return dumps(_plain(row), default=str, ensure_ascii=False, allow_nan=False)
+    text = dumps(_plain(row), default=str, ensure_ascii=False, allow_nan=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
-    """NaN and infinity, which JSON does not have, as null."""
+    """NaN and infinity, which JSON does not have, as null; bytes in base64."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -75,7 +96,7 @@ def say(message: str) -> None:
 
     from flows.console import err
 
-    err.print(escape(message))
+    err.print(escape(visible(redact(message))))
 
 
 def complain(message: str) -> None:
@@ -84,4 +105,4 @@ def complain(message: str) -> None:
 
     from flows.console import err
 
-    err.print(f"[red]error:[/red] {escape(message)}")
+    err.print(f"[red]error:[/red] {escape(visible(redact(message)))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from flows.answers import complain
+from flows.answers import complain, say
 
 FINE, FAILED, USAGE, FINDING = 0, 1, 2, 3
 INTERRUPTED, UNREAD = 130, 141
@@ -12,16 +12,21 @@ INTERRUPTED, UNREAD = 130, 141
 
 def code_of(error: Exception) -> int | None:
     """The exit code of an error that a user can mend; None for a fault of ours."""
-    from encoders.base import EncoderError
-    from flows.fitting import FittingError
+    from encoders.base import EncoderError, EncoderUsageError
+    from flows.learning import FittingError
     from flows.monitoring import MonitorError
-    from flows.pipeline import RunError
+    from flows.refusals import RunError
     from flows.search import SearchError
     from flows.settings import SettingsError
-    from flows.sources.base import SourceError
+    from flows.sources.base import SourceError, SourceUsageError
+    from flows.templates import TemplateError
     from storage.model import StorageError, UsageError
 
-    if isinstance(error, SettingsError | SearchError | MonitorError | UsageError):
+    usage = (
+        SettingsError, TemplateError, SearchError, MonitorError, EncoderUsageError,
+        SourceUsageError, UsageError,
+    )  # fmt: skip
+    if isinstance(error, usage):
         return USAGE
     mendable = (EncoderError, FittingError, RunError, SourceError, StorageError, OSError)
     return FAILED if isinstance(error, mendable) else None
@@ -29,11 +34,32 @@ def code_of(error: Exception) -> int | None:
 
 def report(error: Exception, feature: str = "") -> int:
     """Tell of an error, and give the exit code it stands for."""
+    from storage import damage
+
+    given = error
+    error = damage.told(error) or error  # a damaged table shows itself wherever it is read
+    from storage.disk import told as disk_error
+
+    error = disk_error(error) or error
     code = code_of(error)
     message = str(error)
     if code is None:
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)))
         message = "this is a fault of Vecmill's; please report it with the lines above"
     told = feature and not message.startswith(feature)
     complain(f"{feature}: {message}" if told else message)
+    _let_go(given)
     return FAILED if code is None else code
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Forget what the frames of an error hold.
+
+    Prefect keeps errors to the end of the process, and with them open connections, of which DuckDB
+    complains then by the page.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

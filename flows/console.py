@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
@@ -23,8 +25,11 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from flows.redact import redact
+from flows.visible import on_one_line, visible
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 NOTHING = 1e-6
 """Numbers nearer to 0 are shown as 0: a float32 distance of a record to itself may be -1e-7."""
@@ -65,7 +70,7 @@ class Bars:
 
     def note(self, message: str) -> None:
         """Print the message above the bars."""
-        self._progress.console.print(escape(message))
+        self._progress.console.print(escape(visible(redact(message))))
 
     def end(self) -> None:
         """Take the bar away; the result is told by what follows."""
@@ -75,17 +80,33 @@ class Bars:
 
 
 class Lines:
-    """A reporter for logs and pipes: notes only, no bars."""
+    """A reporter for logs and pipes: notes, and now and then how far a long stage is."""
+
+    def __init__(self, every: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """Tell of a stage every so many seconds, by this clock."""
+        self._every = every
+        self._clock = clock
+        self._name = ""
+        self._total: int | None = None
+        self._done = 0
+        self._told = clock()
 
     def stage(self, feature: str, name: str, total: int | None) -> None:
-        """Say nothing."""
+        """Begin to count anew."""
+        self._name, self._total, self._done = f"{feature}: {name}", total, 0
+        self._told = self._clock()
 
     def advance(self, records: int) -> None:
-        """Say nothing."""
+        """Count, and say how far it is where nothing was said for long."""
+        self._done += records
+        if self._clock() - self._told >= self._every:
+            self._told = self._clock()
+            of = "" if self._total is None else f" of {self._total:,}"
+            self.note(f"{self._name}, {self._done:,}{of}")
 
     def note(self, message: str) -> None:
         """Print the message on standard error."""
-        err.print(escape(message))
+        err.print(escape(visible(redact(message))))
 
 
 @contextmanager
@@ -109,7 +130,10 @@ def reporting() -> Iterator[Bars | Lines]:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
-    """Print rows as a table on standard output; columns without a word or a count are left out."""
+    """Print rows as a table on standard output; columns without a word or a count are left out.
+
+    A row that is too wide for the terminal becomes a few lines: folded cells are hard to read.
+    """
     shown = [c for c in columns if any(_tells(row.get(c)) for row in rows)]
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in shown:
@@ -117,7 +141,25 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str 
         grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(escape(cell(row.get(c))) for c in shown))
-    out.print(grid)
+    if _folds(grid):
+        _blocks(rows, shown)
+    else:
+        out.print(grid)
+
+
+def _folds(grid: Table) -> bool:
+    """Whether the table is wider than the terminal if no cell is folded."""
+    free = Console(width=PIPE)
+    return Measurement.get(free, free.options, grid).maximum > out.width
+
+
+def _blocks(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Each row as its first cell, and below it the others by name."""
+    for row in rows:
+        first, *others = [c for c in columns if _tells(row.get(c))]
+        out.print(escape(cell(row.get(first))), style="bold")
+        words = "  ".join(f"{c.replace('_', ' ')} {cell(row.get(c))}" for c in others)
+        out.print(Padding(escape(words), (0, 0, 0, 4)))
 
 
 def _tells(value: object) -> bool:
@@ -137,7 +179,7 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: st
 
 
 def cell(value: object) -> str:
-    """A value as a person reads it."""
+    """A value as a person reads it, on one line, and nothing in it that a terminal obeys."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -148,7 +190,13 @@ def cell(value: object) -> str:
         return _number(value)
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    return str(value)
+    return on_one_line(_bytes(value) if isinstance(value, bytes) else str(value))
+
+
+def _bytes(value: bytes) -> str:
+    """How much there is of a thumbnail, or of other bytes that nobody can read."""
+    webp = value[:4] == b"RIFF" and value[8:12] == b"WEBP"
+    return f"<{len(value) / 1000:.1f} kB{' webp' if webp else ''}>"
 
 
 def _number(value: float) -> str:

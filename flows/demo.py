@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows import cli, demo_records
+from flows.configuration import load
 from flows.console import out, reporting, table
 from flows.runner import runner
-from flows.settings import SettingsError, load
+from flows.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -129,11 +130,12 @@ def _look(conf: Path, records: Path) -> None:
     """One query in SQL and one search a modality, as commands to try again."""
     _say("6  Ask: SQL over vectors, and the nearest records to a query")
     image = min((records / "images" / "3").glob("*.png"))
+    sheet = records.parent / "digits.html"
     audio = min((records / "audio" / "bell").glob("*.wav"))
     for arguments in (
         ["sql", _QUERY],
         ["search", "docstrings", "--text", "read a file line by line", "-k", "3"],
-        ["search", "digits", "--image", str(image), "-k", "3"],
+        ["search", "digits", "--image", str(image), "-k", "12", "--sheet", str(sheet)],
         ["search", "notes", "--audio", str(audio), "-k", "3"],
         ["search", "cells", "--id", "cell-000", "-k", "3"],
         ["dead"],
@@ -147,6 +149,7 @@ def _next(conf: Path, home: Path) -> None:
     _say("7  Where it all lies, and what to type next")
     out.print(f"   vectors, one Lance table a version: {home / 'vectors'}")
     out.print(f"   runs, versions, dead letters, findings: {home / 'catalog.duckdb'}")
+    out.print(f"   the digits nearest to one of them, to open in a browser: {home / 'digits.html'}")
     for command, why in (
         (f"vecmill status --conf {conf}", "where each feature stands"),
         (f"vecmill plan docstrings --conf {conf}", "what a run would do; change a record and ask"),

@@ -21,6 +21,10 @@ _PACKAGES = (
     "sentence-transformers", "transformers", "scikit-learn", "soundfile",
 )  # fmt: skip
 _LOW_DISK = 5 * 2**30
+_NO_CATALOG = (
+    "if it is another program that holds it, close that; if it is damaged, restore it and the "
+    "vectors from one backup. Without one, move both away: the next runs make them anew"
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,22 @@ def examine(conf: Path | None) -> Iterator[Check]:
     yield check
     if settings is not None:
         found = settings
-        advice = "see the message; `vecmill status` opens it too"
-        yield _guard("catalog", advice, lambda: _catalog(found))
+        catalog = _guard("catalog", _NO_CATALOG, lambda: _catalog(found))
+        yield catalog
+        if catalog.state == "fine":
+            yield from _store(found)
         yield _guard("disk", "check the folder of [store]", lambda: _disk(found))
     yield _prefect()
+
+
+def _store(settings: Settings) -> Iterator[Check]:
+    """What `flows.checkup` finds; what breaks its look is a finding too."""
+    from flows.checkup import look
+
+    try:
+        yield from look(settings)
+    except Exception as error:  # noqa: BLE001 - as in _guard
+        yield Check("store", "broken", f"{type(error).__name__}: {error}", _NO_CATALOG)
 
 
 def _guard(name: str, advice: str, look: Callable[[], Check]) -> Check:
@@ -81,7 +97,8 @@ def _text_model() -> Check:
 
 
 def _settings(conf: Path | None) -> tuple[Settings | None, Check]:
-    from flows.settings import SettingsError, load
+    from flows.configuration import load
+    from flows.settings import SettingsError
 
     try:
         settings = load(conf)

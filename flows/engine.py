@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from flows import fitting
-from flows.encode import Receipt, encode_shard
+from flows.encode import Bounds, HangError, Receipt, encode_shard
+from flows.metering import metered, used
 from flows.retries import passes, retry_pauses
 
 if TYPE_CHECKING:
@@ -27,10 +28,19 @@ class Job:
 
     version: Version
     states: Path
+    bounds: Bounds = field(default_factory=Bounds)
 
     def encode(self, shard: Path, reporter: Reporter) -> Receipt:
         """Encode one shard and stage the result."""
-        return encode_shard(fitting.encoder_of(self.version, self.states), shard, reporter)
+        encoder = fitting.encoder_of(self.version, self.states)
+        try:
+            with metered(encoder, shard) as meter:
+                receipt = encode_shard(meter, shard, reporter, self.bounds)
+        except HangError:
+            # The thread that hangs may hold its locks for ever; a later run needs another.
+            fitting.forget()
+            raise
+        return replace(receipt, used=used(shard))
 
 
 class Engine(Protocol):

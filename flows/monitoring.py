@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +37,8 @@ def monitor(
     The current sample is what the last run that wrote new vectors to the version wrote; the
     reference is the version as published just before that run, or by its first run (``reference``
     in the feature's configuration), states without rows passed over. All chance is seeded by the
-    run, so a finding can be had again; it then takes the place of the one before.
+    run, so a finding can be had again; it then takes the place of the one before. Of a version
+    that keeps a history both samples are of current rows: what readers of the feature see.
 
     Args:
         settings: the configuration.
@@ -89,9 +90,13 @@ def _manifests(
     wrote = [m for m in manifests if m.counts.new or m.counts.changed]
     if not wrote:
         raise MonitorError(f"{version.table} has no rows yet; there is nothing to monitor")
+    readable = [m for m in manifests if m.forgotten_at is None]
     current = wrote[-1]
+    if current.forgotten_at is not None and readable:
+        # Its state was cleaned away; what it wrote and still stands is in the published one.
+        current = replace(current, lance_version=readable[-1].lance_version)
     # Runs that only removed or updated rows count too: it is what readers saw just before.
-    before = [m for m in manifests if m.rows and m.lance_version < current.lance_version]
+    before = [m for m in readable if m.rows and m.lance_version < wrote[-1].lance_version]
     if not before:
         return None, current
     return before[0 if feature.reference == "first" else -1], current
@@ -104,7 +109,8 @@ def _sample(
     rng: np.random.Generator,
     run_id: str | None,
 ) -> Sample:
-    rows = stores.vectors.sample(version.table, manifest.lance_version, MAX_ROWS, rng, run_id)
+    state = (version.table, manifest.lance_version)
+    rows = stores.vectors.sample(*state, MAX_ROWS, rng, run_id, history=version.history)
     return Sample(
         _matrix(rows.column("vector"), version.dim),
         rows.column("record_id").to_pylist(),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from storage.model import Cut
+
 if TYPE_CHECKING:
     from storage.model import Counts
 
@@ -19,6 +21,9 @@ class Planned:
         fingerprint: of the version; None where the encoder has to learn first.
         lance_version: the published state it was compared with, None without one.
         seconds: how long encoding will take by the rate of earlier runs, None without any.
+        problem: why the run would publish nothing, None if nothing speaks against it.
+        cost: what encoding is expected to cost, in ``currency``; None for encoders that cost
+            nothing, or whose price is not known.
     """
 
     feature: str
@@ -28,6 +33,9 @@ class Planned:
     lance_version: int | None
     counts: Counts
     seconds: float | None
+    problem: str | None = None
+    cost: float | None = None
+    currency: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The plan as one flat row of plain values."""
@@ -40,12 +48,24 @@ class Planned:
             "seconds": None if self.seconds is None else round(self.seconds, 3),
             "lance_version": self.lance_version,
             "fingerprint": self.fingerprint,
+            "problem": self.problem,
+            "cost": self.cost,
+            "currency": self.currency,
         }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did."""
+    """What a run did.
+
+    Attributes:
+        complete: whether all that was asked for is done; not where a limit was reached.
+        cost: of what was encoded, in ``currency``; None for encoders that cost nothing. It is what
+            the encoder counted, failed attempts included, where it does count.
+        predicted_cost: what the plan expected.
+        tokens: that were used, None for encoders that do not count.
+        cut: what the encoder did not read of the texts it was given.
+    """
 
     feature: str
     version: int
@@ -56,6 +76,13 @@ class Outcome:
     seconds: float
     lance_version: int
     fingerprint: str
+    kind: str = "run"
+    complete: bool = True
+    cost: float | None = None
+    currency: str | None = None
+    predicted_cost: float | None = None
+    tokens: int | None = None
+    cut: Cut = Cut()  # noqa: RUF009 - frozen, so that all may share it
 
     def row(self) -> dict[str, Any]:
         """The outcome as one flat row of plain values, as ``--json`` prints it."""
@@ -69,4 +96,11 @@ class Outcome:
             "seconds": round(self.seconds, 3),
             "lance_version": self.lance_version,
             "fingerprint": self.fingerprint,
+            "kind": self.kind,
+            "complete": self.complete,
+            "cost": self.cost,
+            "currency": self.currency,
+            "predicted_cost": self.predicted_cost,
+            "tokens": self.tokens,
+            **asdict(self.cut),
         }

@@ -1,4 +1,6 @@
-"""The flows: `embed` and `monitor`. Run them here, serve them on a schedule, or deploy them.
+"""The flows: `embed`, `backfill`, `fit` and `monitor`.
+
+Run them here, serve them on a schedule, or deploy them.
 
 Without ``PREFECT_API_URL`` Prefect starts a server of its own for the life of the process; with it,
 runs are seen in that server's UI. Parameters are names and plain values, so that a deployment can
@@ -9,11 +11,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from datetime import datetime  # noqa: TC003 - Prefect reads the annotations of flows
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from flows.outcomes import Outcome
+    from collections.abc import Mapping, Sequence
+
+    from flows.backfills import Every
+    from flows.scope import Target
+    from flows.settings import Settings
+    from storage.backfills import WindowRow
     from storage.model import FindingRow
 
 # Read by Prefect when it is imported. Its first start migrates a database, which takes minutes on a
@@ -28,32 +36,137 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import monitoring, pipeline
+from flows import backfills, monitoring, pipeline, versions
+from flows import fit as fitting_step
+from flows.configuration import load
+from flows.learning import Draw
 from flows.progress import listener
-from flows.settings import load
+from flows.redact import redact, redacting
+from flows.scope import Scope
+from flows.stores import Stores
 from flows.tasks import Tasks
 
 
 @flow(name="embed", flow_run_name="embed {feature}", persist_result=False)
-def embed(feature: str, conf: str | None = None, *, refit: bool = False) -> dict[str, Any]:
+@redacting()
+def embed(
+    feature: str,
+    conf: str | None = None,
+    *,
+    refit: bool = False,
+    target: str | int | None = None,
+    scope: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Bring a feature's vectors up to date with its source, and publish them.
+
+    Without a target it takes on, one after the other, the versions that `vecmill run` does: what
+    ``update`` of the feature says, and what `vecmill fit` has registered.
 
     Args:
         feature: the feature's name in the configuration.
         conf: the configuration file, as for ``vecmill --conf``.
         refit: let an encoder that learns do so again, which makes a new version.
+        target: the version: ``configured``, ``live``, ``candidate`` or a number.
+        scope: what part of the source to take on, as `flows.scope.Scope.plain`.
 
     Returns:
-        `flows.outcomes.Outcome.row`.
+        `flows.outcomes.Outcome.row` of the first version; those of the others, where there are
+        any, are a list under ``also``.
     """
     settings = load(Path(conf) if conf else None)
     engine = Tasks(settings.engine.retries)
-    outcome = pipeline.embed(settings, feature, engine, listener(), refit=refit)
-    _keep_page(_outcome_page(outcome), _key("run", feature))
-    return outcome.row()
+    rows: list[dict[str, Any]] = []
+    for one in _targets(settings, feature, target, refit=refit):
+        outcome = pipeline.embed(
+            *(settings, feature, engine, listener()),
+            refit=refit,
+            target=one,
+            scope=Scope.parse(scope),
+        )
+        rows.append(outcome.row())
+        # After each, so that what is published is shown though a later one fails.
+        _keep_page("\n\n".join(_page(feature, row) for row in rows), _key("run", feature))
+    first, *others = rows
+    return {**first, "also": others} if others else first
+
+
+@flow(name="backfill", flow_run_name="backfill {feature}", persist_result=False)
+def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
+    feature: str,
+    conf: str | None = None,
+    *,
+    since: datetime,
+    until: datetime | None = None,
+    every: str | None = None,
+    target: str | int = "configured",
+    limit: int | None = None,
+    workers: int | None = None,
+) -> list[dict[str, Any]]:
+    """Take on the records of a stretch of event times, a subflow run of `embed` a window.
+
+    Args:
+        feature: the feature's name in the configuration.
+        conf: the configuration file, as for ``vecmill --conf``.
+        since: the first event time, with a zone.
+        until: the first event time after it, with a zone; now, or where the one that stopped was
+            to end.
+        every: ``day``, ``week`` or ``month``; one window where none is given.
+        target: the version: ``configured``, ``live``, ``candidate`` or a number.
+        limit: encode at most so many contents.
+        workers: shards to encode at once.
+
+    Returns:
+        `storage.backfills.WindowRow` as plain values, a window each.
+    """
+    # Not as a decorator: Prefect would look for `datetime` where that is defined.
+    with redacting():
+        settings = load(Path(conf) if conf else None)
+        inner = with_workers(workers or settings.engine.workers)
+
+        def carry_out(target: Target, scope: Scope) -> dict[str, Any]:
+            row: dict[str, Any] = inner(
+                feature, str(settings.conf), target=target, scope=scope.plain()
+            )
+            return row
+
+        asked = backfills.Asked(
+            since, until, cast("Every | None", every), cast("Target", target), limit
+        )
+        rows = backfills.backfill(settings, feature, asked, carry_out, listener())
+        _keep_page(_windows_page(feature, rows), _key("backfill", feature))
+        return [asdict(row) for row in rows]
+
+
+@flow(name="fit", flow_run_name="fit {feature}", persist_result=False)
+def fit(
+    feature: str,
+    conf: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    sample: int | None = None,
+) -> dict[str, Any]:
+    """Let a feature's encoder learn, and register the version that the next run is to fill.
+
+    Args:
+        feature: the feature's name in the configuration.
+        conf: the configuration file, as for ``vecmill --conf``.
+        since: learn from records with this event time or a later one, with a zone.
+        until: learn from records with an event time before this, with a zone.
+        sample: how many records to draw; what the encoder asks for where it is None.
+
+    Returns:
+        `flows.fit.Fitted.row`.
+    """
+    with redacting():  # not as a decorator, as in `backfill`
+        settings = load(Path(conf) if conf else None)
+        row = fitting_step.fit(settings, feature, Draw(sample, since, until), listener()).row()
+        _keep_page(_page(feature, row), _key("fit", feature))
+        return row
 
 
 @flow(name="monitor", flow_run_name="monitor {feature}", persist_result=False)
+@redacting()
 def monitor(
     feature: str, conf: str | None = None, version: int | None = None
 ) -> list[dict[str, Any]]:
@@ -68,6 +181,18 @@ def monitor(
     return [asdict(finding) for finding in findings]
 
 
+def _targets(
+    settings: Settings, feature: str, target: str | int | None, *, refit: bool
+) -> list[Target]:
+    """The version asked for; those of a plain run where none is."""
+    if target is not None:
+        return [cast("Target", target)]
+    # A refit is of the encoder as configured, and of no other.
+    if refit:
+        return ["configured"]
+    return versions.targets(settings.feature(feature), Stores.of(settings, listener()))
+
+
 def with_workers(workers: int) -> Any:  # noqa: ANN401 - a Prefect flow
     """The embed flow with so many shards encoded at once."""
     runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers)
@@ -77,7 +202,7 @@ def with_workers(workers: int) -> Any:  # noqa: ANN401 - a Prefect flow
 def _keep_page(page: str, key: str) -> None:
     """Show a page with the flow run; what is published stays so where Prefect cannot take it."""
     try:
-        create_markdown_artifact(page, key=key)
+        create_markdown_artifact(redact(page), key=key)
     except (PrefectException, HTTPError) as error:
         listener().note(f"Prefect did not take the run's page: {error}")
 
@@ -87,9 +212,19 @@ def _key(what: str, feature: str) -> str:
     return f"vecmill-{what}-{feature.replace('_', '-')}"
 
 
-def _outcome_page(outcome: Outcome) -> str:
-    lines = [f"| {name} | {value} |" for name, value in outcome.row().items()]
-    return "\n".join([f"## {outcome.feature}", "", "| | |", "|---|---|", *lines])
+def _page(feature: str, row: Mapping[str, Any]) -> str:
+    lines = [f"| {name} | {value} |" for name, value in row.items()]
+    return "\n".join([f"## {feature}", "", "| | |", "|---|---|", *lines])
+
+
+def _windows_page(feature: str, rows: Sequence[WindowRow]) -> str:
+    head = "| since | until | status | predicted | encoded | predicted s | s |\n" + "|---" * 7 + "|"
+    lines = [
+        f"| {row.since:%Y-%m-%d} | {row.until:%Y-%m-%d} | {row.status} | {row.predicted_encoded} | "
+        f"{row.encoded} | {row.predicted_seconds} | {row.seconds} |"
+        for row in rows
+    ]
+    return "\n".join([f"## {feature}", "", head, *lines])
 
 
 def _findings_page(findings: list[FindingRow]) -> str:

@@ -6,22 +6,39 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flows import monitoring, pipeline
+from flows import backfills, monitoring, pipeline
+from flows import fit as fitting_step
 from flows.engine import Direct
 from flows.progress import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from flows.backfills import Asked
+    from flows.learning import Draw
     from flows.progress import Reporter
+    from flows.scope import Scope, Target
     from flows.settings import Settings
 
 
 class Runner(Protocol):
-    """Carries out the two flows, and gives their results as plain values."""
+    """Carries out the flows, and gives their results as plain values."""
 
-    def embed(self, feature: str, *, refit: bool = False) -> dict[str, Any]:
+    def embed(
+        self,
+        feature: str,
+        *,
+        refit: bool = False,
+        target: Target = "configured",
+        scope: Scope | None = None,
+    ) -> dict[str, Any]:
         """One run: `flows.outcomes.Outcome.row`."""
+
+    def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:
+        """One backfill: its windows, `storage.backfills.WindowRow` as plain values."""
+
+    def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
+        """One fit: `flows.fit.Fitted.row`."""
 
     def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
         """One look at the last run: its findings, `storage.model.FindingRow` as plain values."""
@@ -48,9 +65,31 @@ class _Here:
     settings: Settings
     reporter: Reporter
 
-    def embed(self, feature: str, *, refit: bool = False) -> dict[str, Any]:
+    def embed(
+        self,
+        feature: str,
+        *,
+        refit: bool = False,
+        target: Target = "configured",
+        scope: Scope | None = None,
+    ) -> dict[str, Any]:
         engine = Direct(self.settings.engine.retries)
-        return pipeline.embed(self.settings, feature, engine, self.reporter, refit=refit).row()
+        return pipeline.embed(
+            *(self.settings, feature, engine, self.reporter),
+            refit=refit,
+            target=target,
+            scope=scope,
+        ).row()
+
+    def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:  # noqa: ARG002 - in one process one shard goes after the other
+        def carry_out(target: Target, scope: Scope) -> dict[str, Any]:
+            return self.embed(feature, target=target, scope=scope)
+
+        rows = backfills.backfill(self.settings, feature, asked, carry_out, self.reporter)
+        return [asdict(row) for row in rows]
+
+    def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
+        return fitting_step.fit(self.settings, feature, draw, self.reporter).row()
 
     def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
         found = monitoring.monitor(self.settings, feature, self.reporter, version)
@@ -62,9 +101,31 @@ class _Flows:
     settings: Settings
     run: Any  # the module flows.run, imported only when Prefect is wanted
 
-    def embed(self, feature: str, *, refit: bool = False) -> dict[str, Any]:
+    def embed(
+        self,
+        feature: str,
+        *,
+        refit: bool = False,
+        target: Target = "configured",
+        scope: Scope | None = None,
+    ) -> dict[str, Any]:
         flow = self.run.with_workers(self.settings.engine.workers)
-        row: dict[str, Any] = flow(feature, str(self.settings.conf), refit=refit)
+        plain = None if scope is None else scope.plain()
+        row: dict[str, Any] = flow(
+            feature, str(self.settings.conf), refit=refit, target=target, scope=plain
+        )
+        return row
+
+    def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.run.backfill(
+            feature, str(self.settings.conf), **asdict(asked), workers=workers
+        )
+        return rows
+
+    def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
+        row: dict[str, Any] = self.run.fit(
+            feature, str(self.settings.conf), since=draw.since, until=draw.until, sample=draw.size
+        )
         return row
 
     def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:

@@ -5,22 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows.stores import Stores
-from storage.catalog import PUBLISHED
+from storage.entries import PUBLISHED
+from storage.locks import is_free
 
 if TYPE_CHECKING:
     from flows.settings import Settings
 
 _STATUS = f"""
 SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
-       m.lance_version, m.dead, r.run_id AS last_run, r.status AS last_status,
-       r.finished_at, r.error, coalesce(f.alarms, 0) AS alarms
+       m.lance_version, m.dead, coalesce(u.dead, 0) AS unpublished_dead,
+       r.run_id AS last_run, r.status AS last_status, r.finished_at, r.error,
+       coalesce(f.alarms, 0) AS alarms, c.cut_texts, c.cut_tokens, c.text_tokens
 FROM versions v
 LEFT JOIN ({PUBLISHED}) m USING (feature, version)
+LEFT JOIN (SELECT feature, version, count(*) AS dead FROM dead_letters WHERE NOT published
+           GROUP BY ALL) u USING (feature, version)
 LEFT JOIN (SELECT feature, version, arg_max(run_id, started_at) AS run_id,
                   arg_max(status, started_at) AS status,
                   arg_max_null(error, started_at) AS error,
                   arg_max_null(finished_at, started_at) AS finished_at
            FROM runs GROUP BY ALL) r USING (feature, version)
+LEFT JOIN (SELECT feature, version, arg_max(cut_texts, started_at) AS cut_texts,
+                  arg_max(cut_tokens, started_at) AS cut_tokens,
+                  arg_max(text_tokens, started_at) AS text_tokens
+           FROM runs WHERE status = 'done' AND encoded + resumed > 0
+           GROUP BY ALL) c USING (feature, version)
 LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarms
            FROM (SELECT * FROM findings QUALIFY row_number() OVER (
                      PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1)
@@ -29,17 +38,57 @@ ORDER BY v.feature, v.version
 """  # noqa: S608 - our own words
 
 
+# Of a run that failed before it had a version; a later one that has a version takes its place.
+_UNBEGUN = """
+SELECT feature, arg_max(run_id, started_at) AS last_run, arg_max(status, started_at) AS last_status,
+       arg_max_null(finished_at, started_at) AS finished_at,
+       arg_max_null(error, started_at) AS error
+FROM runs GROUP BY feature HAVING arg_max_null(version, started_at) IS NULL
+"""
+
+
 def status(settings: Settings) -> list[dict[str, Any]]:
     """The standing of every version, and of configured features without one.
 
     ``alarms`` counts the monitors that raised one when they last looked: it stays after a run that
-    found nothing to do, since what they saw is still there.
+    found nothing to do, since what they saw is still there. ``cut_texts``, ``cut_tokens`` and
+    ``text_tokens`` are of the last run that encoded anything, or published what a killed one had:
+    texts longer than the encoder reads, their tokens beyond that, and the tokens of all its texts.
+    ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process
+    is gone counts as ``crashed`` here before the next run notes it. A last run that failed before
+    it had a version, such as of a source that is missing, is shown with all versions that are not
+    retired.
     """
-    found = Stores.of(settings).catalog.query(_STATUS)
+    stores = Stores.of(settings)
+    found = stores.catalog.query(_STATUS)
     rows: list[dict[str, Any]] = found.to_pylist()
+    _mark_crashed(stores, rows)
     begun = {row["feature"] for row in rows}
     for name, feature in settings.features.items():
         if name not in begun:
             row = {"feature": name, "encoder": feature.encoder.kind, "last_status": "never run"}
             rows.append(dict.fromkeys(found.column_names) | row)
+    unbegun = {row.pop("feature"): row for row in stores.catalog.query(_UNBEGUN).to_pylist()}
+    for row in rows:
+        if row["standing"] != "retired":
+            row.update(unbegun.get(row["feature"], {}))
     return rows
+
+
+def _mark_crashed(stores: Stores, rows: list[dict[str, Any]]) -> None:
+    """Mark runs that are put down as running though nobody holds their feature's lock."""
+    running = [row for row in rows if row["last_status"] == "running"]
+    gone = {name for name in {row["feature"] for row in running} if _no_run(stores, name)}
+    if not gone:
+        return
+    # A run that ended between the two looks has freed its lock, but was put down as ended first.
+    again = stores.catalog.query("SELECT run_id FROM runs WHERE status = 'running'")
+    still = set(again["run_id"].to_pylist())
+    for row in running:
+        if row["feature"] in gone and row["last_run"] in still:
+            row["last_status"] = "crashed"
+            row["error"] = "the process ended before the run did; the next run goes on from there"
+
+
+def _no_run(stores: Stores, name: str) -> bool:
+    return is_free(stores.locks / f"{name}.lock")

@@ -5,33 +5,53 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.progress import listener
 from storage.catalog import Catalog
 from storage.vectors import Vectors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from flows.progress import Reporter
     from flows.settings import Settings
 
 
 @dataclass(frozen=True)
 class Stores:
-    """The places that the configuration names."""
+    """The places that the configuration names.
+
+    Attributes:
+        catalog: what is known.
+        vectors: the vector tables.
+        staging: work on its way.
+        states: what encoders have learned.
+        locks: a file a feature, held by what changes it.
+        memory: what sources keep to save time, a folder each; may be deleted.
+    """
 
     catalog: Catalog
     vectors: Vectors
     staging: Path
     states: Path
     locks: Path
+    memory: Path
 
     @classmethod
-    def of(cls, settings: Settings) -> Stores:
-        """The places of a configuration; nothing is opened or made yet."""
+    def of(cls, settings: Settings, reporter: Reporter | None = None) -> Stores:
+        """The places of a configuration; nothing is opened or made yet.
+
+        Args:
+            settings: the configuration.
+            reporter: told where a call has to wait for the catalog; whoever listens where none is
+                given.
+        """
         home = settings.catalog.parent
+        on_wait = (reporter or listener()).note
         return cls(
-            Catalog(settings.catalog, settings.engine.wait_seconds),
+            Catalog(settings.catalog, settings.engine.wait_seconds, on_wait),
             Vectors(settings.vectors),
             home / "staging",
             home / "states",
             home / "locks",
+            home / "memory",
         )

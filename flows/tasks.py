@@ -9,6 +9,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 
+from flows.redact import redacting
 from flows.retries import passes, retry_pauses
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ class Tasks:
     """Carries out each step of a run as a Prefect task; call it within a flow.
 
     Tasks are told of paths and table versions, never of arrays. What makes a step safe to repeat
-    are the pipeline's own keys, so Prefect's result cache is off.
+    are the pipeline's own keys, so Prefect's result cache is off. Prefect keeps the words of every
+    error, so no secret may be among them.
     """
 
     retries: int
@@ -34,6 +36,7 @@ class Tasks:
         """Run the function as a task of that name."""
 
         @task(name=name, **self._options())
+        @redacting()
         def call() -> None:
             function()
 
@@ -43,6 +46,7 @@ class Tasks:
         """Encode the shards as tasks of the flow's task runner."""
 
         @task(name="encode", task_run_name="encode {shard}", **self._options())
+        @redacting()
         def encode(shard: str, folder: Path) -> Receipt:
             return job.encode(folder / shard, reporter)
 

@@ -1,0 +1,134 @@
+"""The application that commands are added to, and the options that they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from flows.scope import Target
+    from flows.settings import Settings
+    from flows.stores import Stores
+
+Conf = Annotated[
+    Path | None,
+    Parameter(
+        name="--conf",
+        metavar="FILE",
+        help="Configuration file; without it $VECMILL_CONF, or else conf/base.toml.",
+    ),
+]
+AsJson = Annotated[
+    bool,
+    Parameter(name="--json", negative="", show_default=False, help="Print JSON, an object a line."),
+]
+IsDirect = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        show_default=False,
+        help="Run in this process, without Prefect and its API server.",
+    ),
+]
+Number = Annotated[int, Parameter(name=["-k", "--limit"], metavar="N")]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("vecmill")
+
+
+app = App(
+    name="vecmill",
+    help="Raw records in, versioned vectors out: embedded once, queried by SQL, watched for drift.",
+    version=_version,
+    help_on_error=False,
+    suppress_keyboard_interrupt=False,  # Ctrl-C is told of in our words
+)
+
+
+def load(conf: Path | None) -> Settings:
+    """The configuration that ``--conf`` names."""
+    from flows import configuration
+
+    return configuration.load(conf)
+
+
+def stores(conf: Path | None) -> tuple[Stores, Settings]:
+    """The places that the configuration names, and the configuration."""
+    from flows.stores import Stores
+
+    settings = load(conf)
+    return Stores.of(settings), settings
+
+
+def chosen(settings: Settings, features: Iterable[str]) -> list[str]:
+    """The features named, each of which must be there; all where none is.
+
+    A feature over others comes after them.
+
+    Raises:
+        SettingsError: if one is not there, or none is configured.
+    """
+    from flows import kin
+    from flows.settings import SettingsError
+
+    names = list(features) or list(settings.features)
+    for name in names:
+        settings.feature(name)
+    if not names:
+        files = ", ".join(str(file) for file in settings.files)
+        raise SettingsError(f"no feature is configured in {files}; add a [features.NAME] table")
+    return kin.ordered(settings.features, names)
+
+
+def targets(settings: Settings, name: str) -> list[Target]:
+    """The versions that a plain run of a feature brings up to date."""
+    from flows import versions
+    from flows.stores import Stores
+
+    return versions.targets(settings.feature(name), Stores.of(settings))
+
+
+def target(text: str) -> Target:
+    """What ``--version`` names.
+
+    Raises:
+        UsageError: if it is no word for a version, and no number.
+    """
+    from storage.model import UsageError
+
+    if text in {"configured", "live", "candidate"}:
+        return cast("Target", text)
+    number = text.removeprefix("v")
+    if not number.isdecimal():
+        raise UsageError(
+            f"--version takes configured, live, candidate or the number of a version, got {text!r}"
+        )
+    return int(number)
+
+
+def moment(option: str, text: str) -> datetime:
+    """The time that an option gives, in UTC where it names no zone.
+
+    Raises:
+        UsageError: if it is no ISO 8601 day or time.
+    """
+    from datetime import UTC, datetime
+
+    from storage.model import UsageError
+
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{option} takes a day or a moment such as 2026-01-31 or 2026-01-31T12:00, got {text!r}"
+        ) from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,63 @@
+"""The command that writes vectors to files."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations when it runs
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.answers import complain, print_json, say
+from flows.codes import FINE, USAGE
+from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands.query import AsOf  # noqa: TC001 - as above
+from storage.exports import Form  # noqa: TC001 - as above
+
+_FORMS: dict[str, Form] = {".parquet": "parquet", ".arrow": "arrow", ".npy": "npy", "": "npy"}
+
+
+@app.command
+def export(  # noqa: PLR0913 - one option a choice
+    feature: str,
+    /,
+    *,
+    output: Annotated[Path, Parameter(metavar="PATH")],
+    format: Form | None = None,  # noqa: A002 - the option's name
+    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    as_of: AsOf = None,
+    where: Annotated[str | None, Parameter(metavar="SQL")] = None,
+    history: Flag = False,
+    conf: Conf = None,
+    json: AsJson = False,
+) -> int:
+    """Write a feature's vectors and kept columns to a file that a training job can read.
+
+    Parameters
+    ----------
+    feature
+        The feature.
+    output
+        The file to write, over what is there; for npy a folder of vectors.npy and rows.parquet.
+    format
+        parquet, arrow or npy; where none is given, the ending of the path says which.
+    version
+        The version, instead of the live one.
+    as_of
+        What readers saw when this run was published, or at this time.
+    where
+        A condition on the columns of the feature's view, such as "label = 'news'".
+    history
+        All that records ever were, with valid_from and valid_until, instead of what they are.
+    """
+    from flows.export import Asked
+    from flows.export import export as write
+
+    form = format or _FORMS.get(output.suffix.lower())
+    if form is None:
+        complain(f"the ending of {output} says no format; add --format parquet, arrow or npy")
+        return USAGE
+    row = write(load(conf), feature, Asked(output, form, version, as_of, where, history))
+    print_json([row], json=json)
+    if not json:
+        say(f"wrote {row['rows']:,} rows of {feature} v{row['version']} to {row['path']}")
+    return FINE

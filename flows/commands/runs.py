@@ -1,0 +1,212 @@
+"""Commands that bring features up to date, or say what that would take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.answers import explain_plan, failure, print_json, table, told
+from flows.codes import FAILED, FINDING, FINE, report
+from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, chosen, load, target, targets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from flows.progress import Reporter
+    from flows.runner import Runner
+    from flows.scope import Scope, Target
+    from flows.settings import Settings
+
+Which = Annotated[str | None, Parameter(metavar="WHICH")]
+
+_COUNTS = (
+    "feature", "version", "standing", "records", "new", "changed", "updated", "unchanged",
+    "deleted", "deduplicated", "encoded", "resumed", "dead", "seconds",
+)  # fmt: skip
+
+
+@app.command(usage="Usage: vecmill plan [OPTIONS] [FEATURES...]")
+def plan(
+    *features: str,
+    version: Which = None,
+    full: Flag = False,
+    conf: Conf = None,
+    json: AsJson = False,
+) -> int:
+    """Show what a run would do, with the expected time, and write nothing.
+
+    The exit code is 1 where a run would publish nothing.
+
+    Parameters
+    ----------
+    features
+        The features to plan; all where none is named.
+    version
+        The version to plan for: configured, live, candidate, or a number.
+    full
+        Read the whole source, even if it says that nothing has changed.
+    """
+    from flows import pipeline
+    from flows.console import reporting
+    from flows.over import NotYetError
+    from flows.scope import Scope
+
+    settings = load(conf)
+    which = None if version is None else target(version)
+    rows = []
+    code = FINE
+    names = chosen(settings, features)
+    with reporting() as reporter:
+        for name in names:
+            try:
+                for one in [which] if which is not None else targets(settings, name):
+                    found = pipeline.plan(
+                        settings, name, reporter, target=one, scope=Scope(full=full)
+                    )
+                    rows.append(found.row())
+                    print_json(rows[-1:], json=json)
+                    code = code if found.problem is None else FAILED
+            except Exception as error:  # noqa: BLE001 - the other features have a right to their plan
+                if isinstance(error, NotYetError) and set(error.parts) <= set(names):
+                    # `vecmill run` of the same names brings these up first.
+                    parts = " and ".join(error.parts)
+                    reporter.note(f"{name}: is over {parts}, so it can be planned after that")
+                    continue
+                code = max(code, report(error, name))
+                print_json([failure(name, error)], json=json)
+    if not json and rows:
+        table(rows, _COUNTS)
+        explain_plan(rows)
+    return code
+
+
+@app.command(usage="Usage: vecmill run [OPTIONS] [FEATURES...]")
+def run(
+    *features: str,
+    conf: Conf = None,
+    json: AsJson = False,
+    direct: IsDirect = False,
+    refit: Flag = False,
+    version: Which = None,
+    full: Flag = False,
+    allow_deletes: Flag = False,
+) -> int:
+    """Bring features up to date: plan, encode what is new or changed, commit, publish, monitor.
+
+    A feature that fails does not keep the others from running.
+
+    Parameters
+    ----------
+    features
+        The features to run; all where none is named.
+    refit
+        Let encoders that learn do so again, which makes a new version.
+    version
+        The version to bring up to date: configured, live, candidate, or a number.
+    full
+        Read the whole source, even if it says that nothing, or only a part, has changed.
+    allow_deletes
+        Remove however many records have vanished from the source, whatever max_deleted says.
+    """
+    from flows.scope import Scope
+
+    scope = Scope(full=full, allow_deletes=allow_deletes)
+    return _run(features, conf, version, scope, json=json, direct=direct, refit=refit)
+
+
+@app.command(usage="Usage: vecmill replay [OPTIONS] [FEATURES...]")
+def replay(
+    *features: str,
+    conf: Conf = None,
+    json: AsJson = False,
+    direct: IsDirect = False,
+    version: Which = None,
+) -> int:
+    """Try dead letters again: a run that takes on also what the encoder has failed on before.
+
+    Parameters
+    ----------
+    features
+        The features to run; all where none is named.
+    version
+        The version to bring up to date: configured, live, candidate, or a number.
+    """
+    from flows.scope import Scope
+
+    scope = Scope("replay", full=True, retry_dead=True)
+    return _run(features, conf, version, scope, json=json, direct=direct)
+
+
+def _run(
+    features: Sequence[str],
+    conf: Path | None,
+    version: str | None,
+    scope: Scope,
+    *,
+    json: bool,
+    direct: bool,
+    refit: bool = False,
+) -> int:
+    from flows.console import reporting
+    from flows.runner import runner
+
+    settings = load(conf)
+    which = None if version is None else target(version)
+    names = chosen(settings, features)
+    worst = FINE
+    rows: list[dict[str, Any]] = []
+    failed: list[tuple[str, Exception]] = []
+    with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:
+        for name in names:
+            try:
+                worst = max(worst, _make_up(settings, carry_out, reporter, name))
+                # A refit is of the encoder as configured, and of no other.
+                several: list[Target] = ["configured"] if refit else targets(settings, name)
+                for one in [which] if which is not None else several:
+                    row = carry_out.embed(name, refit=refit, target=one, scope=scope)
+                    row["status"] = "done"
+                    rows.append(row)
+                    print_json(rows[-1:], json=json)
+                    worst = max(worst, _watch(settings, carry_out, reporter, row))
+            except Exception as error:  # noqa: BLE001 - the other features have a right to their run
+                failed.append((name, error))
+                print_json([failure(name, error)], json=json)
+                if len(names) > 1:
+                    reporter.note(f"{name}: failed; the others go on")
+    if not json and rows:
+        table(rows, _COUNTS)
+    codes = {report(error, name) for name, error in failed}
+    return worst if not codes else FAILED if FAILED in codes else codes.pop()
+
+
+def _watch(settings: Settings, carry_out: Runner, reporter: Reporter, row: dict[str, Any]) -> int:
+    """Let a feature's monitors look at what a run wrote, where it wrote something."""
+    name = row["feature"]
+    if not settings.feature(name).monitors or not row["new"] + row["changed"]:
+        return FINE
+    return _monitor(carry_out, reporter, name, row["version"])
+
+
+def _make_up(settings: Settings, carry_out: Runner, reporter: Reporter, name: str) -> int:
+    """Let the monitors look at what an earlier run wrote that ended before they did."""
+    from flows.looks import missed
+
+    worst = FINE
+    for number in missed(settings, name):
+        reporter.note(f"{name}: the monitors have yet to look at the last run of v{number}")
+        try:
+            worst = max(worst, _monitor(carry_out, reporter, name, number))
+        except Exception as error:  # noqa: BLE001 - what was published before must not keep this run back
+            reporter.note(f"{name}: the monitors cannot look at v{number}: {error}")
+    return worst
+
+
+def _monitor(carry_out: Runner, reporter: Reporter, name: str, number: int) -> int:
+    worst = FINE
+    for finding in carry_out.monitor(name, number):
+        reporter.note(told(name, finding))
+        if finding["verdict"] == "alarm":
+            worst = FINDING
+    return worst

@@ -1,0 +1,120 @@
+"""Commands that look after what runs have made."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.answers import listing, print_json, say, table
+from flows.codes import FAILED, FINDING, FINE
+from flows.commands._app import AsJson, Conf, IsDirect, app, load
+from flows.commands._app import stores as stores_of
+
+
+@app.command
+def monitor(
+    feature: str,
+    /,
+    *,
+    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    conf: Conf = None,
+    json: AsJson = False,
+    direct: IsDirect = False,
+) -> int:
+    """Compare what a feature's last run wrote with what stood before it.
+
+    The exit code is 3 where a monitor raises an alarm.
+
+    Parameters
+    ----------
+    feature
+        The feature to look at.
+    version
+        The version to look at, instead of the live one.
+    """
+    from flows.console import reporting
+    from flows.runner import runner
+
+    settings = load(conf)
+    with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:
+        findings = carry_out.monitor(feature, version)
+    print_json(findings, json=json)
+    if not json:
+        listing(findings, ("monitor", "verdict", "p_value", "effect_size", "n_reference",
+                            "n_current"), "summary")  # fmt: skip
+        for finding in findings:
+            if finding["verdict"] == "alarm" and finding["record_ids"]:
+                say(f"{finding['monitor']}, clearest records: {', '.join(finding['record_ids'])}")
+    alarms = any(finding["verdict"] == "alarm" for finding in findings)
+    return FINDING if alarms else FINE
+
+
+@app.command(usage="Usage: vecmill dead [OPTIONS] [FEATURE]")
+def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = False) -> int:
+    """List the records that could not be read or encoded, each with its place and reason.
+
+    Those marked "not published" are of a run that failed of too many, and published nothing.
+
+    Parameters
+    ----------
+    feature
+        The feature to list them of; all where none is named.
+    """
+    stores, settings = stores_of(conf)
+    if feature is not None:
+        settings.feature(feature)
+    found = stores.catalog.query(
+        "SELECT d.* FROM dead_letters d WHERE $1 IS NULL OR feature = $1 "
+        "ORDER BY feature, version, place",
+        feature,
+    )
+    rows = found.to_pylist()
+    print_json(rows, json=json)
+    if not rows:
+        say("no dead letters")
+    elif not json:
+        rows = [row | {"why": f"{row['place']}: {row['reason']}"} for row in rows]
+        for row in rows:
+            row["state"] = "" if row["published"] else "not published"
+        listing(rows, ("feature", "version", "stage", "record_id", "state"), "why")
+    return FINE
+
+
+@app.command
+def status(*, conf: Conf = None, json: AsJson = False) -> int:
+    """Show each feature: its versions, rows, dead letters, alarms and last run."""
+    from flows.status import status as rows_of
+
+    rows = rows_of(load(conf))
+    print_json(rows, json=json)
+    if not json:
+        table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
+                      "unpublished_dead", "alarms", "last_status", "finished_at"))  # fmt: skip
+        for row in rows:
+            if row["error"]:
+                say(f"{row['feature']}, last run: {row['error']}")
+            if row["cut_texts"]:
+                say(
+                    f"{row['feature']} v{row['version']}: when a run last encoded, "
+                    f"{row['cut_texts']:,} texts were longer than the encoder reads and "
+                    f"{row['cut_tokens']:,} of {row['text_tokens']:,} tokens were cut"
+                )
+    if not rows:
+        say("no feature is configured and none has run")
+    return FINE
+
+
+@app.command
+def doctor(*, conf: Conf = None, json: AsJson = False) -> int:
+    """Check this machine, the packages, the configuration and the store, and say what to mend."""
+    from flows.doctor import examine
+
+    checks = [asdict(check) for check in examine(conf)]
+    print_json(checks, json=json)
+    if not json:
+        rows = [c | {"found": c["found"] + (f" → {c['advice']}" if c["advice"] else "")}
+                for c in checks]  # fmt: skip
+        table(rows, ("check", "state", "found"))
+    return FAILED if any(check["state"] == "broken" for check in checks) else FINE

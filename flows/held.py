@@ -1,0 +1,51 @@
+"""The locks of a feature and of all that is made of it, held together."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from flows import kin
+from flows.stores import Stores
+from storage.locks import exclusive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from flows.progress import Reporter
+    from flows.settings import Settings
+
+
+@contextmanager
+def with_descendants(
+    settings: Settings, names: Iterable[str], reporter: Reporter
+) -> Iterator[list[str]]:
+    """Hold the locks of features and of those over them: no run of any of them is under way.
+
+    A run reads the states that its feature's parts had when it began, and holds the lock of its
+    feature alone. Who takes states away from a part therefore waits for such runs too.
+
+    Yields:
+        All of these features, what is over another before that other. That is also the order in
+        which they are locked, so that two who do so never wait for each other.
+
+    Raises:
+        StorageError: if another holder outlasts ``wait_seconds``.
+    """
+    stores = Stores.of(settings)
+    order = with_those_over(settings, names)
+    with ExitStack() as stack:
+        for name in order:
+            lock = stores.locks / f"{name}.lock"
+            wait = settings.engine.wait_seconds
+            stack.enter_context(exclusive(lock, name, wait, reporter.note))
+        yield order
+
+
+def with_those_over(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Features and those over them, what is over another before that other."""
+    asked = list(names)
+    found = {*asked, *(over for name in asked for over in kin.descendants(settings.features, name))}
+    known = reversed(kin.ordered(settings.features, settings.features))
+    unknown = sorted(found - set(settings.features))
+    return [*(name for name in known if name in found), *unknown]

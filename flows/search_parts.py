@@ -1,0 +1,135 @@
+"""Searching a feature over others by queries of its parts, each encoded as that part is.
+
+A part is compared with the queries of its modality, and records by the parts that were asked for
+alone: what was not said of a query tells nothing of how near a record is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from encoders.base import EncoderError
+from encoders.vectors import Placed, column
+from flows import over
+from flows.search import SearchError, _encode, check_k, live, own_encoder
+from flows.stores import Stores
+from storage.within import nearest_within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from encoders.base import Encoder
+    from encoders.vectors import Part
+    from flows.settings import Settings
+    from storage.model import Manifest, Version
+
+    Asked = dict[str, NDArray[np.float32]]
+
+
+def search(settings: Settings, name: str, queries: Mapping[str, str], k: int) -> pa.Table:
+    """The k records nearest to queries of some parts, nearest first.
+
+    Args:
+        settings: the configuration.
+        name: a feature over others.
+        queries: one a modality, as `flows.search.search` takes it: ``text``, ``image``, ``audio``
+            or ``row``.
+        k: how many records.
+
+    Returns:
+        As `flows.search.search`.
+
+    Raises:
+        SearchError: if the feature has no live version, a query is of no part's modality, parts
+            cannot be searched by themselves, or k is under 1.
+    """
+    check_k(k)
+    stores = Stores.of(settings)
+    version, manifest = live(settings, stores, name)
+    found = nearest_by_parts(settings, version, manifest, queries, k)
+    rest = [c for c in found.column_names if c not in {"record_id", "distance"}]
+    return found.select(["record_id", "distance", *rest])
+
+
+def nearest_by_parts(
+    settings: Settings, version: Version, manifest: Manifest, queries: Mapping[str, str], k: int
+) -> pa.Table:
+    """As `search`, in one published state; the columns in any order."""
+    stores = Stores.of(settings)
+    parts = over.parts_of(version)
+    if not parts:
+        raise SearchError(
+            f"{version.feature} is not over other features, so a search of it takes one query"
+        )
+    asked = _asked(settings, stores, version, queries)
+    encoder = own_encoder(settings, version)
+    vector = _fused(encoder, version, parts, asked)
+    state = (version.table, manifest.lance_version)
+    dims = _dims(encoder, version, parts, asked)
+    if dims is None:
+        return stores.vectors.nearest(*state, vector, k, version.metric)
+    return nearest_within(stores.vectors, state, vector, dims, k)
+
+
+def _asked(
+    settings: Settings, stores: Stores, version: Version, queries: Mapping[str, str]
+) -> Asked:
+    """The vectors of the queries, by the parts that they are of."""
+    takes: dict[str, str] = {}
+    asked: Asked = {}
+    for part in over.parts_of(version):
+        made = over.made_by(part, stores.catalog)
+        takes[part.feature] = modality = "row" if made.modality == "tabular" else made.modality
+        if modality in queries:
+            asked[part.feature] = _encode(settings, made, modality, queries[modality])
+    strange = sorted(set(queries) - set(takes.values()))
+    if strange:
+        known = ", ".join(f"{name} (--{modality})" for name, modality in takes.items()
+                          if modality != "vector")  # fmt: skip
+        raise SearchError(
+            f"{version.feature} has no part that takes a query by {strange[0]}; its parts: "
+            f"{known or 'features over others'}. Search it by these, or by --id"
+        )
+    return asked
+
+
+def _fused(
+    encoder: Encoder, version: Version, parts: list[Part], asked: Asked
+) -> NDArray[np.float32]:
+    """The vector of a record that has the parts that are asked for, and no other."""
+    import polars as pl
+
+    nothing = {part.feature: np.zeros(part.dim, np.float32) for part in parts}
+    batch = pl.DataFrame(
+        {
+            name: column(asked.get(name, zeros)[None], np.array([name in asked]))
+            for name, zeros in nothing.items()
+        }
+    )
+    try:
+        vector: NDArray[np.float32] = encoder.encode(batch)[0]
+    except EncoderError as error:
+        raise SearchError(f"the query does not fit {version.table}: {error}") from error
+    return vector
+
+
+def _dims(
+    encoder: Encoder, version: Version, parts: list[Part], asked: Asked
+) -> list[slice] | None:
+    """The dimensions of the parts that are asked for; None where all dimensions count."""
+    if len(asked) == len(parts):
+        return None
+    if not isinstance(encoder, Placed):
+        lacking = ", ".join(part.feature for part in parts if part.feature not in asked)
+        raise SearchError(
+            f"vectors of {version.feature} tell no more what is of which part, so a query must be "
+            f"of all; this one says nothing of {lacking}. Search it by --id, or by more queries"
+        )
+    places = [encoder.place(name) for name in asked]
+    found = [place for place in places if place is not None]
+    return found if len(found) == len(places) else None
