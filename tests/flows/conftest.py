@@ -9,6 +9,7 @@ import pytest
 from flows import fitting
 from tests.flows.plugins import installed
 from tests.flows.project import Project
+from tests.flows.shop import NOTES, PHOTOS, Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,3 +22,13 @@ def project(tmp_path: Path) -> Iterator[Project]:
     with installed():
         yield Project(tmp_path)
     fitting.forget()
+
+
+@pytest.fixture
+def shop(project: Project) -> Shop:
+    """A feature over two others, with records and no vectors yet."""
+    shop = Shop(project.root)
+    shop.write(NOTES)
+    shop.photos(PHOTOS)
+    shop.configure()
+    return shop

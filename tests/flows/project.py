@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows import pipeline
+from flows.configuration import load
 from flows.engine import Direct
 from flows.progress import Silent
-from flows.settings import load
 from flows.stores import Stores
-from storage import query
+from storage import query, standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from flows.engine import Engine
     from flows.outcomes import Outcome, Planned
+    from flows.scope import Scope, Target
     from flows.settings import Settings
     from storage.model import Counts, Version
 
@@ -58,7 +59,8 @@ class Project:
         letters = {"kind": "letters", "log": str(self.root / "encoded.jsonl")}
         encoder = self.encoder if "kind" in self.encoder else letters | self.encoder
         source = self.source if "kind" in self.source else table | self.source
-        feature = {"source": "notes", "encoder": "mill", "max_dead": 1.0} | self.feature
+        feature = {"source": "notes", "encoder": "mill", "max_dead": 1.0, "max_deleted": 1.0}
+        feature |= self.feature
         parts = {
             "engine": {"shard_size": 8, "retries": 0, "wait_seconds": 60.0} | self.engine,
             "sources.notes": source,
@@ -78,11 +80,18 @@ class Project:
             csv.writer(file).writerows([header, *rows])
 
     def run(
-        self, engine: Engine | None = None, name: str = "notes", *, refit: bool = False
+        self,
+        engine: Engine | None = None,
+        name: str = "notes",
+        *,
+        refit: bool = False,
+        target: Target = "configured",
+        scope: Scope | None = None,
     ) -> Outcome:
         """One run; holds every run to what counts promise."""
         engine = engine or Direct()
-        outcome = pipeline.embed(self.settings(), name, engine, Silent(), refit=refit)
+        more: dict[str, Any] = {"refit": refit, "target": target, "scope": scope}
+        outcome = pipeline.embed(self.settings(), name, engine, Silent(), **more)
         check_counts(outcome.counts)
         return outcome
 
@@ -113,9 +122,10 @@ class Project:
             views = con.sql("SELECT name FROM (SHOW TABLES)").fetchall()
         return self.rows(view) if (view,) in views else None
 
-    def dead(self) -> dict[str, str]:
+    def dead(self, *, published: bool = True) -> dict[str, str]:
         """Reasons of the current dead letters by place."""
-        found = self.stores().catalog.query("SELECT place, reason FROM dead_letters")
+        sql = "SELECT place, reason FROM dead_letters WHERE published = ?"
+        found = self.stores().catalog.query(sql, published)
         return {row["place"]: row["reason"] for row in found.to_pylist()}
 
     def runs(self) -> list[dict[str, Any]]:
@@ -127,6 +137,13 @@ class Project:
     def versions(self) -> list[Version]:
         """The feature's versions."""
         return self.stores().catalog.versions("notes")
+
+    def promote(self, number: int) -> None:
+        """Make a version live, whatever gates would say."""
+        catalog = self.stores().catalog
+        assert standings.promote(
+            catalog, "notes", number, standings.basis(catalog, "notes", number)
+        )
 
     def encoded(self) -> list[str]:
         """The texts that went through the encoder since this was last asked, sorted."""

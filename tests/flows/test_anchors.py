@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from flows import fitting, pipeline
 from flows.anchors import anchored, moved
+from flows.configuration import load
 from flows.engine import Direct
 from flows.progress import Silent
 from flows.search import search
-from flows.settings import Settings, load
 from flows.stores import Stores
 from tests.encoders.conftest import save_sentence_model
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
 
 CONF = """
 [sources.notes]

@@ -97,6 +97,27 @@ def test_bars_follow_the_stages_and_leave_nothing(monkeypatch: pytest.MonkeyPatc
     assert "[waiting]" in shown
 
 
+def test_a_row_too_wide_for_the_terminal_becomes_lines(terminal: io.StringIO) -> None:
+    rows = [{"feature": "notes", **{f"column_{i}": i * 1000 for i in range(9)}}]
+    console.table(rows, tuple(rows[0]))
+    head, *below = [line.rstrip() for line in terminal.getvalue().splitlines()]
+    assert "notes" in head
+    assert all(line.startswith("    ") and len(line) <= 80 for line in below)
+    assert " ".join(below).split() == [
+        word for i in range(1, 9) for word in ("column", str(i), f"{i * 1000:,}")
+    ]
+
+
+def test_lines_tell_of_a_long_stage_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    now = iter([0, 0, 10, 31, 31, 40, 70, 70])
+    lines = console.Lines(30, lambda: next(now))
+    lines.stage("notes", "encode", 2000)
+    for _ in range(4):
+        lines.advance(500)
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["notes: encode, 1,000 of 2,000", "notes: encode, 2,000 of 2,000"]
+
+
 def test_lines_follow_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
     with console.reporting() as reporter:
         assert isinstance(reporter, console.Lines)

@@ -60,7 +60,7 @@ def test_a_killed_run_is_made_good_by_the_next(project: Project, point: str) -> 
     project.write(AFTER)
     with python(RUN, project.root, point) as child:
         _, complaints = child.communicate()
-    assert child.returncode == 9, complaints
+    assert child.returncode == -9, complaints
     if point != "publish":
         assert project.rows() == before
         assert project.runs()[-1]["status"] == "running"
@@ -90,7 +90,7 @@ def test_a_killed_first_run_is_made_good_by_the_next(project: Project, point: st
     project.write(AFTER)
     with python(RUN, project.root, point) as child:
         _, complaints = child.communicate()
-    assert child.returncode == 9, complaints
+    assert child.returncode == -9, complaints
     assert (project.rows_or_none() is None) == (point != "publish")
     outcome = project.run()
     assert published(project) == expected()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.pipeline import RunError
+from flows.refusals import RunError
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import HEADER, vector
 
@@ -107,6 +107,7 @@ def test_too_many_dead_records_fail_the_run_before_anything_is_published(project
     with pytest.raises(RunError, match=r"2 of 5 records .* max_dead = 0\.25 .*FAIL"):
         project.run()
     assert (project.rows(), project.dead()) == (before, {})
+    assert project.dead(published=False).keys() == {"notes.csv:4", "notes.csv:5"}
     last = project.runs()[-1]
     assert last["status"] == "failed"
     assert "2 of 5 records" in last["error"]

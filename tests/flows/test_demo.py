@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.cli import run_command
+from flows.configuration import load
 from flows.demo import demo
-from flows.settings import SettingsError, load
+from flows.settings import SettingsError
 from flows.status import status
 from tests.conftest import REPOSITORY
 

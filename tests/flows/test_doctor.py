@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from flows import doctor
+from flows.cli import run_command
 from flows.doctor import Check, examine
+from flows.erase import Eraser
+from flows.progress import Silent
+from storage import cleaning
+from storage.locks import exclusive
+from tests.flows.engines import Interruption, Stopping, stop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +97,115 @@ def test_a_missing_package_is_told(project: Project, monkeypatch: pytest.MonkeyP
     assert checks["no-such-package"].state == "broken"
     assert "pip install" in checks["no-such-package"].advice
     assert checks["polars"].state == "fine"
+
+
+def table_files(project: Project) -> list[Path]:
+    return sorted((project.root / "data" / "vectors" / "notes_v1.lance" / "data").glob("*.lance"))
+
+
+def published(project: Project) -> dict[str, Check]:
+    project.write([(n, f"text {n}", "x") for n in range(50)])
+    project.run()
+    return look(project.settings().conf)
+
+
+def test_published_tables_are_opened(project: Project) -> None:
+    check = published(project)["table notes_v1"]
+    assert (check.state, check.found) == ("fine", "50 rows, as published (live)")
+
+
+def test_a_file_that_is_cut_off_is_told(project: Project) -> None:
+    published(project)
+    (file,) = table_files(project)
+    file.write_bytes(file.read_bytes()[:-200])
+    check = look(project.settings().conf)["table notes_v1"]
+    assert check.state == "broken"
+    assert "'notes_v1' cannot be read" in check.found
+    assert "one backup" in check.advice
+
+
+def test_a_file_that_is_gone_is_told(project: Project) -> None:
+    published(project)
+    table_files(project)[0].unlink()
+    check = look(project.settings().conf)["table notes_v1"]
+    assert check.state == "broken"
+    assert "misses a file" in check.found
+
+
+def test_a_table_that_is_gone_is_told(project: Project) -> None:
+    published(project)
+    shutil.rmtree(project.root / "data" / "vectors" / "notes_v1.lance")
+    check = look(project.settings().conf)["table notes_v1"]
+    assert check.state == "broken"
+    assert "'notes_v1' cannot be opened" in check.found
+
+
+def test_a_catalog_that_is_not_of_these_vectors_is_told(project: Project) -> None:
+    published(project)
+    catalog = project.stores().catalog
+    with catalog.transaction() as con:
+        con.execute("UPDATE manifests SET rows = 49")
+    assert "50 rows, its manifest says 49" in look(project.settings().conf)["table notes_v1"].found
+    with catalog.transaction() as con:
+        con.execute("UPDATE manifests SET lance_version = 7")
+    check = look(project.settings().conf)["table notes_v1"]
+    assert (check.state, "no Lance version 7" in check.found) == ("broken", True)
+
+
+def test_earlier_states_that_are_not_there_are_told(project: Project) -> None:
+    published(project)
+    project.write([(n, f"text {n}", "y") for n in range(50)])
+    project.run()
+    vectors = project.stores().vectors
+    cleaning.remove_states(vectors, "notes_v1", cleaning.physical(vectors, "notes_v1").versions)
+    checks = look(project.settings().conf)
+    assert checks["table notes_v1"].state == "fine"
+    assert checks["earlier states of notes_v1"].found.startswith("1 that the catalog names")
+
+
+def test_what_a_killed_run_left_is_told(project: Project) -> None:
+    project.write([(n, f"text {n}", "x") for n in range(50)])
+    with pytest.raises(Interruption, match="stopped here"):
+        project.run(Stopping(point="encode", how=stop))
+    with project.stores().catalog.transaction() as con:
+        con.execute("UPDATE runs SET status = 'running'")
+    checks = look(project.settings().conf)
+    assert checks["runs of notes"].state == "note"
+    assert "files of runs" in checks["staging"].found
+    with exclusive(project.stores().locks / "notes.lock", "notes", 1.0, lambda _: None):
+        assert look(project.settings().conf)["runs of notes"].found == "one is under way"
+
+
+def test_an_erasure_that_was_broken_off_is_told(project: Project) -> None:
+    published(project)
+    eraser = Eraser(project.settings(), "notes", ["3"], Stopping(point="states", how=stop))
+    with pytest.raises(Interruption, match="stopped here"):
+        eraser.erase(Silent())
+    check = look(project.settings().conf)["erasure of notes"]
+    assert (check.state, "vecmill erase notes" in check.advice) == ("broken", True)
+
+
+def test_a_catalog_with_a_damaged_block_is_told(project: Project) -> None:
+    published(project)
+    path = project.settings().catalog
+    damaged = bytearray(path.read_bytes())
+    for at in range(12_288, len(damaged), 4096):
+        damaged[at + 100 : at + 200] = b"\xff" * 100
+    path.write_bytes(bytes(damaged))
+    broken = [c for c in look(project.settings().conf).values() if c.state == "broken"]
+    assert broken
+    assert "from one backup" in broken[0].advice
+
+
+@pytest.mark.parametrize("command", [["sql", "FROM notes"], ["search", "notes", "--id", "3"]])
+def test_readers_of_a_damaged_table_are_told_what_helps(
+    project: Project, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    published(project)
+    (file,) = table_files(project)
+    file.write_bytes(file.read_bytes()[:-200])
+    assert run_command([*command, "--conf", str(project.settings().conf)]) == 1
+    told = " ".join(capsys.readouterr().err.split())
+    assert "cannot be read" in told
+    assert "one backup" in told
+    assert "Traceback" not in told

@@ -49,7 +49,7 @@ def test_every_record_comes_out_once(
     folder = tmp_path_factory.mktemp("shard")
     encoder = Letters(Params(str(folder / "log"), batch_size=batch_size))
     receipt = encode_shard(encoder, shard(folder, texts), Silent())
-    rows = pq.read_table(receipt.staged).to_pylist()
+    rows = pq.read_table(receipt.staged[0]).to_pylist()
     assert sorted(row["content_hash"] for row in rows) == sorted(map(hash_text, texts))
     by_hash = {row["content_hash"]: row for row in rows}
     for text in texts:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flows.fitting import _sample, built, forget, params_json
+from flows.fitting import built, forget, params_json
+from flows.learning import sample
 from flows.progress import Silent
 from flows.sources.base import Chunk
 from storage.ids import hash_text
@@ -39,7 +40,7 @@ class Texts:
 
 def drawn(texts: list[str], size: int, seed: int) -> list[str]:
     rng = np.random.default_rng(seed)
-    found: list[str] = _sample(Texts(texts), size, rng, Silent()).to_list()
+    found: list[str] = sample(Texts(texts), size, rng, Silent())["content"].to_list()
     return found
 
 

@@ -10,6 +10,7 @@ import soundfile
 from PIL import Image
 
 from flows.decode import decode
+from flows.learning import FittingError
 from flows.search import SearchError, search
 from storage.ids import hash_bytes
 from tests.flows.engines import Stopping
@@ -53,6 +54,12 @@ def test_a_picture_that_cannot_be_decoded_is_a_dead_letter(pictures: Project) ->
     assert pictures.run().counts.encoded == 0
     bad.write_bytes(whole)
     assert (pictures.run().rows, pictures.dead()) == (6, {})
+
+
+def test_an_encoder_with_nothing_to_learn_from_says_what_is_wrong(pictures: Project) -> None:
+    pictures.encoder = {"kind": "mfcc"}
+    with pytest.raises(FittingError, match=r"none of the 6 drawn .* The first: cannot decode"):
+        pictures.run()
 
 
 def test_a_picture_is_found_by_itself(pictures: Project) -> None:

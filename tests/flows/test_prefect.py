@@ -10,6 +10,7 @@ import pytest
 
 import flows.sources
 from flows.cli import run_command
+from flows.learning import Draw
 from flows.progress import Silent
 from flows.runner import runner
 from flows.sources import base
@@ -106,12 +107,17 @@ def task_runs(client: SyncPrefectClient, run: FlowRun) -> list[TaskRun]:
 
 
 def artifact(client: SyncPrefectClient, key: str) -> str:
-    """The text of the artifact of a key."""
+    """The text of the one artifact of a key."""
+    [found] = pages(client, key)
+    return found
+
+
+def pages(client: SyncPrefectClient, key: str) -> list[str]:
+    """The texts of all artifacts of a key."""
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     wanted = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
-    [found] = client.read_artifacts(artifact_filter=wanted)
-    return str(found.data)
+    return [str(found.data) for found in client.read_artifacts(artifact_filter=wanted)]
 
 
 def embed(project: Project, feature: str, *, direct: bool = False) -> dict[str, Any]:
@@ -149,7 +155,7 @@ def test_steps_are_tasks_and_the_outcome_is_an_artifact(
     tasks = task_runs(client, run)
     assert {task.state_type for task in tasks} == {"COMPLETED"}
     kinds = [task.name.split("-")[0].split(" ")[0] for task in tasks]
-    assert sorted(kinds) == ["commit", *["encode"] * 5, "plan", "publish"]
+    assert sorted(kinds) == ["commit", *["encode"] * 5, "plan", "prepare", "publish"]
     assert "| encoded | 40 |" in artifact(client, f"vecmill-run-{feature}")
 
 
@@ -168,6 +174,18 @@ def test_monitors_run_as_a_flow(project: Project, feature: str, client: SyncPref
     assert "**drift: cannot tell.**" in artifact(client, f"vecmill-findings-{feature}")
 
 
+def test_a_fit_runs_as_a_flow(project: Project, feature: str, client: SyncPrefectClient) -> None:
+    project.encoder = {"kind": "lsa", "dim": 2, "min_texts": 1, "max_share": 1.0}
+    found = {}
+    for direct in (True, False):
+        with runner(project.settings(), Silent(), direct=direct) as flows_:
+            found[direct] = flows_.fit("notes" if direct else feature, Draw(size=20))
+    assert found[False]["state"] == found[True]["state"]
+    assert (found[False]["version"], found[False]["records"]) == (1, 20)
+    assert [run.name for run in flow_runs(client, feature)] == [f"fit {feature}"]
+    assert "| records | 20 |" in artifact(client, f"vecmill-fit-{feature}")
+
+
 @pytest.mark.usefixtures("client")
 def test_a_flow_takes_plain_parameters_as_a_deployment_gives_them(
     project: Project, feature: str, monkeypatch: pytest.MonkeyPatch
@@ -181,6 +199,26 @@ def test_a_flow_takes_plain_parameters_as_a_deployment_gives_them(
     assert run.embed(feature=feature)["encoded"] == 0
 
 
+def test_a_deployment_fills_what_a_fit_has_registered(
+    project: Project, feature: str, client: SyncPrefectClient
+) -> None:
+    from flows import run
+
+    project.encoder = {"kind": "lsa", "dim": 2, "min_texts": 1, "max_share": 1.0}
+    conf = str(project.settings().conf)
+    first = run.embed(feature, conf)
+    assert (first["version"], first["encoded"], "also" in first) == (1, 40, False)
+    project.write([*ROWS, ("new", "text of another word", "x")])
+    assert run.fit(feature, conf)["version"] == 2
+    found = json.loads(json.dumps(run.embed(feature, conf)))
+    assert (found["version"], found["standing"], found["encoded"]) == (1, "live", 1)
+    [other] = found["also"]
+    assert (other["version"], other["standing"], other["rows"]) == (2, "candidate", 41)
+    [page] = {text for text in pages(client, f"vecmill-run-{feature}") if "| version | 2 |" in text}
+    assert "| version | 1 |" in page, "it shows both"
+    assert "also" not in run.embed(feature, conf, target="configured")
+
+
 def test_a_failing_run_is_failed_there_and_exit_code_1_here(
     project: Project,
     feature: str,
@@ -191,7 +229,9 @@ def test_a_failing_run_is_failed_there_and_exit_code_1_here(
     conf = str(project.settings().conf)
     assert run_command(["run", feature, "--conf", conf, "--json"]) == 1
     got = capfd.readouterr()
-    assert (got.out, "Traceback" in got.err) == ("", False)
+    told = json.loads(got.out)
+    assert (told["feature"], told["status"], "Traceback" in got.err) == (feature, "failed", False)
+    assert told["error"].startswith(f"{feature}: 10 of 10 records cannot be read or encoded")
     assert got.err.startswith(f"error: {feature}: 10 of 10 records cannot be read or encoded")
     [run] = flow_runs(client, feature)
     assert run.state_type == "FAILED"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from flows.search import SearchError, search
+from tests.encoders.conftest import save_sentence_model
 from tests.flows.plugins.letters import vector_of
 
 if TYPE_CHECKING:
@@ -123,3 +124,48 @@ def test_a_row_finds_itself(project: Project) -> None:
         search(project.settings(), "notes", "row", '{"size": 1, "day": "soon"}', 1)
     with pytest.raises(SearchError, match=r"does not fit notes_v1: .* lacks 'day'"):
         search(project.settings(), "notes", "row", '{"size": 1}', 1)
+
+
+def asking(project: Project, prompt: str) -> dict[str, str]:
+    return {"kind": "asking", "log": str(project.root / "log"), "query_prompt": prompt}
+
+
+def nearest(project: Project, query: str) -> str:
+    found: str = search(project.settings(), "notes", "text", query, 1)["record_id"][0].as_py()
+    return found
+
+
+def test_a_query_is_encoded_as_one(project: Project) -> None:
+    project.encoder = asking(project, "text ")
+    project.write(ROWS)
+    project.run()
+    assert nearest(project, "17") == "17"
+    assert search(project.settings(), "notes", "text", "17", 1)["distance"][0].as_py() < 1e-6
+
+
+def test_another_prompt_for_queries_counts_at_once_and_encodes_nothing(project: Project) -> None:
+    project.encoder = asking(project, "another ")
+    project.write(ROWS)
+    project.run()
+    project.encoder = asking(project, "text ")
+    assert nearest(project, "17") == "17"
+    assert project.plan().counts.encoded == 0
+    assert project.run().counts.encoded == 0
+    assert len(project.versions()) == 1
+
+
+def test_queries_of_an_older_version_keep_its_prompt(project: Project) -> None:
+    project.encoder = asking(project, "text ")
+    project.write(ROWS)
+    project.run()
+    project.encoder = asking(project, "another ") | {"dim": "4"}
+    assert nearest(project, "17") == "17"
+
+
+def test_an_encoder_as_configured_that_is_not_here_stops_no_search(project: Project) -> None:
+    project.encoder = {"kind": "sentence", "model": "sentence-tiny"}
+    project.write([("a", "the mill", "x"), ("b", "a cat", "x")])
+    save_sentence_model(project.root / "sentence-tiny")
+    project.run()
+    project.encoder = {"kind": "sentence", "model": "./gone"}
+    assert nearest(project, "mill") == "a"

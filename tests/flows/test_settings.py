@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.settings import Settings, SettingsError, find, load
+from flows.configuration import find, load
+from flows.settings import Settings, SettingsError
 from storage.names import CATALOG_TABLES
 
 PLUGINS = """
@@ -213,15 +214,15 @@ def test_a_missing_variable_is_told_with_its_place(
         (PLUGINS + 'modle = "x"', "unknown key 'modle' in [encoders.mini]; "),
         (PLUGINS.replace("path", "paht"), "unknown key 'paht' in [sources.news]; did you mean"),
         ('[sources.a]\nkind = "tabel"', "[sources.a] has an unknown kind 'tabel'; did you mean 't"),
-        ("[encoders.a]\nkind = 3", "[encoders.a] has an unknown kind 3; there are: mfcc, "),
-        ("[encoders.a]\nkind = []", "[encoders.a] has an unknown kind []; there are: mfcc, "),
-        ("[sources.a]\npath = 'x'", "[sources.a] has no kind; choose from files, table"),
+        ("[encoders.a]\nkind = 3", "[encoders.a] has an unknown kind 3; there are: "),
+        ("[encoders.a]\nkind = []", "[encoders.a] has an unknown kind []; there are: "),
+        ("[sources.a]\npath = 'x'", "[sources.a] has no kind; choose from files, lance, query, "),
         ("[monitors.odd]", "[monitors.odd] has an unknown kind 'odd'; there are: drift, health"),
         ("sources = 3", "[sources] must be a table, got 3"),
         ("[sources]\na = 3", "[sources.a] must be a table, got 3"),
         ("[features]\na = 3", "[features.a] must be a table, got 3"),
         ("[[features.a]]", "[features.a] must be a table, got [{}]"),
-        ("[features.a]\nencoder = 'x'", "[features.a] needs the key 'source'"),
+        ("[features.a]\nencoder = 'x'", "[features.a]: a feature needs either a source, or over"),
         ('[sources.a]\nkind = "table"', "[sources.a] needs the key 'path'"),
         (FEATURE + "max_dead = 1.5", "[features.articles]: max_dead is a share from 0 to 1, got 1"),
         (FEATURE + "max_dead = nan", ": max_dead is a share from 0 to 1, got nan"),
@@ -365,3 +366,22 @@ def test_any_value_of_a_key_gives_settings_or_a_refusal(
 )
 def test_any_bytes_give_settings_or_a_refusal(content: bytes) -> None:
     load_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "message"),
+    [
+        ("{ tokens = 200, overlp = 40 }", r"unknown key 'overlp' in \[encoders\.e\] chunk$"),
+        ("{ overlap = 40 }", r"\[encoders\.e\] chunk needs the key 'tokens'$"),
+        ("{ tokens = 9, overlap = 9 }", r"\[encoders\.e\] chunk: chunk overlap must be 0 or more"),
+        ('{ tokens = 9, pool = "men" }', r"chunk = .*: expected 'mean' or 'max'"),
+        ("9", r"\[encoders\.e\] chunk = 9: expected a table of keys"),
+    ],
+)
+def test_a_table_within_a_table_is_checked_as_well(
+    tmp_path: Path, chunk: str, message: str
+) -> None:
+    conf = tmp_path / "vecmill.toml"
+    conf.write_text(f'[encoders.e]\nkind = "sentence"\nchunk = {chunk}\n')
+    with pytest.raises(SettingsError, match=message):
+        load(conf)

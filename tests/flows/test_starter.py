@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows import pipeline, starter
+from flows.configuration import load
 from flows.engine import Direct
 from flows.progress import Silent
-from flows.settings import SettingsError, load
+from flows.settings import SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,15 +34,20 @@ def test_it_loads_as_it_is(tmp_path: Path) -> None:
     assert (loaded.root, loaded.features) == (tmp_path / "new" / "project", {})
 
 
-def test_it_loads_with_every_comment_taken_off(tmp_path: Path) -> None:
+def test_it_loads_with_every_comment_taken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "a-word-of-the-test")
     path = starter.write(tmp_path)
     text = path.read_text("utf-8")
     names = [match[1] for match in SECTION.finditer(text)]
-    assert {"sources.articles", "sources.photos", "sources.customers"} < set(names)
+    named = {"articles", "photos", "orders", "customers"}
+    assert {f"sources.{name}" for name in named} < set(names)
     path.write_text(uncommented(text, *names), encoding="utf-8")
     feature = load(path).feature("articles")
     assert (feature.source.kind, feature.encoder.kind) == ("table", "sentence")
     assert [monitor.kind for monitor in feature.monitors] == ["health", "drift"]
+    assert (feature.history, feature.update, feature.gates.min_overlap) == (True, "both", 0.5)
 
 
 def test_it_does_not_write_over_anything(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import pipeline
+from flows.refusals import RunError
 from flows.status import status
 from storage.model import FindingRow
 
@@ -48,7 +48,7 @@ def test_every_version_has_a_row(project: Project) -> None:
     project.run()
     project.encoder = {"revision": 2}
     project.run()
-    project.stores().catalog.promote("notes", 2)
+    project.promote(2)
     rows = status(project.settings())
     assert [(r["version"], r["standing"], r["rows"], r["dead"]) for r in rows] == [
         (1, "retired", 30, 1),
@@ -61,7 +61,7 @@ def test_a_failure_is_shown_until_a_run_succeeds(project: Project) -> None:
     project.run()
     project.write([(i, "FAIL " + i, "x") for i, _, _ in ROWS])
     project.feature = {"max_dead": 0.1}
-    with pytest.raises(pipeline.RunError, match="cannot be read or encoded"):
+    with pytest.raises(RunError, match="cannot be read or encoded"):
         project.run()
     [failed] = status(project.settings())
     assert failed["last_status"] == "failed"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from flows import fitting, pipeline
-from flows.fitting import FittingError
+from flows import fitting, learning
+from flows.learning import FittingError
 from flows.progress import Silent
+from flows.refusals import RunError
 from flows.versions import open_source
 from storage.model import StorageError
 from tests.flows.plugins.letters import vector_of
@@ -58,11 +60,10 @@ def test_promotion_and_the_way_back(project: Project) -> None:
     first = project.rows()
     project.encoder = {"revision": 2}
     project.run()
-    catalog = project.stores().catalog
-    assert catalog.promote("notes", 2).standing == "live"
+    project.promote(2)
     assert [v.standing for v in project.versions()] == ["retired", "live"]
     assert project.rows() == project.rows("notes_v2") != first
-    catalog.promote("notes", 1)
+    project.promote(1)
     assert [v.standing for v in project.versions()] == ["live", "retired"]
     assert project.rows() == first
 
@@ -71,13 +72,12 @@ def test_what_readers_could_not_read_is_not_promoted(project: Project) -> None:
     project.write(THREE)
     project.run()
     project.encoder = {"revision": 2, "breach": "width"}
-    with pytest.raises(pipeline.RunError, match="shape"):
+    with pytest.raises(RunError, match="shape"):
         project.run()
-    catalog = project.stores().catalog
     with pytest.raises(StorageError, match="notes_v2 has no published run"):
-        catalog.promote("notes", 2)
-    with pytest.raises(StorageError, match="no version v7; there are: v1, v2"):
-        catalog.promote("notes", 7)
+        project.promote(2)
+    with pytest.raises(StorageError, match="no version v7; see `vecmill versions"):
+        project.promote(7)
     assert project.rows_or_none("notes_v2") is None
     assert project.plan().creates
 
@@ -125,9 +125,9 @@ def test_a_refit_makes_a_new_version_where_it_learns_something_new(project: Proj
     refitted = project.run(refit=True)
     assert (refitted.version, refitted.standing) == (2, "candidate")
     assert project.run().version == 1  # what readers see is what is kept up to date
-    project.stores().catalog.promote("notes", 2)
+    project.promote(2)
     assert (project.run().version, project.run().standing) == (2, "live")
-    project.stores().catalog.promote("notes", 1)
+    project.promote(1)
     assert project.run().version == 1
 
 
@@ -136,10 +136,12 @@ def test_learning_gives_the_same_again(project: Project) -> None:
     settings, stores = project.settings(), project.stores()
     feature = settings.feature("notes")
     source = open_source(settings, feature, None)
-    states = {
-        fitting.fit(feature, source, stores.catalog, project.root / name, Silent())
-        for name in ("one", "two")
-    }
+    states = set()
+    for name in ("one", "two"):
+        elsewhere = replace(stores, states=project.root / name)
+        learned = learning.fit(feature, source, elsewhere, Silent())
+        assert learned is not None
+        states.add(learned.state)
     assert len(states) == 1
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -30,7 +33,8 @@ class Params:
         log: a file that is told of every text encoded; not part of the recipe.
         revision: changes the vectors, and so the fingerprint.
         breach: a way to break the contract: ``rows``, ``width``, ``float64``, ``list``,
-            ``raises``, ``refuses`` or ``outage`` (a cut connection).
+            ``raises``, ``refuses``, ``outage`` (a cut connection), ``slow``, ``hangs``, or
+            ``dies`` (the whole process, after some texts).
     """
 
     log: str
@@ -67,6 +71,10 @@ class Letters:
             raise EncoderError("the weights are gone")
         if self.params.breach == "outage":
             raise ConnectionError("the model's host hung up")
+        if self.params.breach in {"slow", "hangs"}:
+            time.sleep(0.5 if self.params.breach == "slow" else 10_000)
+        if self.params.breach == "dies" and len(self._known()) > 20:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.params.breach == "raises":
             raise RuntimeError("out of order")
         bad = [text for text in batch if "FAIL" in text]
@@ -79,6 +87,10 @@ class Letters:
             np.array(vectors, np.float32).reshape(-1, self.dim)
         )
         return broken
+
+    def _known(self) -> list[str]:
+        log = Path(self.params.log)
+        return log.read_text("utf-8").splitlines() if log.exists() else []
 
     def _breach(self, right: NDArray[np.float32]) -> Any:  # noqa: ANN401 - wrong on purpose
         ways: dict[str, Any] = {

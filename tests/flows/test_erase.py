@@ -1,0 +1,307 @@
+"""erase: no file of the store holds the records any more, and all others stay as they were."""
+
+from __future__ import annotations
+
+import csv
+import json
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.cli import run_command
+from flows.erase import Eraser
+from flows.holdings import Holdings
+from flows.progress import Silent
+from storage import cleaning
+from storage.model import StorageError
+from tests.flows.engines import Interruption, Stopping, stop
+from tests.flows.project import vector
+from tests.processes import python
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.flows.project import Project
+
+ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
+LABEL, TEXT = "MARK-LABEL-kept-value", "MARK-TEXT the content of the record"
+IDS = (ID, DEAD_ID, STAGED_ID)
+OTHERS = [(f"record-{k}", f"text {k}", f"label {k % 3}") for k in range(20)]
+
+
+def everything(project: Project) -> list[Path]:
+    """All files of the store that hold a marker, found without Vecmill's help."""
+    return [
+        path
+        for path in (project.root / "data").rglob("*")
+        if path.is_file() and b"MARK-" in path.read_bytes()
+    ]
+
+
+def others(project: Project, view: str) -> dict[str, Any]:
+    rows = project.rows(view)
+    return {k: ({**r, "vector": 0}, vector(r).tobytes()) for k, r in rows.items() if k not in IDS}
+
+
+def spread(project: Project) -> None:
+    """Put the markers wherever a store can hold them: three versions, letters, staging, exports."""
+    marked = [(ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)]
+    project.write([*OTHERS, *marked])
+    project.run()
+    project.write([*OTHERS[1:], *marked])
+    project.run()
+    project.encoder = {"revision": 2}
+    project.run()
+    project.promote(2)  # v1 is retired
+    project.encoder = {"revision": 3}
+    project.run()  # a candidate
+    project.write([*OTHERS[1:], *marked, (STAGED_ID, f"{TEXT} staged", LABEL)])
+    with pytest.raises(Interruption, match="stopped here"):
+        project.run(Stopping(point="encode", how=stop))
+    project.feature = {"max_dead": 0.0}
+    with pytest.raises(Exception, match="cannot be read or encoded"):
+        project.run()
+    project.feature = {}
+    catalog = project.stores().catalog
+    with catalog.transaction() as con:
+        con.execute(
+            "INSERT INTO findings (feature, version, run_id, monitor, verdict, summary, record_ids)"
+            " VALUES ('notes', 2, 'r', 'drift', 'alarm', ?, ?)",
+            [f"{ID} is far out", [ID, "record-3"]],
+        )
+    export(project)
+    project.write(OTHERS[1:])  # and gone from the source
+
+
+def export(project: Project) -> None:
+    """Export a version in each form, into the folder that the test searches."""
+    folder = project.root / "data" / "exports"
+    folder.mkdir()
+    conf = ["--conf", str(project.settings().conf)]
+    for form in ("parquet", "arrow", "npy"):
+        out = str(folder / f"v1.{form}")
+        command = ["export", "notes", "--version", "1", "--format", form, "--output", out]
+        assert run_command([*command, *conf]) == 0
+    with project.connect() as con:
+        table = con.sql("SELECT record_id, label FROM notes_v1 ORDER BY record_id").to_arrow_table()
+    with (folder / "v1.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = zip(*table.to_pydict().values(), strict=True)
+        csv.writer(file).writerows([table.column_names, *rows])
+    (folder / "v1.json").write_text("".join(json.dumps(r) + "\n" for r in table.to_pylist()))
+    (folder / "v1.txt").write_text("no ids in here")
+    with project.stores().catalog.transaction() as con:
+        for form in ("csv", "json", "txt"):
+            row = ["notes", 1, "r", str(folder / f"v1.{form}"), form, len(table)]
+            con.execute("INSERT INTO exports VALUES (?, ?, ?, ?, ?, ?, now())", row)
+
+
+def erase(project: Project, *ids: str) -> dict[str, Any]:
+    return Eraser(project.settings(), "notes", ids).erase(Silent())
+
+
+def published(project: Project) -> dict[str, Any]:
+    return {v.table: others(project, v.table) for v in project.versions()}
+
+
+@pytest.mark.slow
+def test_no_file_holds_the_records_any_more_and_all_others_stay(project: Project) -> None:
+    spread(project)
+    assert {p.relative_to(project.root / "data").parts[0] for p in everything(project)} == {
+        "catalog.duckdb", "exports", "staging", "vectors",
+    }  # fmt: skip
+    before = published(project)
+    dead_before = {p for p in project.dead() if p}
+    receipt = erase(project, *IDS)
+    assert everything(project) == []
+    assert published(project) == before
+    assert receipt["proved"], receipt["proof"]
+    assert receipt["still_in_source"] == {"records": 0, "why": ""}
+    assert "MARK" not in json.dumps(receipt)
+    salt = bytes.fromhex(receipt["salt"])
+    assert {blake2b(i.encode(), salt=salt, digest_size=32).hexdigest() for i in IDS} == {
+        *receipt["ids_blake2b"]
+    }
+    assert any("v1.txt" in what for what in receipt["not_covered"])
+    assert dead_before
+    assert project.dead() == {}
+    exported = project.root / "data" / "exports"
+    lines = (exported / "v1.csv").read_text("utf-8").splitlines()
+    ids = {row[0] for row in csv.reader(lines)}
+    assert ids == {"record_id", *before["notes_v1"]}
+    kept_rows = len(before["notes_v1"])
+    assert pq.read_table(exported / "v1.parquet").num_rows == kept_rows
+    assert pa.ipc.open_file(exported / "v1.arrow").read_all().num_rows == kept_rows
+    of_npy = pq.read_table(exported / "v1.npy" / "rows.parquet").column("record_id").to_pylist()
+    matrix = np.load(exported / "v1.npy" / "vectors.npy")
+    assert {k: v.tobytes() for k, v in zip(of_npy, matrix, strict=True)} == {
+        k: v for k, (_, v) in before["notes_v1"].items()
+    }
+    vectors = project.stores().vectors
+    for version in project.versions():
+        found = cleaning.physical(vectors, version.table)
+        assert len(found.versions) == 1
+        manifest = project.stores().catalog.published(version)
+        assert manifest is not None
+        assert (manifest.kind, manifest.lance_version) == ("erase", found.head)
+        assert manifest.rows == len(before[version.table])
+    kept = project.stores().catalog.query("SELECT * FROM erasures").to_pylist()
+    assert [(row["feature"], row["records"]) for row in kept] == [("notes", 3)]
+    outcome = project.run()
+    assert (outcome.counts.new, outcome.counts.deleted, outcome.counts.unchanged) == (0, 0, 19)
+
+
+def test_a_dry_run_writes_nothing_and_tells_where_they_are(project: Project) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    data = project.root / "data"
+    before = {f: f.stat().st_mtime_ns for f in cleaning.files_under(data)}
+    found = Eraser(project.settings(), "notes", [ID]).look(Silent())
+    assert before == {f: f.stat().st_mtime_ns for f in cleaning.files_under(data)}
+    assert found["rows of notes_v1 (live)"] == 1
+    assert found["records still in the source"] == 1
+
+
+def test_what_still_stands_in_the_source_comes_back_and_is_told(project: Project) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    receipt = erase(project, ID)
+    assert receipt["still_in_source"]["records"] == 1
+    assert receipt["proved"]
+    assert ID not in project.rows()
+    assert project.run().counts.new == 1
+
+
+def test_a_record_that_had_vanished_is_erased_from_what_is_left_of_it(project: Project) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    project.write(OTHERS)
+    project.run()
+    assert ID not in project.rows()
+    assert everything(project)
+    assert erase(project, ID)["proved"]
+    assert everything(project) == []
+    assert len(project.rows()) == 20
+
+
+def test_values_and_ids_that_others_hold_too_are_no_trace(project: Project) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL), (f"{ID}-other", "another", LABEL)])
+    project.run()
+    receipt = erase(project, ID)
+    assert receipt["proved"], receipt["proof"]
+    assert project.rows()[f"{ID}-other"]["label"] == LABEL
+
+
+def test_a_tag_on_an_earlier_state_does_not_keep_it(project: Project) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    vectors = project.stores().vectors
+    vectors.head("notes_v1").tags.create("mine", cleaning.physical(vectors, "notes_v1").head)
+    assert erase(project, ID)["proved"]
+    assert everything(project) == []
+
+
+def test_texts_are_blotted_and_short_ids_only_where_they_are_quoted(project: Project) -> None:
+    project.write([*OTHERS, ("7", TEXT, "x")])
+    project.run()
+    catalog = project.stores().catalog
+    with catalog.transaction() as con:
+        con.execute(
+            "INSERT INTO runs (run_id, feature, status, error) VALUES ('r', 'notes', 'failed', ?)",
+            [f"7 of 9 cannot be read: '7' says {TEXT!r}"],
+        )
+    erase(project, "7")
+    (row,) = catalog.query("SELECT error FROM runs WHERE run_id = 'r'").to_pylist()
+    assert row["error"] == "7 of 9 cannot be read: '[erased]' says '[erased]'"
+
+
+def test_a_session_from_before_is_fine_or_told(project: Project) -> None:
+    import duckdb
+
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    with project.connect() as con:
+        erase(project, ID)
+        try:
+            assert len(con.sql("FROM notes").fetchall()) == 21
+        except duckdb.Error as error:
+            assert "not found" in str(error).lower()  # noqa: PT017 - either is right
+    assert len(project.rows()) == 20
+
+
+def test_the_command_names_records_in_three_ways(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    project.write(OTHERS[2:])
+    conf = ["--conf", str(project.settings().conf)]
+    assert run_command(["erase", "notes", "--where", f"label = '{LABEL}'", *conf]) == 0
+    assert "rows of notes_v1" in capsys.readouterr().out
+    assert ID in project.rows()
+    file, receipt = project.root / "ids.txt", project.root / "receipt.json"
+    file.write_text("record-0\n\nrecord-1\n")
+    command = ["erase", "--all-features", "--ids-from", str(file), "--id", ID, "--yes", "--json"]
+    assert run_command([*command, "--receipt", str(receipt), *conf]) == 0
+    (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert told["proved"]
+    assert json.loads(receipt.read_text("utf-8")) == told
+    assert project.rows().keys() == {record_id for record_id, _, _ in OTHERS[2:]}
+    assert run_command(["erase", "notes", "--id", "nobody", "--yes", *conf]) == 0
+    assert "no trace" in capsys.readouterr().err
+    assert run_command(["erase", "notes", *conf]) == 2
+    assert run_command(["erase", "--id", ID, *conf]) == 2
+    assert run_command(["erase", "nots", "--id", ID, *conf]) == 2
+
+
+def test_a_journal_that_cannot_be_read_is_told(project: Project) -> None:
+    project.write(OTHERS)
+    project.run()
+    eraser = Eraser(project.settings(), "notes", [ID])
+    journal = Holdings(project.settings(), "notes").journal
+    journal.parent.mkdir()
+    journal.write_text("{")
+    with pytest.raises(StorageError, match="delete it and name all ids again"):
+        eraser.erase(Silent())
+
+
+KILL = """
+import sys
+from pathlib import Path
+from flows.erase import Eraser
+from flows.holdings import Holdings
+from flows.progress import Silent
+from tests.flows.engines import Stopping, die
+from tests.flows.plugins import installed
+from tests.flows.project import Project
+with installed():
+    settings = Project(Path(sys.argv[1])).settings()
+    Eraser(settings, "notes", sys.argv[3:], Stopping(point=sys.argv[2], how=die)).erase(Silent())
+"""
+STEPS = (
+    "note", "rows", "publish", "states", "staging", "exports", "memory", "catalog", "rewrite",
+    "prove", "receipt", "done",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_anywhere_the_next_one_finishes(project: Project, step: str) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
+    project.run()
+    project.write(OTHERS)
+    project.run()
+    before = published(project)
+    with python(KILL, project.root, step, ID) as child:
+        _, complaints = child.communicate()
+    assert child.returncode == -9, complaints
+    assert published(project) == before
+    receipt = erase(project, DEAD_ID)  # the journal knows of the other one
+    assert receipt["proved"], receipt["proof"]
+    assert everything(project) == []
+    assert published(project) == before
+    assert receipt["records"] == (1 if step == "done" else 2)
+    assert project.run().counts.unchanged == 20
