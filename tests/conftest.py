@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-PREFECT_HOME = REPOSITORY / ".cache" / "prefect"
+# A home for each process that runs tests: two servers do not share one database.
+PREFECT_HOME = REPOSITORY / ".cache" / "prefect" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 # Read by Prefect and the model libraries as they are imported, so set before any test is. The home
 # is kept between sessions: its database is migrated once, which takes minutes on a busy machine.
@@ -23,6 +24,11 @@ os.environ.update(
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="600",
 )
 PREFECT_HOME.mkdir(parents=True, exist_ok=True)  # Prefect makes one folder, not its parents
+
+
+TENSORFLOW = REPOSITORY / ".venv-use" / "bin" / "python"
+if TENSORFLOW.exists():
+    os.environ.setdefault("VECMILL_USE_PYTHON", str(TENSORFLOW))
 
 
 @pytest.fixture(scope="session")

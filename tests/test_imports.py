@@ -53,7 +53,7 @@ def test_the_probe_sees_what_is_loaded() -> None:
         "from flows.cli import run_command; assert run_command(['--help']) == 0",
         "from flows.cli import run_command; assert run_command(['run', '--help']) == 0",
         "from flows.cli import run_command; assert run_command(['--version']) == 0",
-        "import flows.settings; flows.settings.load()",
+        "import flows.configuration; flows.configuration.load()",
         "import flows.doctor, flows.progress, flows.starter, flows.console",
     ],
 )

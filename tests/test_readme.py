@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from flows.cli import run_command
-from flows.settings import load
+from flows.configuration import load
 from flows.stores import Stores
 from storage import query
 
@@ -56,7 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows += [
         f"n{i},On {topics[i % 4]},A story about {topics[i % 4]} number {i},2026-01-0{i % 9 + 1},"
         f"{topics[i % 4]}"
-        for i in range(40)
+        for i in range(60)
     ]
     (tmp_path / "news/january.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
     rng = np.random.default_rng(0)
@@ -75,7 +75,8 @@ def test_the_blocks_run(project: Path, capfd: pytest.CaptureFixture[str]) -> Non
     for words in commands():
         if words[0] != "vecmill":
             continue
-        arguments = [*words[1:], "--direct"] if words[1] == "run" else words[1:]
+        flows = {"run", "backfill"}
+        arguments = [*words[1:], "--direct"] if words[1] in flows else words[1:]
         assert run_command(arguments) == 0, words
     assert "bank rates" in capfd.readouterr().out
     stores = Stores.of(load())
@@ -85,5 +86,5 @@ def test_the_blocks_run(project: Path, capfd: pytest.CaptureFixture[str]) -> Non
     names: dict[str, object] = {}
     for source in blocks("python"):
         exec(source, names)  # noqa: S102 - the README's own example
-    assert names["articles"].shape == (40, 3)  # type: ignore[attr-defined] # a polars DataFrame
+    assert names["articles"].shape == (60, 3)  # type: ignore[attr-defined] # a polars DataFrame
     assert sorted(p.name for p in project.iterdir()) == ["conf", "data", "news", "photos"]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from flows.settings import load
+from flows.configuration import load
 from flows.stores import Stores
 from storage import query
 
