@@ -56,7 +56,9 @@ if TYPE_CHECKING:
 
     from encoders.windows import Window
 
-Modality: TypeAlias = Literal["text", "image", "audio", "tabular", "vector"]
+Modality: TypeAlias = Literal[
+    "text", "image", "audio", "tabular", "vector", "graph", "interactions"
+]
 Metric: TypeAlias = Literal["cosine", "l2", "dot"]
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -173,15 +175,17 @@ class Encoder(Protocol):
     def encode(self, batch: Any) -> NDArray[np.float32]:  # noqa: ANN401 - see the table below
         """Encode a batch, rows in order.
 
-        ========  =========================================================
-        modality  batch
-        ========  =========================================================
-        text      sequence of str
-        image     sequence of PIL images, mode RGB
-        audio     sequence of `encoders.media.Audio`
-        tabular   polars DataFrame, a row a record, typed columns
-        vector    polars DataFrame, a column a feature; see `encoders.vectors`
-        ========  =========================================================
+        ============  =========================================================
+        modality      batch
+        ============  =========================================================
+        text          sequence of str
+        image         sequence of PIL images, mode RGB
+        audio         sequence of `encoders.media.Audio`
+        tabular       polars DataFrame, a row a record, typed columns
+        vector        polars DataFrame, a column a feature; see `encoders.vectors`
+        graph         polars DataFrame, a row a node and what is around it
+        interactions  polars DataFrame, a row a user or an item and whom it met
+        ============  =========================================================
 
         Returns:
             ``(n, dim)`` float32, finite; ``(0, dim)`` for an empty batch. A row depends on its

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from encoders import media
 from encoders._device import pick_device
+from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._pictures import squeezed, unit
-from encoders.base import EncoderError, State, digest
+from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -107,30 +108,30 @@ def build(params: Params) -> ConvAutoencoder:
     return ConvAutoencoder(params)
 
 
-class ConvAutoencoder:
+@dataclass(frozen=True)
+class _Model:
+    weights: dict[str, Tensor]
+    figures: Json
+
+
+class ConvAutoencoder(Learned[_Model]):
     """Images to ``(n, dim)`` float32, each dimension of unit variance in the sample."""
 
     modality: ClassVar[Modality] = "image"
     metric: Metric = "cosine"
     fit_size = 10_000
+    kind = "conv_autoencoder"
 
     def __init__(self, params: Params) -> None:
+        super().__init__()
         self._params = params
         self._device = pick_device(params.device)
         self.batch_size = params.batch_size
-        self._weights: dict[str, Tensor] | None = None
-        self._figures: Json = {}
-        self._digest: str | None = None
 
     @property
     def dim(self) -> int:
         """The width of the vectors."""
         return self._params.dim
-
-    @property
-    def fitted(self) -> bool:
-        """Whether `fit` or `restore` has been called."""
-        return self._weights is not None
 
     def fit(self, sample: Sequence[Image], rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn to give images back, until held-out ones come back no better.
@@ -164,40 +165,22 @@ class ConvAutoencoder:
             found = {name: weight.detach() for name, weight in weights.items()} | fixed
             found |= _spread(found, train)
         arrays = {name: tensor.cpu().numpy() for name, tensor in found.items()}
-        self.restore(State(arrays, {"kind": "conv_autoencoder", "figures": figures}))
+        self._take(self._read(State(arrays, {"figures": figures})))
 
-    def state(self) -> State:
-        """The weights and the statistics of the sample, float32.
+    def _written(self, model: _Model) -> State:
+        """The weights and the statistics of the sample, float32."""
+        arrays = {name: tensor.cpu().numpy() for name, tensor in model.weights.items()}
+        return State(arrays, {"figures": model.figures})
 
-        Raises:
-            EncoderError: before `fit` or `restore`.
-        """
-        arrays = {name: tensor.cpu().numpy().copy() for name, tensor in self._learned().items()}
-        return State(arrays, {"kind": "conv_autoencoder", "figures": self._figures})
-
-    def restore(self, state: State) -> None:
-        """Take over a state.
-
-        Raises:
-            EncoderError: if it is not that of a conv_autoencoder of these sizes.
-        """
+    def _read(self, state: State) -> _Model:
         import torch
 
-        expected = self._shapes()
-        found = {name: array.shape for name, array in state.arrays.items()}
-        if state.meta.get("kind") != "conv_autoencoder" or found != expected:
-            wrong = sorted(set(found.items()) ^ set(expected.items()))
-            raise EncoderError(
-                f"this is not the state of a conv_autoencoder with these parameters: got "
-                f"{state.meta.get('kind')} with {len(found)} arrays, expected conv_autoencoder "
-                f"with {len(expected)}, the first that differ: {wrong[:2]}; fit again"
-            )
-        self._weights = {
-            name: torch.tensor(state.arrays[name], dtype=torch.float32, device=self._device)
-            for name in expected
+        expect(state, self._shapes())
+        weights = {
+            name: torch.tensor(array, dtype=torch.float32, device=self._device)
+            for name, array in state.arrays.items()
         }
-        self._figures = state.meta.get("figures")
-        self._digest = digest(self.state())
+        return _Model(weights, state.meta.get("figures"))
 
     def recipe(self) -> dict[str, Json]:
         """Parameters, code, decoders, and the digest of what was learned (None before)."""
@@ -224,7 +207,7 @@ class ConvAutoencoder:
 
         from encoders._autoencoder import encode
 
-        weights, rows = self._learned(), np.empty((len(batch), self.dim), np.float32)
+        weights, rows = self._known().weights, np.empty((len(batch), self.dim), np.float32)
         for at in range(0, len(batch), self.batch_size):
             part = batch[at : at + self.batch_size]
             with torch.inference_mode():
@@ -244,7 +227,7 @@ class ConvAutoencoder:
 
         from encoders._autoencoder import decode, encode
 
-        weights, size = self._learned(), self._params.size
+        weights, size = self._known().weights, self._params.size
         rows = np.empty((len(batch), size, size, 3), np.float32)
         for at in range(0, len(batch), self.batch_size):
             part = batch[at : at + self.batch_size]
@@ -266,13 +249,6 @@ class ConvAutoencoder:
         side = (sizes.size, sizes.size)
         statistics = {"mean_image": (3, *side), "pixel_scale": ()}
         return sizes.shapes() | statistics | {"centre": (dim,), "scale": (dim,)}
-
-    def _learned(self) -> dict[str, Tensor]:
-        if self._weights is None:
-            raise EncoderError(
-                "conv_autoencoder has learned nothing yet: call fit or restore first"
-            )
-        return self._weights
 
 
 def _statistics(pixels: Tensor) -> dict[str, Tensor]:

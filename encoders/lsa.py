@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from encoders import _terms, _words
+from encoders._learned import Learned, expect
 from encoders._libraries import majors
-from encoders.base import EncoderError, State, digest
+from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -69,31 +70,27 @@ class Params:
 
 
 @dataclass(frozen=True)
-class _Learned:
+class _Model:
     """``projection`` is ``(terms, dim)`` float32: a term's weight times its place."""
 
     vocabulary: dict[str, int]
     projection: NDArray[np.float32]
     meta: dict[str, Json]
 
-    @property
-    def state(self) -> State:
-        terms = cast("list[Json]", list(self.vocabulary))
-        return State({"projection": self.projection.copy()}, {**self.meta, "vocabulary": terms})
 
-
-class Lsa:
+class Lsa(Learned[_Model]):
     """Texts to ``(n, dim)`` float32 of L2 norm 1; zeros for a text without any known term."""
 
     modality: ClassVar[Modality] = "text"
     metric: Metric = "cosine"
     fit_size = 20_000
+    kind = "lsa"
+    nothing = "has learned no words yet"
 
     def __init__(self, params: Params) -> None:
+        super().__init__()
         self.params = params
         self.batch_size = params.batch_size
-        self._learned: _Learned | None = None
-        self._digest: str | None = None
 
     @property
     def dim(self) -> int:
@@ -103,11 +100,6 @@ class Lsa:
             EncoderError: before `fit` or `restore`.
         """
         return int(self._known().projection.shape[1])
-
-    @property
-    def fitted(self) -> bool:
-        """Whether `fit` or `restore` has been called."""
-        return self._learned is not None
 
     def fit(self, sample: Sequence[str], rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn the terms, their weights and the projection; the order of texts is no matter.
@@ -134,37 +126,20 @@ class Lsa:
             "dim": projection.shape[1],
             "kept_share": kept,
         }
-        self._take(_Learned(vocabulary, projection, {"kind": "lsa", "figures": figures}))
+        self._take(_Model(vocabulary, projection, {"figures": figures}))
 
-    def state(self) -> State:
-        """What was learned: ``projection (terms, dim)`` float32, and the terms as ``vocabulary``.
+    def _written(self, model: _Model) -> State:
+        """``projection (terms, dim)`` float32, and the terms as ``vocabulary``."""
+        terms = cast("list[Json]", list(model.vocabulary))
+        return State({"projection": model.projection}, {**model.meta, "vocabulary": terms})
 
-        Raises:
-            EncoderError: before `fit` or `restore`.
-        """
-        return self._known().state
-
-    def restore(self, state: State) -> None:
-        """Take over a state.
-
-        Raises:
-            EncoderError: if it is not that of an lsa encoder.
-        """
-        if state.meta.get("kind") != "lsa" or set(state.arrays) != {"projection"}:
-            raise EncoderError(
-                f"this is not the state of an lsa encoder: got {state.meta.get('kind')} with "
-                f"arrays {sorted(state.arrays)}, expected lsa with projection"
-            )
+    def _read(self, state: State) -> _Model:
         meta = dict(state.meta)
         terms = cast("list[str]", meta.pop("vocabulary"))
-        projection = state.arrays["projection"]
-        if projection.shape[:1] != (len(terms),):
-            raise EncoderError(
-                f"the state does not fit together: {len(terms)} terms, and a projection of shape "
-                f"{projection.shape}: fit again"
-            )
+        dim = state.arrays["projection"].shape[-1] if "projection" in state.arrays else 0
+        expect(state, {"projection": (len(terms), dim)})
         vocabulary = {term: column for column, term in enumerate(terms)}
-        self._take(_Learned(vocabulary, projection.copy(), meta))
+        return _Model(vocabulary, state.arrays["projection"], meta)
 
     def recipe(self) -> dict[str, Json]:
         """Kind, revisions, parameters, and the digest of what was learned (None before)."""
@@ -208,15 +183,6 @@ class Lsa:
         rows = [known.vocabulary[word] for word in words]
         unit: NDArray[np.float32] = _unit(known.projection[rows])
         return unit
-
-    def _known(self) -> _Learned:
-        if self._learned is None:
-            raise EncoderError("lsa has learned no words yet: call fit or restore first")
-        return self._learned
-
-    def _take(self, learned: _Learned) -> None:
-        self._learned = learned
-        self._digest = digest(learned.state)
 
     def _choose(self, found: dict[str, int], texts: int) -> list[str]:
         least, most = self.params.min_texts, self.params.max_share * texts

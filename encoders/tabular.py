@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from encoders._columns import from_json, learn, to_json
-from encoders.base import EncoderError, State, digest
+from encoders._learned import Learned, expect
+from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -70,18 +71,13 @@ class Params:
 
 
 @dataclass(frozen=True)
-class _Learned:
+class _Model:
     columns: tuple[Number | Category, ...]
     mean: NDArray[np.float64]
     weights: NDArray[np.float64]
 
-    def state(self) -> State:
-        columns: list[Json] = [to_json(column) for column in self.columns]
-        arrays = {"mean": self.mean.copy(), "weights": self.weights.copy()}
-        return State(arrays, {"kind": "tabular", "columns": columns})
 
-
-class Tabular:
+class Tabular(Learned[_Model]):
     """Rows to ``(n, dim)`` float32 that is centred on the fit sample; near rows are alike.
 
     A category that the fit sample did not have, or had too rarely, counts as one of the others,
@@ -91,11 +87,13 @@ class Tabular:
     modality: ClassVar[Modality] = "tabular"
     metric: Metric = "l2"
     fit_size = 20_000
+    kind = "tabular"
+    nothing = "has learned no columns yet"
 
     def __init__(self, params: Params) -> None:
+        super().__init__()
         self.params = params
         self.batch_size = params.batch_size
-        self._learned: _Learned | None = None
 
     @property
     def dim(self) -> int:
@@ -105,11 +103,6 @@ class Tabular:
             EncoderError: before `fit` or `restore`.
         """
         return int(self._known().weights.shape[1])
-
-    @property
-    def fitted(self) -> bool:
-        """Whether `fit` or `restore` has been called."""
-        return self._learned is not None
 
     def fit(self, sample: pl.DataFrame, rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn the columns and the components from a sample; the order of columns is no matter.
@@ -133,44 +126,26 @@ class Tabular:
         features = np.hstack(blocks)
         mean = features.mean(axis=0)
         weights = scale[:, None] * _components((features - mean) * scale, self.params.dim)
-        self._learned = _Learned(columns, mean, weights)
+        self._take(_Model(columns, mean, weights))
 
-    def state(self) -> State:
-        """What was learned: ``mean (features,)``, ``weights (features, dim)`` and the columns.
+    def _written(self, model: _Model) -> State:
+        """``mean (features,)``, ``weights (features, dim)`` and the columns."""
+        columns: list[Json] = [to_json(column) for column in model.columns]
+        return State({"mean": model.mean, "weights": model.weights}, {"columns": columns})
 
-        Raises:
-            EncoderError: before `fit` or `restore`.
-        """
-        return self._known().state()
-
-    def restore(self, state: State) -> None:
-        """Take over a state.
-
-        Raises:
-            EncoderError: if it is not that of a tabular encoder.
-        """
-        if state.meta.get("kind") != "tabular" or set(state.arrays) != {"mean", "weights"}:
-            raise EncoderError(
-                f"this is not the state of a tabular encoder: got {state.meta.get('kind')} with "
-                f"arrays {sorted(state.arrays)}, expected tabular with mean and weights"
-            )
+    def _read(self, state: State) -> _Model:
         columns = tuple(from_json(column) for column in cast("list[Any]", state.meta["columns"]))
         features = sum(column.width for column in columns)
-        mean, weights = state.arrays["mean"], state.arrays["weights"]
-        if mean.shape != (features,) or weights.shape[:1] != (features,):
-            raise EncoderError(
-                f"the state does not fit together: its columns make {features} features, its "
-                f"arrays have shapes {mean.shape} and {weights.shape}: fit again"
-            )
-        self._learned = _Learned(columns, mean.copy(), weights.copy())
+        dim = state.arrays["weights"].shape[-1] if "weights" in state.arrays else 0
+        expect(state, {"mean": (features,), "weights": (features, dim)})
+        return _Model(columns, state.arrays["mean"], state.arrays["weights"])
 
     def recipe(self) -> dict[str, Json]:
         """Kind, revision, parameters, and the digest of what was learned (None before)."""
         params: dict[str, Json] = asdict(self.params)
         params["categories"] = [*sorted(self.params.categories)]
         del params["batch_size"]  # does not change the vectors
-        learned = digest(self.state()) if self.fitted else None
-        return {"kind": "tabular", "revision": REVISION, "params": params, "state": learned}
+        return {"kind": "tabular", "revision": REVISION, "params": params, "state": self._digest}
 
     def encode(self, batch: pl.DataFrame) -> NDArray[np.float32]:
         """Encode rows; columns that were not in the fit sample, or constant there, are ignored.
@@ -193,11 +168,6 @@ class Tabular:
         for feature, weights in zip((features - known.mean).T, known.weights, strict=True):
             vectors += feature[:, None] * weights
         return vectors.astype(np.float32)
-
-    def _known(self) -> _Learned:
-        if self._learned is None:
-            raise EncoderError("tabular has learned no columns yet: call fit or restore first")
-        return self._learned
 
     def _learn_columns(self, sample: pl.DataFrame) -> tuple[Number | Category, ...]:
         learned = [

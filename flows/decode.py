@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ROWS = {"tabular", "vector", "graph", "interactions"}
+"""Modalities whose cells are structs, a batch a frame of their fields."""
 _THREADS = 4
 _FILES = 2
 """Recordings that are kept open for their next windows: the one under way, and the next."""
@@ -71,7 +73,7 @@ def decode(
     this machine, passes: other limits or another machine let it in.
     """
     rows = list(range(len(content)))
-    if modality in {"tabular", "vector"}:
+    if modality in _ROWS:
         return Decoded(content.struct.unnest(), rows)
     if modality == "text":
         return Decoded(content.to_list(), rows)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-Modality: TypeAlias = Literal["text", "image", "audio", "tabular", "vector"]
+Modality: TypeAlias = Literal[
+    "text", "image", "audio", "tabular", "vector", "graph", "interactions"
+]
 
 CHUNK_ROWS = 8192
 """How many records a source hands on at a time (fewer where they are large)."""

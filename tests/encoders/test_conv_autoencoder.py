@@ -147,9 +147,9 @@ def test_too_few_images_are_refused() -> None:
 
 def test_the_state_of_other_parameters_is_refused() -> None:
     state = learned(small(epochs=1)).state()
-    with pytest.raises(EncoderError, match=r"not the state of a conv_autoencoder .*'centre', \(7,"):
+    with pytest.raises(EncoderError, match=r"these parameters: centre: got \(6,\), expected \(7,"):
         small(dim=7).restore(state)
-    with pytest.raises(EncoderError, match="got None with 0 arrays, expected conv_autoencoder"):
+    with pytest.raises(EncoderError, match="kind conv_autoencoder: got None with arrays"):
         small().restore(State({}))
 
 
