@@ -6,6 +6,7 @@ versions, so that it holds no lock and sees no half of a run however long it las
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from storage.damage import told
 from storage.model import StorageError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     import duckdb
@@ -114,11 +115,40 @@ _SHOWN_BYTES = (
 def _without_bytes(relation: duckdb.DuckDBPyRelation, form: str) -> duckdb.DuckDBPyRelation:
     """Rows with what a form says of bytes, such as those of a thumbnail, in their place."""
     types = zip(relation.columns, relation.types, strict=True)
-    names = ['"' + name.replace('"', '""') + '"' for name, type_ in types if type_ == "BLOB"]
-    if not names:
+    names = [_quoted(name) for name, type_ in types if type_ == "BLOB"]
+    return _replaced(relation, {name: form.format(name) for name in names})
+
+
+_WIDE = re.compile(r"(?:FLOAT|DOUBLE)\[(\d+)\]")
+_LEADING = 3
+"""Numbers of a vector that are shown; a person reads no more, and a pipe has no width to cut at."""
+
+
+def _shortened(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Rows with the first numbers of each vector, and how many it has."""
+    found = {}
+    for name, type_ in zip(relation.columns, relation.types, strict=True):
+        wide = _WIDE.fullmatch(str(type_))
+        if wide is None or int(wide[1]) <= _LEADING + 1:
+            continue
+        quoted = _quoted(name)
+        shown = " || ', ' || ".join(f"printf('%.4g', {quoted}[{n + 1}])" for n in range(_LEADING))
+        found[quoted] = f"'[' || {shown} || ', … of {wide[1]}]'"
+    return _replaced(relation, found)
+
+
+def _replaced(
+    relation: duckdb.DuckDBPyRelation, columns: Mapping[str, str]
+) -> duckdb.DuckDBPyRelation:
+    """Rows with expressions in the place of some columns, whose names are quoted."""
+    if not columns:
         return relation
-    told = ", ".join(f"{form.format(name)} AS {name}" for name in names)
+    told = ", ".join(f"{form} AS {name}" for name, form in columns.items())
     return relation.project(f"* REPLACE ({told})")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
@@ -131,7 +161,7 @@ def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
     text = io.StringIO()
     try:
         with contextlib.redirect_stdout(text):
-            _without_bytes(relation, _SHOWN_BYTES).show(max_width=width)
+            _shortened(_without_bytes(relation, _SHOWN_BYTES)).show(max_width=width)
     except duckdb.Error as error:  # rows are fetched only now, and a cast may fail on one
         raise (told(error) or QueryError(str(error))) from error
     return text.getvalue()

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 from cyclopts import App, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
+
+    from cyclopts import Token
 
     from flows.scope import Target
     from flows.settings import Settings
@@ -36,6 +38,18 @@ IsDirect = Annotated[
     ),
 ]
 Number = Annotated[int, Parameter(name=["-k", "--limit"], metavar="N")]
+
+
+def _ordinal(_: object, tokens: Sequence[Token]) -> int:
+    """The number of a version, written as `vecmill versions` does or as tables are called."""
+    text = tokens[0].value
+    number = text.removeprefix("v")
+    if not (number.isascii() and number.isdecimal()):
+        raise ValueError(f"a version is named by its number, such as 2 or v2; got {text!r}")
+    return int(number)
+
+
+Ordinal = Annotated[int, Parameter(metavar="N", converter=_ordinal)]
 Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 

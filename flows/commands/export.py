@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from flows.answers import complain, print_json, say
 from flows.codes import FINE, USAGE
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands.query import AsOf  # noqa: TC001 - as above
 from storage.exports import Form  # noqa: TC001 - as above
 
@@ -23,7 +23,7 @@ def export(  # noqa: PLR0913 - one option a choice
     *,
     output: Annotated[Path, Parameter(metavar="PATH")],
     format: Form | None = None,  # noqa: A002 - the option's name
-    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    version: Ordinal | None = None,
     as_of: AsOf = None,
     where: Annotated[str | None, Parameter(metavar="SQL")] = None,
     history: Flag = False,

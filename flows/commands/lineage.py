@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-from cyclopts import Parameter
+from typing import TYPE_CHECKING
 
 from flows.answers import print_json
 from flows.codes import FINE
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ def lineage(
     id: str,  # noqa: A002 - the word for it
     /,
     *,
-    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    version: Ordinal | None = None,
     place: Flag = False,
     conf: Conf = None,
     json: AsJson = False,

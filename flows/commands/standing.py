@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from flows.answers import complain, print_json, say, table
 from flows.codes import FINDING, FINE, USAGE
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def rollback(feature: str, /, *, reason: Reason = None, conf: Conf = None) -> in
 @app.command(usage="Usage: vecmill retire [OPTIONS] FEATURE [VERSION]")
 def retire(
     feature: str,
-    version: int | None = None,
+    version: Ordinal | None = None,
     /,
     *,
     all: Flag = False,  # noqa: A002 - the option's name

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from flows.answers import print_json, say, table, told
 from flows.codes import FINE
-from flows.commands._app import AsJson, Conf, Number, app, load
+from flows.commands._app import AsJson, Conf, Number, Ordinal, app, load
 from flows.commands._words import show, show_value
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def versions(feature: str | None = None, /, *, conf: Conf = None, json: AsJson =
 
 @app.command(usage="Usage: vecmill recipe [OPTIONS] FINGERPRINT | FEATURE VERSION")
 def recipe(
-    which: str, version: int | None = None, /, *, conf: Conf = None, json: AsJson = False
+    which: str, version: Ordinal | None = None, /, *, conf: Conf = None, json: AsJson = False
 ) -> int:
     """Show all that decides the vectors of a fingerprint, and the versions that have it.
 
@@ -66,8 +66,8 @@ def recipe(
 @app.command
 def compare(
     feature: str,
-    first: int,
-    second: int,
+    first: Ordinal,
+    second: Ordinal,
     /,
     *,
     k: Number = 10,

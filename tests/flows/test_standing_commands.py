@@ -163,3 +163,16 @@ def test_a_run_whose_process_is_gone_is_told_from_one_under_way(
     assert "notes, last run: the process ended before the run did" in err
     project.run()
     assert status(project.settings())[1]["last_status"] == "done"
+
+
+def test_versions_are_named_as_they_are_shown(vecmill: Call) -> None:
+    by_name, by_number = (
+        vecmill("compare", "notes", "v1", "v2"),
+        vecmill("compare", "notes", "1", "2"),
+    )
+    assert by_name == by_number
+    assert by_name[0] == 0
+    assert vecmill("recipe", "notes", "v2") == vecmill("recipe", "notes", "2")
+    code, out, complaint = vecmill("compare", "notes", "old", "v2")
+    assert (code, out) == (2, "")
+    assert "a version is named by its number, such as 2 or v2; got 'old'" in complaint

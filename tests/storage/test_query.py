@@ -110,3 +110,11 @@ def test_a_store_that_is_not_there_has_empty_tables(store: Store) -> None:
     with query.connect(store.catalog, store.vectors) as con:
         assert con.sql("SELECT count(*) FROM manifests").fetchall() == [(0,)]
     assert not store.path.parent.exists()
+
+
+def test_vectors_are_shown_by_their_first_numbers(con: duckdb.DuckDBPyConnection) -> None:
+    wide = "SELECT [1, 0.25, 1e9, 4, 5]::FLOAT[5] AS vector, NULL::FLOAT[6] AS other, [1]::FLOAT[1]"
+    table = query.as_table(query.run(con, wide), 200)
+    assert "[1, 0.25, 1e+09, … of 5]" in table
+    assert "NULL" in table
+    assert "[1.0]" in table
