@@ -7,6 +7,7 @@ your records to predict each word from those before it, and from those behind it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -17,9 +18,10 @@ from encoders._characters import tokens
 from encoders._device import pick_device
 from encoders._elmo_params import PATHS, Params
 from encoders._hub import sha256
+from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._reader import Reader
-from encoders.base import EncoderError, State, Truncated, digest
+from encoders.base import State, Truncated
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -73,31 +75,32 @@ class Elmo:
         return Truncated.of([len(tokens(text)) for text in batch], self._params.max_tokens)
 
 
-class LearnedElmo:
+@dataclass(frozen=True)
+class _Learnt:
+    predictor: Predictor
+    figures: Json
+
+
+class LearnedElmo(Learned[_Learnt]):
     """A small model, learned: texts to ``(n, 2 * projection)`` float32; zeros for no token."""
 
     modality: ClassVar[Modality] = "text"
     metric: Metric = "cosine"
     fit_size = 20_000
+    kind = "elmo"
+    nothing = "has learned no model yet"
 
     def __init__(self, params: Params) -> None:
+        super().__init__()
         self._params = params
         self.batch_size = params.batch_size
         self._shape = params.shape()
         self._chosen = params.chosen(self._shape.depth)
-        self._predictor: Predictor | None = None
-        self._meta: dict[str, Json] = {}
-        self._digest: str | None = None
 
     @property
     def dim(self) -> int:
         """The width of the vectors."""
         return 2 * self._shape.projection
-
-    @property
-    def fitted(self) -> bool:
-        """Whether `fit` or `restore` has been called."""
-        return self._predictor is not None
 
     def fit(self, sample: Sequence[str], rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn to predict words, until the held-out texts are predicted no better.
@@ -122,24 +125,15 @@ class LearnedElmo:
         device = pick_device(params.device)
         with one_core():
             predictor, figures = learn(cut, self._shape, objective, rng, device, watch)
-        self._take(predictor, {"kind": "elmo", "figures": figures})
+        self._take(_Learnt(predictor, figures))
 
-    def state(self) -> State:
-        """The weights by name, float32, and the words that can be predicted.
+    def _written(self, model: _Learnt) -> State:
+        """The weights by name, float32, and the words that can be predicted."""
+        known = model.predictor
+        weights = {name: weight.cpu().numpy() for name, weight in known.reader.weights.items()}
+        return State(weights | known.lexicon.arrays(), {"figures": model.figures})
 
-        Raises:
-            EncoderError: before `fit` or `restore`.
-        """
-        known = self._known()
-        weights = {name: w.cpu().numpy().copy() for name, w in known.reader.weights.items()}
-        return State(weights | known.lexicon.arrays(), dict(self._meta))
-
-    def restore(self, state: State) -> None:
-        """Take over a state.
-
-        Raises:
-            EncoderError: if it is not that of an elmo encoder of these sizes.
-        """
+    def _read(self, state: State) -> _Learnt:
         from encoders._bilm_training import Predictor
         from encoders._lexicon import Lexicon
 
@@ -148,16 +142,11 @@ class LearnedElmo:
             "word.table": (lexicon.size, self._shape.projection),
             "word.bias": (lexicon.size,),
         }
-        found = {n: array.shape for n, array in state.arrays.items() if n not in lexicon.arrays()}
-        if state.meta.get("kind") != "elmo" or found != expected:
-            raise EncoderError(
-                f"this is not the state of an elmo encoder with these parameters: got "
-                f"{state.meta.get('kind')} with {found}, expected elmo with {expected}: fit again"
-            )
-        weights = {name: state.arrays[name] for name in expected}
+        weights = {n: array for n, array in state.arrays.items() if n not in lexicon.arrays()}
+        expect(State(weights, state.meta), expected)
         reader = _reader(weights, self._shape, self._params.device)
         table, bias = reader.weights["word.table"], reader.weights["word.bias"]
-        self._take(Predictor(reader, lexicon, table, bias), dict(state.meta))
+        return _Learnt(Predictor(reader, lexicon, table, bias), state.meta.get("figures"))
 
     def recipe(self) -> dict[str, Json]:
         """Parameters, code, tokens, and the digest of what was learned (None before)."""
@@ -169,7 +158,7 @@ class LearnedElmo:
         Raises:
             EncoderError: before `fit` or `restore`.
         """
-        params, reader = self._params, self._known().reader
+        params, reader = self._params, self._known().predictor.reader
         return reader.pooled(batch, self._chosen, params.pooling, params.max_tokens)
 
     def truncated(self, batch: Sequence[str]) -> Truncated:
@@ -185,17 +174,8 @@ class LearnedElmo:
             EncoderError: before `fit` or `restore`.
         """
         cut = [tokens(text)[: self._params.max_tokens] for text in texts]
-        forward, backward = self._known().losses(cut)
+        forward, backward = self._known().predictor.losses(cut)
         return float(np.exp(forward)), float(np.exp(backward))
-
-    def _known(self) -> Predictor:
-        if self._predictor is None:
-            raise EncoderError("elmo has learned no model yet: call fit or restore first")
-        return self._predictor
-
-    def _take(self, predictor: Predictor, meta: dict[str, Json]) -> None:
-        self._predictor, self._meta = predictor, meta
-        self._digest = digest(self.state())
 
 
 def build(params: Params) -> Elmo | LearnedElmo:

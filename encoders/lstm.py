@@ -19,13 +19,14 @@ import numpy as np
 from encoders import media
 from encoders._bilm import bundle
 from encoders._device import pick_device
+from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._mel import filters
 from encoders._recordings import audio_libraries
 from encoders._recurrent import Network, pack
 from encoders._recurrent_params import Params
 from encoders._steps import Bands, Reading, stacked
-from encoders.base import EncoderError, EncoderUsageError, State, digest
+from encoders.base import EncoderUsageError, State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -95,19 +96,25 @@ class _Model:
         return found
 
 
-class Lstm:
+@dataclass(frozen=True)
+class _Learnt:
+    model: _Model
+    figures: Json
+
+
+class Lstm(Learned[_Learnt]):
     """Recordings to ``(n, dim)`` float32."""
 
     modality: ClassVar[Modality] = "audio"
     metric: Metric = "cosine"
     fit_size = 4000  # of short recordings; the decoded sample is in memory
+    kind = "lstm"
+    nothing = "has learned no network yet"
 
     def __init__(self, params: Params) -> None:
+        super().__init__()
         self._params = params
         self._reading = params.reading()
-        self._model: _Model | None = None
-        self._figures: Json = {}
-        self._digest: str | None = None
         self.batch_size = params.batch_size
         self.label = params.label
         filters(self._reading.mel)
@@ -116,11 +123,6 @@ class Lstm:
     def dim(self) -> int:
         """The width of the vectors."""
         return self._params.dim
-
-    @property
-    def fitted(self) -> bool:
-        """Whether `fit`, `fit_labelled` or `restore` has been called."""
-        return self._model is not None
 
     def fit(self, sample: Sequence[Audio], rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn to unroll recordings, until those held out come out no better.
@@ -160,51 +162,37 @@ class Lstm:
         task = Task.labelled(labels, self._params.held_out, rng, watch)
         self._learn(sample, task, rng, watch)
 
-    def state(self) -> State:
-        """The weights as torch names them, float32, and the usual levels of bands and rows.
-
-        Raises:
-            EncoderError: before `fit`, `fit_labelled` or `restore`.
-        """
-        model = self._known()
+    def _written(self, model: _Learnt) -> State:
+        """The weights as torch names them, float32, and the usual levels of bands and rows."""
+        known = model.model
         arrays: dict[str, NDArray[Any]] = {
-            name: weight.cpu().numpy().copy() for name, weight in model.network.weights.items()
+            name: weight.cpu().numpy() for name, weight in known.network.weights.items()
         }
-        usual = {"bands": (model.bands.mean, model.bands.scale), "rows": model.usual}
+        usual = {"bands": (known.bands.mean, known.bands.scale), "rows": known.usual}
         for name, (mean, scale) in usual.items():
-            arrays |= {f"{name}.mean": mean.copy(), f"{name}.scale": scale.copy()}
-        return State(arrays, {"kind": "lstm", "figures": self._figures})
+            arrays |= {f"{name}.mean": mean, f"{name}.scale": scale}
+        return State(arrays, {"figures": model.figures})
 
-    def restore(self, state: State) -> None:
-        """Take over a state.
-
-        Raises:
-            EncoderError: if it is not that of an lstm encoder of these sizes.
-        """
+    def _read(self, state: State) -> _Learnt:
         import torch
 
         shape = self._params.shape()
-        expected = shape.weights() | {
+        statistics = {
             f"{name}.{part}": (width,)
             for name, width in (("bands", self._params.mels), ("rows", shape.dim))
             for part in ("mean", "scale")
         }
-        found = {name: array.shape for name, array in state.arrays.items()}
-        if state.meta.get("kind") != "lstm" or found != expected:
-            raise EncoderError(
-                f"this is not the state of an lstm encoder with these parameters: got "
-                f"{state.meta.get('kind')} with {found}, expected lstm with {expected}: fit again"
-            )
+        expect(state, shape.weights() | statistics)
         device = pick_device(self._params.device)
         weights = {
             name: torch.tensor(state.arrays[name], device=device) for name in shape.weights()
         }
         bands, usual = (
-            (state.arrays[f"{name}.mean"].copy(), state.arrays[f"{name}.scale"].copy())
+            (state.arrays[f"{name}.mean"], state.arrays[f"{name}.scale"])
             for name in ("bands", "rows")
         )
         model = _Model(Network(shape, weights), self._reading, Bands(*bands), usual)
-        self._take(model, state.meta.get("figures"))
+        return _Learnt(model, state.meta.get("figures"))
 
     def recipe(self) -> dict[str, Json]:
         """Parameters, code, decoders, and the digest of what was learned (None before)."""
@@ -230,7 +218,7 @@ class Lstm:
             EncoderError: before `fit`, `fit_labelled` or `restore`.
             MediaError: if a recording holds NaN or infinity.
         """
-        model = self._known()
+        model = self._known().model
         frames = list(self._reading.frames(batch))
         return model.vectors(frames, normalize=self._params.normalize)
 
@@ -258,16 +246,7 @@ class Lstm:
             rows = model.rows([frames[row] for row in task.train])
         spread = rows.std(axis=0)
         usual = (rows.mean(axis=0), np.where(spread > _LEAST_SPREAD, spread, np.float32(1)))
-        self._take(replace(model, usual=usual), learned.figures)
-
-    def _known(self) -> _Model:
-        if self._model is None:
-            raise EncoderError("lstm has learned no network yet: call fit or restore first")
-        return self._model
-
-    def _take(self, model: _Model, figures: Json) -> None:
-        self._model, self._figures = model, figures
-        self._digest = digest(self.state())
+        self._take(_Learnt(replace(model, usual=usual), learned.figures))
 
 
 def build(params: Params) -> Lstm:

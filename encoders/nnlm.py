@@ -14,11 +14,12 @@ from unicodedata import normalize
 
 from encoders import _pooling, _words
 from encoders._device import pick_device
+from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._pooling import METHODS, Method, Pool, Sif
 from encoders._words import words
 from encoders._wordtable import Table
-from encoders.base import EncoderError, State, digest
+from encoders.base import State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -108,32 +109,35 @@ class Params:
         return Sizes(self.dim, self.context, self.hidden, self.direct)
 
 
-class Nnlm:
+@dataclass(frozen=True)
+class _Learnt:
+    """A model, and what documents are pooled by: its word table, with SIF or without."""
+
+    model: Model
+    table: Table
+    pool: Pool
+    sif: Sif | None
+    figures: Json
+
+
+class Nnlm(Learned[_Learnt]):
     """Texts to ``(n, dim)`` float32; zeros for a text without a known word."""
 
     modality: ClassVar[Modality] = "text"
     metric: Metric = "cosine"
     fit_size = 50_000
+    kind = "nnlm"
+    nothing = "has learned no model yet"
 
     def __init__(self, params: Params) -> None:
+        super().__init__()
         self._params = params
         self.batch_size = params.batch_size
-        self._model: Model | None = None
-        self._table: Table | None = None
-        self._pool: Pool | None = None
-        self._sif: Sif | None = None
-        self._figures: Json = {}
-        self._digest: str | None = None
 
     @property
     def dim(self) -> int:
         """The width of the vectors."""
         return self._params.dim
-
-    @property
-    def fitted(self) -> bool:
-        """Whether `fit` or `restore` has been called."""
-        return self._model is not None
 
     def fit(self, sample: Sequence[str], rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn to predict words, until the held-out texts are predicted no better.
@@ -156,32 +160,20 @@ class Nnlm:
         )
         device = pick_device(params.device)
         model, figures = learn(self._cut(sample), params.sizes(), objective, rng, device, watch)
-        table = _table(model)
-        look = partial(table.look, lowercase=params.lowercase)
+        look = partial(_table(model).look, lowercase=params.lowercase)
         sif = Sif.learn(sample, look, params.sif_a) if params.pooling == "sif" else None
-        self._take(model, table, sif, figures)
+        self._take(self._learnt(model, sif, figures))
 
-    def state(self) -> State:
-        """The weights as the paper names them, float32, the words, and what SIF learned.
+    def _written(self, model: _Learnt) -> State:
+        """The weights as the paper names them, float32, the words, and what SIF learned."""
+        weights = model.model.weights
+        arrays: dict[str, NDArray[Any]] = {n: weight.cpu().numpy() for n, weight in weights.items()}
+        arrays |= model.model.lexicon.arrays()
+        if model.sif is not None:
+            arrays |= model.sif.arrays()
+        return State(arrays, {"figures": model.figures})
 
-        Raises:
-            EncoderError: before `fit` or `restore`.
-        """
-        model = self._known()
-        arrays: dict[str, NDArray[Any]] = {
-            name: weight.cpu().numpy().copy() for name, weight in model.weights.items()
-        }
-        arrays |= model.lexicon.arrays()
-        if self._sif is not None:
-            arrays |= self._sif.arrays()
-        return State(arrays, {"kind": "nnlm", "figures": self._figures})
-
-    def restore(self, state: State) -> None:
-        """Take over a state.
-
-        Raises:
-            EncoderError: if it is not that of an nnlm encoder of these sizes.
-        """
+    def _read(self, state: State) -> _Learnt:
         import torch
 
         from encoders._lexicon import Lexicon
@@ -190,19 +182,14 @@ class Nnlm:
         lexicon = Lexicon.restored(state.arrays)
         sizes = self._params.sizes()
         expected = sizes.shapes(lexicon.size)
-        found = {name: state.arrays[name].shape for name in expected if name in state.arrays}
-        if state.meta.get("kind") != "nnlm" or found != expected:
-            raise EncoderError(
-                f"this is not the state of an nnlm encoder with these parameters: got "
-                f"{state.meta.get('kind')} with {found}, expected nnlm with {expected}: fit again"
-            )
+        weighed = {name: array for name, array in state.arrays.items() if name in expected}
+        expect(State(weighed, state.meta), expected)
         sif = None
         if self._params.pooling == "sif":
             sif = Sif.restored(state.arrays, self._params.sif_a, self.dim)
         device = pick_device(self._params.device)
         weights = {name: torch.tensor(state.arrays[name], device=device) for name in expected}
-        model = Model(sizes, lexicon, weights)
-        self._take(model, _table(model), sif, state.meta.get("figures"))
+        return self._learnt(Model(sizes, lexicon, weights), sif, state.meta.get("figures"))
 
     def recipe(self) -> dict[str, Json]:
         """Parameters, code, words, and the digest of what was learned (None before)."""
@@ -225,22 +212,17 @@ class Nnlm:
         Raises:
             EncoderError: before `fit` or `restore`.
         """
-        if self._pool is None:
-            raise _unfitted()
-        return self._pool.encode(batch)
+        return self._known().pool.encode(batch)
 
     def vocabulary(self) -> tuple[Sequence[str], NDArray[np.float32]]:
         """The words and their vectors ``(v, dim)``, the most frequent first."""
-        if self._table is None:
-            raise _unfitted()
-        return self._table.words, self._table.vectors.copy()
+        table = self._known().table
+        return table.words, table.vectors.copy()
 
     def word(self, word: str) -> NDArray[np.float32] | None:
         """The vector ``(dim,)`` of a word, in lower case where texts are; None if unknown."""
-        if self._table is None:
-            raise _unfitted()
         spelt = normalize("NFC", word.lower() if self._params.lowercase else word)
-        vector = self._table.word(spelt)
+        vector = self._known().table.word(spelt)
         return None if vector is None else vector.copy()
 
     def perplexity(self, texts: Sequence[str]) -> float:
@@ -253,32 +235,21 @@ class Nnlm:
         """
         from math import exp
 
-        return exp(self._known().loss(self._cut(texts)))
+        return exp(self._known().model.loss(self._cut(texts)))
 
     def _cut(self, texts: Sequence[str]) -> list[list[str]]:
         return [words(text, lowercase=self._params.lowercase) for text in texts]
 
-    def _known(self) -> Model:
-        if self._model is None:
-            raise _unfitted()
-        return self._model
-
-    def _take(self, model: Model, table: Table, sif: Sif | None, figures: Json) -> None:
-        params = self._params
+    def _learnt(self, model: Model, sif: Sif | None, figures: Json) -> _Learnt:
+        params, table = self._params, _table(model)
         look = partial(table.look, lowercase=params.lowercase)
-        rows = len(table.words)
-        self._pool = Pool.of(rows, params.dim, look, sif, normalize=params.normalize)
-        self._model, self._table, self._sif, self._figures = model, table, sif, figures
-        self._digest = digest(self.state())
+        pool = Pool.of(len(table.words), params.dim, look, sif, normalize=params.normalize)
+        return _Learnt(model, table, pool, sif, figures)
 
 
 def _table(model: Model) -> Table:
     vectors = model.weights["C"].cpu().numpy()
     return Table(model.lexicon.words, vectors[-len(model.lexicon.words) :])
-
-
-def _unfitted() -> EncoderError:
-    return EncoderError("nnlm has learned no model yet: call fit or restore first")
 
 
 def build(params: Params) -> Nnlm:

@@ -9,13 +9,14 @@ distance, which goes on to new classes: one image of each is enough to tell them
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from encoders import _augment, media
 from encoders._augment import Augment
 from encoders._device import pick_device
+from encoders._learned import Learned, expect
 from encoders._metric import LOSSES, MININGS, Loss, Mining
-from encoders.base import EncoderError, EncoderUsageError, State, digest
+from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -203,32 +204,32 @@ def build(params: Params) -> Siamese:
     return Siamese(params)
 
 
-class Siamese:
+@dataclass(frozen=True)
+class _Model:
+    net: Net
+    head: dict[str, Tensor]
+    figures: Json
+
+
+class Siamese(Learned[_Model]):
     """Images to ``(n, dim)`` float32."""
 
     modality: ClassVar[Modality] = "image"
+    kind = "siamese"
 
     def __init__(self, params: Params) -> None:
+        super().__init__()
         self._params = params
         self._backbone = _backbone(params)
         self.label = params.label
         self.fit_size = self._backbone.fit_size
         self.batch_size = params.batch_size
         self.metric: Metric = "cosine" if params.normalize else "l2"
-        self._net: Net | None = None
-        self._head: dict[str, Tensor] = {}
-        self._figures: Json = {}
-        self._digest: str | None = None
 
     @property
     def dim(self) -> int:
         """The width of the vectors."""
         return self._params.dim
-
-    @property
-    def fitted(self) -> bool:
-        """Whether `fit` or `restore` has been called."""
-        return self._net is not None
 
     def fit(self, sample: Sequence[Image], rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn from views of each image; with a `label` set, call `fit_labelled`.
@@ -266,33 +267,23 @@ class Siamese:
             raise EncoderError(f"got {len(labels)} labels for {len(sample)} images")
         self._learn(sample, by_label(labels, watch), rng, watch)
 
-    def state(self) -> State:
-        """All weights that were learned, float32, by name.
+    def _written(self, model: _Model) -> State:
+        """All weights that were learned, float32, by name."""
+        weights = model.head | model.net.weights
+        arrays = {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
+        return State(arrays, {"figures": model.figures})
 
-        Raises:
-            EncoderError: before `fit` or `restore`.
-        """
-        weights = self._head | self._learned().weights
-        arrays = {name: weight.detach().cpu().numpy().copy() for name, weight in weights.items()}
-        return State(arrays, {"kind": "siamese", "figures": self._figures})
+    def _read(self, state: State) -> _Model:
+        import torch
 
-    def restore(self, state: State) -> None:
-        """Take over a state.
-
-        Raises:
-            EncoderError: if it is not that of a siamese encoder with these parameters.
-        """
-        expected = self._shapes() | self._backbone.shapes()
-        found = {name: array.shape for name, array in state.arrays.items()}
-        if state.meta.get("kind") != "siamese" or found != expected:
-            wrong = sorted(set(found.items()) ^ set(expected.items()))
-            raise EncoderError(
-                f"this is not the state of a siamese encoder with these parameters: got "
-                f"{state.meta.get('kind')} with {len(found)} arrays, expected siamese with "
-                f"{len(expected)}, the first that differ: {wrong[:2]}; fit again"
-            )
-        head = {name: state.arrays[name] for name in self._shapes()}
-        self._take(self._backbone.restored(state.arrays), head, state.meta.get("figures"))
+        own = self._shapes()
+        expect(state, own | self._backbone.shapes())
+        device = pick_device(self._params.device)
+        head = {
+            name: torch.tensor(state.arrays[name], dtype=torch.float32, device=device)
+            for name in own
+        }
+        return _Model(self._backbone.restored(state.arrays), head, state.meta.get("figures"))
 
     def recipe(self) -> dict[str, Json]:
         """Parameters, code, backbone, and the digest of what was learned (None before)."""
@@ -320,12 +311,12 @@ class Siamese:
 
         from encoders._siamese import project
 
-        net, rows = self._learned(), np.empty((len(batch), self.dim), np.float32)
+        known, rows = self._known(), np.empty((len(batch), self.dim), np.float32)
         for at in range(0, len(batch), self.batch_size):
             part = batch[at : at + self.batch_size]
             with torch.inference_mode():
-                features = net.features(self._backbone.pixels(part))
-                vectors = project(self._head, features, normalize=self._params.normalize)
+                features = known.net.features(self._backbone.pixels(part))
+                vectors = project(known.head, features, normalize=self._params.normalize)
             rows[at : at + len(part)] = vectors.cpu().numpy()
         return rows
 
@@ -350,28 +341,12 @@ class Siamese:
             head = begun(views, parts, params.dim, rng)
             figures = learn(views, head, parts, params.regime(), rng, watch)
         arrays = {name: weight.cpu().numpy() for name, weight in (head | net.weights).items()}
-        self.restore(State(arrays, {"kind": "siamese", "figures": figures}))
+        self._take(self._read(State(arrays, {"kind": self.kind, "figures": figures})))
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         from encoders._siamese import head_shapes
 
         return head_shapes(self._backbone.width, self.dim)
-
-    def _learned(self) -> Net:
-        if self._net is None:
-            raise EncoderError("siamese has learned nothing yet: call fit or restore first")
-        return self._net
-
-    def _take(self, net: Net, head: dict[str, NDArray[Any]], figures: Json) -> None:
-        import torch
-
-        device = pick_device(self._params.device)
-        self._head = {
-            name: torch.tensor(array, dtype=torch.float32, device=device)
-            for name, array in head.items()
-        }
-        self._net, self._figures = net, figures
-        self._digest = digest(self.state())
 
 
 def _backbone(params: Params) -> Backbone:

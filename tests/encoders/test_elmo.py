@@ -294,7 +294,7 @@ class TestALearnedModel:
         encoder = LearnedElmo(Params(**SMALL))
         encoder.fit(sentences(40), np.random.default_rng(0))
         wider = LearnedElmo(Params(**{**SMALL, "cell": 20}))
-        with pytest.raises(EncoderError, match="not the state of an elmo encoder"):
+        with pytest.raises(EncoderError, match="not the state of an encoder of kind elmo"):
             wider.restore(encoder.state())
         with pytest.raises(EncoderError, match="expected 'words' and 'counts'"):
             wider.restore(State({}, {"kind": "elmo"}))

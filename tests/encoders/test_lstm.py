@@ -359,7 +359,7 @@ class TestTheEncoder:
         frames = next(iter(whole._reading.frames([Audio(samples, RATE)])))  # noqa: SLF001 - see above
         spans = whole._reading.spans(frames)  # noqa: SLF001 - as above
         assert [len(span) for span in spans] == [41, 40, 40, 40, 40]
-        model = whole._known()  # noqa: SLF001 - as above
+        model = whole._known().model  # noqa: SLF001 - as above
         apart = model.vectors(spans, normalize=False)
         expected = np.average(apart, axis=0, weights=[len(span) for span in spans])
         found = whole.encode([Audio(samples, RATE)])[0]
@@ -395,7 +395,7 @@ class TestTheEncoder:
             {"mels": 20},
             {"pooling": "attention"},
         ):
-            with pytest.raises(EncoderError, match=r"not the state .* got lstm with .*: fit again"):
+            with pytest.raises(EncoderError, match=r"of kind lstm with these parameters: .*again"):
                 build(replace(SMALL, **other)).restore(labelled.state())
         with pytest.raises(EncoderError, match="got nnlm with"):
             build(SMALL).restore(State(labelled.state().arrays, {"kind": "nnlm"}))

@@ -168,7 +168,7 @@ class TestTheModel:
 
     def test_a_state_of_another_make_is_refused(self, encoder: Nnlm) -> None:
         wider = build(Params(**{**SMALL, "hidden": 20}))
-        with pytest.raises(EncoderError, match="not the state of an nnlm encoder"):
+        with pytest.raises(EncoderError, match="not the state of an encoder of kind nnlm"):
             wider.restore(encoder.state())
         with pytest.raises(EncoderError, match="expected 'words' and 'counts'"):
             wider.restore(State({}, {"kind": "nnlm"}))
