@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
+    from encoders._ridge import Ints
     from encoders.learning import Watch
 
     Factors = NDArray[np.float32]
 
+_SHARE = 0.4
 _MOST = 1e6
 """A confidence beyond is one that nothing else can speak against, and float32 cannot hold."""
 
@@ -44,11 +46,41 @@ class Confidence:
         counted = weights.clip(min=0)
         return (1 + self.alpha * (np.log1p(counted) if self.damped else counted)).clip(max=_MOST)
 
-    def evidence(self, starts: NDArray[np.intp], others: NDArray[np.intp],
-                 weights: NDArray[np.float64]) -> Evidence:  # fmt: skip
+    def evidence(self, starts: Ints, others: Ints, weights: NDArray[np.float64]) -> Evidence:
         """What interactions say beyond what every pair says, which is in `prior`."""
         sure = self.of(weights)
         return Evidence(starts, others, sure - 1, np.where(weights > 0, sure, 0.0))
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is learned, and how long.
+
+    Attributes:
+        dim: the number of factors.
+        confidence: what makes confidences of weights.
+        regularization: above 0.
+        iterations: steps for users and items each.
+    """
+
+    dim: int
+    confidence: Confidence
+    regularization: float
+    iterations: int
+
+
+def usual_regularization(liked: csr_matrix, confidence: Confidence) -> float:
+    """The regularisation for where none is named: 0.4 of how strong a direction of noise is.
+
+    A random matrix of as many entries a row and a column, each as large as a confidence is on
+    average, has no direction stronger than this confidence times the sum of the roots of those
+    numbers (Geman 1980). What is weaker should not be learned. The share is by trial: over
+    synthetic data of 1,800 to 81,000 interactions, of alpha 1 and 10 and of 16 and 64 factors, it
+    is within a few per cent of the best recall at ten.
+    """
+    users, items = liked.shape
+    level = float(confidence.of(liked.data).mean())
+    return float(_SHARE * level * (np.sqrt(liked.nnz / users) + np.sqrt(liked.nnz / items)))
 
 
 def prior(factors: Factors, regularization: float) -> NDArray[np.float64]:
@@ -58,45 +90,36 @@ def prior(factors: Factors, regularization: float) -> NDArray[np.float64]:
 
 
 def learn(
-    liked: csr_matrix,
-    confidence: Confidence,
-    dim: int,
-    regularization: float,
-    iterations: int,
-    rng: np.random.Generator,
-    watch: Watch,
+    liked: csr_matrix, goal: Goal, rng: np.random.Generator, watch: Watch
 ) -> tuple[Factors, Factors]:
     """The factors of users ``(n, dim)`` and items ``(m, dim)``.
 
     Args:
         liked: ``(n, m)``, the weights, all above 0, indices sorted.
-        confidence: what makes confidences of them.
-        dim: the number of factors.
-        regularization: above 0.
-        iterations: steps for users and items each.
+        goal: what is learned.
         rng: draws what the first step begins with.
         watch: told of each iteration.
     """
     from implicit.cpu.als import AlternatingLeastSquares
 
     model = AlternatingLeastSquares(
-        factors=dim,
-        regularization=regularization,
+        factors=goal.dim,
+        regularization=goal.regularization,
         alpha=1.0,
-        iterations=iterations,
+        iterations=goal.iterations,
         num_threads=1,  # else the order of its sums hangs on the machine
         random_state=rng,
     )
     sure = liked.copy()
-    sure.data = confidence.of(liked.data).astype(np.float32)
-    watch.stage("alternate", iterations)
+    sure.data = goal.confidence.of(liked.data).astype(np.float32)
+    watch.stage("alternate", goal.iterations)
     model.fit(sure, show_progress=False, callback=lambda *_: watch.advance(1))
     users: Factors = np.asarray(model.user_factors)
     # Conjugate gradients stop early. Items as the users make them are what folding in gives.
     turned = liked.T.tocsr()
     items = solved(
         users,
-        confidence.evidence(turned.indptr, turned.indices, turned.data),
-        prior(users, regularization),
+        goal.confidence.evidence(turned.indptr, turned.indices, turned.data),
+        prior(users, goal.regularization),
     )
     return users, items.astype(np.float32)

@@ -10,7 +10,7 @@ Ratings are standardised first, so that a regularisation means the same for star
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_matrix
 
+    from encoders._ridge import Ints
     from encoders.base import Json
     from encoders.learning import Watch
 
     Wide = NDArray[np.float64]
+
+USUAL_REGULARIZATION = 5.0
+"""About the noise of ratings over the spread of a factor, both squared, where spread is 1."""
 
 _LEAST = 10
 _LEAST_SPREAD = 1e-9
@@ -41,10 +45,10 @@ class Scale:
 
     def evidence(
         self,
-        starts: NDArray[np.intp],
-        others: NDArray[np.intp],
+        starts: Ints,
+        others: Ints,
         ratings: Wide,
-        biases: NDArray[np.floating],
+        biases: NDArray[np.floating[Any]],
     ) -> Evidence:
         """What ratings say of a row's factors and bias, given the biases of the other side."""
         left = (ratings - self.mean) / self.spread - biases[others]
@@ -85,7 +89,7 @@ def prior(dim: int, regularization: float) -> Wide:
     return regularization * np.eye(dim + 1)
 
 
-def design(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+def design(rows: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """What the other side's factors and bias are multiplied by: factors, and 1 for the bias."""
     return np.hstack([rows[:, :-1], np.ones((len(rows), 1), rows.dtype)])
 

@@ -1,9 +1,9 @@
-"""Many small ridge regressions at once: the step of alternating least squares, and of folding in."""
+"""Many small ridge regressions at once: a step of alternating least squares, and of folding in."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    Ints = NDArray[np.integer[Any]]
 
 _ENTRIES = 2**16
 """Rows of the design, or of all left-hand sides, at a time: with 64 factors 32 MiB each."""
@@ -27,14 +29,14 @@ class Evidence:
         targets: ``(nnz,)`` float64, weight times the value that each should have.
     """
 
-    starts: NDArray[np.intp]
-    others: NDArray[np.intp]
+    starts: Ints
+    others: Ints
     weights: NDArray[np.float64]
     targets: NDArray[np.float64]
 
 
 def solved(
-    factors: NDArray[np.floating], evidence: Evidence, prior: NDArray[np.float64]
+    factors: NDArray[np.floating[Any]], evidence: Evidence, prior: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """For each row the x that minimises ``sum(w (v.x - t/w)^2) + x' prior x``.
 
@@ -64,7 +66,7 @@ def solved(
     return found
 
 
-def _alike(counts: NDArray[np.intp], width: int) -> Iterator[tuple[NDArray[np.intp], int]]:
+def _alike(counts: Ints, width: int) -> Iterator[tuple[NDArray[np.intp], int]]:
     """Rows of equal counts, some at a time; those of none are left out."""
     order = np.argsort(counts, kind="stable")
     ends = np.flatnonzero(np.diff(counts[order])) + 1

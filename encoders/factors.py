@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal, cast
 import numpy as np
 
 from encoders import _confidence, _ratings, interactions
-from encoders._entities import Entities, numbered
+from encoders._entities import Entities, matrix, met
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
-from encoders._ridge import Evidence, solved
+from encoders._ridge import solved
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
@@ -38,8 +38,6 @@ REVISION = 1
 """Raised whenever equal parameters and state would give other vectors than before."""
 
 _OTHER: dict[Side, Side] = {"user": "item", "item": "user"}
-_USUAL = {"implicit": 10.0, "explicit": 5.0}
-"""The regularisation where none is named."""
 _ONLY = {"alpha": "implicit", "counts": "implicit", "held_out": "explicit", "patience": "explicit"}
 """Parameters that count for one kind of feedback alone."""
 
@@ -53,8 +51,9 @@ class Params:
             is taken as less liked; ``explicit`` where it is a rating, and what was not rated says
             nothing.
         factors: how many are learned. Vectors are as wide, and by two wider for ``explicit``.
-        regularization: above 0; 10 for ``implicit`` and 5 for ``explicit`` if left out. The fewer
-            interactions a record has, the more it pulls its vector to what is usual.
+        regularization: above 0; the fewer interactions a record has, the more this pulls its
+            vector to what is usual. If left out, 5 for ``explicit``, and for ``implicit`` by what
+            there is to learn from (`encoders._confidence.usual_regularization`).
         iterations: steps for users and items each; at most so many for ``explicit``.
         alpha: ``implicit``: how sure a weight of 1 makes, where never having met counts 1.
         counts: ``implicit``: ``linear`` or ``log``, which makes a hundred times less than ten
@@ -87,11 +86,6 @@ class Params:
                 raise ValueError(f"{name} must be above 0 and finite, got {value}")
         if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
             raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
-
-    @property
-    def ridge(self) -> float:
-        """The regularisation, named or not."""
-        return _USUAL[self.feedback] if self.regularization is None else self.regularization
 
     @property
     def confidence(self) -> _confidence.Confidence:
@@ -165,45 +159,32 @@ class Factors(Learned[_Model]):
         Raises:
             EncoderError: if there are no interactions, or for ``explicit`` too few or all alike.
         """
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         interactions.check(sample)
         watch.stage("put together", None)
-        entities, weights = self._matrix(interactions.pairs(sample), watch)
+        entities, weights = matrix(self._told(sample, watch))
         # With more threads BLAS may add up in another order; and `implicit` warns of them.
         with threadpool_limits(1, "blas"):
             self._take(self._learned(entities, weights, rng, watch))
 
-    def _matrix(
-        self, pairs: pl.DataFrame, watch: Watch
-    ) -> tuple[dict[Side, Entities], csr_matrix]:
-        """The users and items of interactions, and the weights as ``(users, items)``."""
+    def _told(self, sample: pl.DataFrame, watch: Watch) -> pl.DataFrame:
+        """The interactions of a sample that say something."""
         import polars as pl
-        from scipy.sparse import csr_matrix as matrix
 
-        if not self._explicit:
-            told = pairs.filter(pl.col("weight") > 0)
-            if less := len(pairs) - len(told):
-                watch.note(
-                    f"{less:,} of {len(pairs):,} interactions have a weight of 0 or less, which "
-                    "implicit feedback takes as not having met"
-                )
-            pairs = told
-        if pairs.is_empty():
+        pairs = interactions.pairs(sample)
+        told = pairs if self._explicit else pairs.filter(pl.col("weight") > 0)
+        if less := len(pairs) - len(told):
+            watch.note(
+                f"{less:,} of {len(pairs):,} interactions have a weight of 0 or less, which "
+                "implicit feedback takes as not having met"
+            )
+        if told.is_empty():
             raise EncoderError(
                 "factors needs interactions to learn from, and the sample has none; see that the "
                 "source names the columns of users and items"
             )
-        entities: dict[Side, Entities] = {}
-        places = {}
-        for side in _OTHER:
-            ids = pairs[side].unique().sort()
-            entities[side], numbers = numbered(side, ids.to_list())
-            places[side] = numbers[pairs[side].cast(pl.Enum(ids)).to_physical().to_numpy()]
-        cells = (pairs["weight"].to_numpy(), (places["user"], places["item"]))
-        found = matrix(cells, (len(entities["user"]), len(entities["item"])), dtype=np.float64)
-        found.sort_indices()
-        return entities, found
+        return told
 
     def _learned(
         self,
@@ -212,29 +193,41 @@ class Factors(Learned[_Model]):
         rng: np.random.Generator,
         watch: Watch,
     ) -> _Model:
-        params, counts = self.params, {"users": weights.shape[0], "items": weights.shape[1]}
-        figures: dict[str, Json] = {**counts, "interactions": weights.nnz}
+        params, scale = self.params, _ratings.Scale(0.0, 1.0)
+        ridge = params.regularization or self._usual(weights)
+        figures: dict[str, Json] = {
+            "users": weights.shape[0],
+            "items": weights.shape[1],
+            "interactions": weights.nnz,
+            "regularization": ridge,
+        }
+        factors: dict[Side, NDArray[np.float32]]
         if self._explicit:
             goal = _ratings.Goal(
-                params.factors, params.ridge, params.iterations, params.held_out, params.patience
+                params.factors, ridge, params.iterations, params.held_out, params.patience
             )
             found = _ratings.learn(weights, goal, rng, watch)
-            users, items = found.users.astype(np.float32), found.items.astype(np.float32)
+            factors = {side: getattr(found, f"{side}s").astype(np.float32) for side in _OTHER}
             scale, figures = found.scale, figures | found.figures
         else:
-            users, items = _confidence.learn(
-                weights, params.confidence, params.factors, params.ridge, params.iterations, rng,
-                watch,
-            )  # fmt: skip
-            scale = _ratings.Scale(0.0, 1.0)
-        known = (_Known(entities["user"], users, self._prior(users)),
-                 _Known(entities["item"], items, self._prior(items)))  # fmt: skip
-        return _Model(*known, scale, figures)
+            aim = _confidence.Goal(params.factors, params.confidence, ridge, params.iterations)
+            users, items = _confidence.learn(weights, aim, rng, watch)
+            factors = {"user": users, "item": items}
+        known = {
+            side: _Known(entities[side], factors[side], self._prior(factors[side], ridge))
+            for side in _OTHER
+        }
+        return _Model(known["user"], known["item"], scale, figures)
 
-    def _prior(self, factors: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _usual(self, weights: csr_matrix) -> float:
         if self._explicit:
-            return _ratings.prior(self.params.factors, self.params.ridge)
-        return _confidence.prior(factors, self.params.ridge)
+            return _ratings.USUAL_REGULARIZATION
+        return _confidence.usual_regularization(weights, self.params.confidence)
+
+    def _prior(self, factors: NDArray[np.float32], ridge: float) -> NDArray[np.float64]:
+        if self._explicit:
+            return _ratings.prior(self.params.factors, ridge)
+        return _confidence.prior(factors, ridge)
 
     def _written(self, model: _Model) -> State:
         """Hashes ``(n, 16)`` uint8, factors ``(n, k)`` float32 and priors ``(k, k)``, by side."""
@@ -261,26 +254,24 @@ class Factors(Learned[_Model]):
                 f"this state was learned from {state.meta['feedback']} feedback, and feedback is "
                 f"{self.params.feedback!r}; fit again"
             )
-        known = [
-            _Known(
+        known = {
+            side: _Known(
                 Entities(state.arrays[f"{side}_hashes"]),
                 state.arrays[f"{side}_factors"],
                 state.arrays[f"{side}_prior"],
             )
             for side in _OTHER
-        ]
-        scale = cast("dict[str, float]", state.meta["scale"])
+        }
+        scale = _ratings.Scale(**cast("dict[str, float]", state.meta["scale"]))
         figures = cast("dict[str, Json]", state.meta["figures"])
-        return _Model(*known, _ratings.Scale(scale["mean"], scale["spread"]), figures)
+        return _Model(known["user"], known["item"], scale, figures)
 
     def recipe(self) -> dict[str, Json]:
         """Kind, revision, the parameters that count, and the digest of what was learned."""
-        params: dict[str, Json] = {
-            name: value
-            for name, value in asdict(self.params).items()
-            if name != "batch_size" and _ONLY.get(name, self.params.feedback) == self.params.feedback
-        }
-        params["regularization"] = self.params.ridge
+        feedback = self.params.feedback
+        params: dict[str, Json] = asdict(self.params)
+        del params["batch_size"]  # does not change the vectors
+        params = {k: v for k, v in params.items() if _ONLY.get(k, feedback) == feedback}
         return {
             "kind": "factors",
             "code": REVISION,
@@ -319,39 +310,13 @@ class Factors(Learned[_Model]):
     def _folded(self, model: _Model, side: Side, batch: pl.DataFrame) -> NDArray[np.float32]:
         """The vectors of records of one side."""
         theirs = model.of(_OTHER[side])
-        met = _met(batch, _OTHER[side], theirs.entities)
+        known = met(batch, _OTHER[side], theirs.entities)
         if not self._explicit:
-            evidence = self.params.confidence.evidence(*met)
+            evidence = self.params.confidence.evidence(*known)
             return solved(theirs.factors, evidence, theirs.prior).astype(np.float32)
-        evidence = model.scale.evidence(*met, theirs.factors[:, -1])
+        evidence = model.scale.evidence(*known, theirs.factors[:, -1])
         found = solved(_ratings.design(theirs.factors), evidence, theirs.prior)
         return _placed(side, found, model.scale).astype(np.float32)
-
-
-def _met(
-    batch: pl.DataFrame, side: Side, known: Entities
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Whom records have met, of those that the fit has: where each begins, their numbers, weights.
-
-    In the order of their numbers, so that a vector does not hang on the order in which a record
-    names them.
-    """
-    import polars as pl
-
-    flat = (
-        batch.select(pl.int_range(pl.len()).alias("row"), "others", "weights")
-        .filter(pl.col("others").list.len() > 0)
-        .explode("others", "weights")
-    )
-    ids = flat["others"].unique().drop_nulls()
-    numbers = pl.DataFrame({"others": ids, "number": known.find(side, ids.to_list())})
-    found = flat.join(numbers, on="others").filter(
-        pl.col("number") >= 0, pl.col("weights").is_finite()
-    )
-    found = found.sort("row", "number", "weights")
-    counts = np.bincount(found["row"].to_numpy(), minlength=len(batch))
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    return starts, found["number"].to_numpy(), found["weights"].to_numpy().astype(np.float64)
 
 
 def _placed(side: Side, found: NDArray[np.float64], scale: _ratings.Scale) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Records that are users and items: what an encoder of interactions is given.
 
-A batch of modality ``interactions`` is a polars DataFrame, a row a user or an item, with the columns
+A batch of modality ``interactions`` is a polars DataFrame, a row a user or an item, of the columns
 
 ========  ==============  =====================================================================
 side      String          ``user`` or ``item``

@@ -31,7 +31,7 @@ def usual(modality: Modality) -> Any:  # noqa: ANN401 - a batch, see `Encoder.en
     rng = np.random.default_rng(11)
     makers = {
         "text": _texts, "image": _images, "audio": _recordings, "tabular": _rows,
-        "vector": _vectors,
+        "vector": _vectors, "interactions": _interactions,
     }  # fmt: skip
     return makers[modality](rng)
 
@@ -68,6 +68,8 @@ def odd(modality: Modality) -> Any:  # noqa: ANN401 - as above
         return [Audio(samples, rate) for samples, rate in waves]
     if modality == "vector":
         return _odd_vectors()
+    if modality == "interactions":
+        return _odd_interactions()
     nothing = dict.fromkeys(usual("tabular").columns)
     strange = {"size": 1e30, "count": -(2**40), "sort": "never seen before", "fresh": True}
     return pl.DataFrame([nothing, nothing | strange], schema=usual("tabular").schema)
@@ -156,3 +158,39 @@ def _rows(rng: np.random.Generator) -> pl.DataFrame:
             "ground_on": [date(2026, 1, 1 + row % 28) for row in range(ROWS)],
         }
     )
+
+
+def _interactions(rng: np.random.Generator) -> pl.DataFrame:
+    """Users and items in turn, who have met each other; some met few and some many."""
+    half = ROWS // 2
+    rates = np.round(1 + 4 * rng.random((half, half)), 1)
+    met = rng.random((half, half)) < np.linspace(0.15, 0.8, half)[:, None]
+    met |= np.eye(half, dtype=bool)
+    sides = {"user": (rates, met), "item": (rates.T, met.T)}
+    return pl.DataFrame(
+        [
+            {
+                "side": side,
+                "entity": str(row),
+                "others": [str(other) for other in np.flatnonzero(met[row])],
+                "weights": rates[row, met[row]].tolist(),
+            }
+            for row in range(half)
+            for side, (rates, met) in sides.items()
+        ]
+    )
+
+
+def _odd_interactions() -> pl.DataFrame:
+    """Nobody met, nobody known, all known, and weights as small and as large as can be."""
+    usual_ = usual("interactions")
+    known = [str(row) for row in range(ROWS // 2)]
+    weights = [[], [1.0], [3.0] * len(known), [0.0], [-1.0], [1e15], [-1e15], [1e-300]]
+    others = [[], ["never met"], known, ["3"], ["3"], ["3"], ["3"], ["3"]]
+    columns = {"others": others, "weights": weights}
+    sides = [
+        {"side": side, "entity": "🙂", **dict(zip(columns, row, strict=True))}
+        for side in ("user", "item")
+        for row in zip(*columns.values(), strict=True)
+    ]
+    return pl.DataFrame(sides, schema=usual_.schema)
