@@ -69,6 +69,17 @@ class RowSource:
             for raw in table.batches(self._layout.columns):
                 yield shape(raw, self._layout)
 
+    def rows(self) -> Iterator[Chunk]:
+        """As `scan`, without content hashes, for a source whose records are made of several rows.
+
+        Raises:
+            SourceError: as `scan`.
+            SourceAwayError: as `scan`.
+        """
+        for table in self._tables:
+            for raw in table.batches(self._layout.columns):
+                yield shape(raw, self._layout, hashed=False)
+
 
 class WindowedRows(RowSource):
     """Rows with an event time that their table knows how to leave out by."""

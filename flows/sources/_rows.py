@@ -145,8 +145,11 @@ class _Faults:
             self.reasons.setdefault(row, reason(row))
 
 
-def shape(raw: Raw, layout: Layout) -> Chunk:
-    """Make records of rows: check ids, join or type the content, hash it, read event times."""
+def shape(raw: Raw, layout: Layout, *, hashed: bool = True) -> Chunk:
+    """Make records of rows: check ids, join or type the content, hash it, read event times.
+
+    Without ``hashed`` content hashes are null, and so are ids that would be these.
+    """
     import polars as pl
 
     faults = _Faults()
@@ -157,7 +160,8 @@ def shape(raw: Raw, layout: Layout) -> Chunk:
 
     good = pl.Series([row not in faults.reasons for row in range(len(raw.rows))], dtype=pl.Boolean)
     content = content.filter(good)
-    hashes = pl.Series("content_hash", _hashes(content), dtype=pl.String)
+    found = _hashes(content) if hashed else [None] * len(content)
+    hashes = pl.Series("content_hash", found, dtype=pl.String)
     columns = [
         (hashes if ids is None else ids.filter(good)).alias("record_id"),
         pl.Series("place", raw.places, dtype=pl.String).filter(good),

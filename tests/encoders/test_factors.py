@@ -238,7 +238,7 @@ def test_what_cannot_be_learned_from_is_told() -> None:
     with pytest.raises(EncoderError, match="10 ratings or more to learn from, got 2"):
         explicit.fit(tastes.records(few, "rating"), np.random.default_rng(0))
     same = tastes.drawn(np.random.default_rng(6), 30, 20).rows()
-    with pytest.raises(EncoderError, match="are 1, which tells nothing.*feedback = 'implicit'"):
+    with pytest.raises(EncoderError, match=r"are 1, which tells nothing.*feedback = 'implicit'"):
         explicit.fit(tastes.records(same), np.random.default_rng(0))
     told = Told()
     mixed = same.with_columns(rating=pl.when(pl.col("item") == "3").then(-1.0).otherwise(1.0))
@@ -249,10 +249,10 @@ def test_what_cannot_be_learned_from_is_told() -> None:
 
 def test_a_state_of_another_feedback_or_size_is_refused(implicit: Factors) -> None:
     state = implicit.state()
-    with pytest.raises(EncoderError, match="item_factors: got .400, 16., expected"):
+    with pytest.raises(EncoderError, match=r"item_factors: got .400, 16., expected"):
         build(Params(factors=8)).restore(state)
     wider = Params(feedback="explicit", factors=15)
-    with pytest.raises(EncoderError, match="learned from implicit feedback.*'explicit'"):
+    with pytest.raises(EncoderError, match=r"learned from implicit feedback.*'explicit'"):
         build(wider).restore(state)
     arrays = {name: array for name, array in state.arrays.items() if name != "item_hashes"}
     with pytest.raises(EncoderError, match="item_hashes: got none"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from flows.sources import files, lance, query, table
+from flows.sources import files, interactions, lance, query, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,7 +98,18 @@ def lance_example(root: Path) -> Example:
     return Example(params, "text", 3, frozenset({"notes#1"}))
 
 
+def interactions_example(root: Path) -> Example:
+    root.joinpath("stars.csv").write_text(
+        "who,what,stars,at\na,x,5,2024-01-02\nb,x,3,\na,y,many,\n,y,2,\na,y,4,2024-01-03\n"
+    )
+    params = interactions.Params(
+        path="stars.csv", user="who", item="what", weight="stars", time="at", combine="last"
+    )
+    return Example(params, "interactions", 6, frozenset({"stars.csv:4", "stars.csv:5"}))
+
+
 EXAMPLES = {
+    "interactions": interactions_example,
     "table": table_example,
     "files": files_example,
     "query": query_example,
