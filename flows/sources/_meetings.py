@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 Side: TypeAlias = Literal["user", "item"]
-Combine: TypeAlias = Literal["sum", "last"]
 
 OTHER: dict[Side, Side] = {"user": "item", "item": "user"}
 CONTENT = ("side", "entity", "others", "weights")
@@ -43,18 +42,18 @@ def kept_schema() -> dict[str, pl.DataType]:
     return {"side": pl.String(), "entity": pl.String(), "met": pl.Int64()}
 
 
-def combined(rows: pl.DataFrame, combine: Combine) -> pl.DataFrame:
+def combined(rows: pl.DataFrame, *, newest: bool) -> pl.DataFrame:
     """Each pair of a user and an item once, with the newest time and the first place.
 
     Args:
         rows: columns `row_schema`.
-        combine: ``sum`` adds weights up; ``last`` takes that of the newest row, and of rows of one
-            time, or without any, the one that was read last.
+        newest: whether the weight is that of the newest row, and of rows of one time, or without
+            any, of the one that was read last; else weights are added up.
     """
     import polars as pl
 
-    order = ["seq"] if combine == "sum" else ["time", "seq"]
-    weight = pl.col("weight").sum() if combine == "sum" else pl.col("weight").last()
+    order = ["time", "seq"] if newest else ["seq"]
+    weight = pl.col("weight").last() if newest else pl.col("weight").sum()
     return (
         rows.sort(order, nulls_last=False)
         .group_by("user", "item", maintain_order=True)

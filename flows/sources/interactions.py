@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from flows.sources._meetings import Combine, Side
+    from flows.sources._meetings import Side
     from flows.sources._records import RowSource
     from flows.sources.base import Modality
 
@@ -70,7 +70,7 @@ class Params:
     item: str
     weight: str | None = None
     time: str | None = None
-    combine: Combine = "sum"
+    combine: str = "sum"
     format: str | None = None
     separator: str | None = None
     quote: str = '"'
@@ -132,6 +132,7 @@ class Interactions:
     def __init__(self, params: Params, rows: RowSource) -> None:
         self._params = params
         self._rows = rows
+        self._newest = params.combine == "last"
 
     @property
     def kept(self) -> dict[str, pl.DataType]:
@@ -188,7 +189,7 @@ class Interactions:
         found = [rows.filter(pl.col(side) == entity) for rows, _ in self._read()]
         if not found:
             return {}
-        pairs = _meetings.combined(pl.concat(found), self._params.combine)
+        pairs = _meetings.combined(pl.concat(found), newest=self._newest)
         return dict(pairs.select(OTHER[side], "weight").iter_rows())
 
     def _both(self, rows: pl.DataFrame | None) -> Iterator[Chunk]:
@@ -197,7 +198,7 @@ class Interactions:
     def _records(self, rows: pl.DataFrame | None, sides: tuple[Side, ...]) -> Iterator[Chunk]:
         if rows is None:
             return
-        pairs = _meetings.combined(rows, self._params.combine)
+        pairs = _meetings.combined(rows, newest=self._newest)
         for side in sides:
             for records in _meetings.records(pairs, side):
                 yield Chunk(records)
