@@ -289,6 +289,16 @@ class Factors(Learned[_Model]):
         found: NDArray[np.bool_] = self._known().of(side).entities.find(side, ids) >= 0
         return found
 
+    @property
+    def liked(self) -> float:
+        """1, and for ``explicit`` a rating above the mean by the spread of the ratings.
+
+        Raises:
+            EncoderError: before `fit` or `restore`.
+        """
+        scale = self._known().scale
+        return scale.mean + scale.spread  # 0 and 1 where there are no ratings
+
     def encode(self, batch: pl.DataFrame) -> NDArray[np.float32]:
         """Fold records in, as `encoders.interactions` has them: ``(n, dim)`` float32.
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from storage.model import Manifest, Version
 
 
+_QUERIES = ("text", "image", "audio", "row")
+"""What a query may be besides a record of the feature."""
+
+
 class SearchError(Exception):
     """A search cannot be done as asked."""
 
@@ -276,10 +280,11 @@ def _cut(version: Version, batch: Sequence[Audio]) -> Sequence[Audio]:
 
 
 def _other_space(version: Version, modality: str, taken: Sequence[str]) -> SearchError:
+    options = [*(f"--{name}" for name in taken if name in _QUERIES), "--id"]
     return SearchError(
         f"{version.feature} holds {version.modality} vectors of {version.kind!r}; a query "
         f"by {modality} would be of another space. Search it with "
-        f"{', '.join(f'--{name}' for name in taken)} or --id"
+        f"{' or '.join(filter(None, [', '.join(options[:-1]), options[-1]]))}"
     )
 
 
