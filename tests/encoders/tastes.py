@@ -82,6 +82,17 @@ def drawn(
     return Tastes(who, what, exact + rng.normal(0, noise, len(who)))
 
 
+def planted(
+    rng: np.random.Generator, users: int, items: int, share: float, noise: float, dim: int = 4
+) -> Tastes:
+    """Ratings of some of all pairs: 3.5, biases, a product of so many factors, and noise."""
+    who, what = np.nonzero(rng.random((users, items)) < share)
+    likes, has = rng.normal(0, 1, (users, dim)), rng.normal(0, 0.35, (items, dim))
+    biases = rng.normal(0, 0.4, users)[who] + rng.normal(0, 0.6, items)[what]
+    exact = 3.5 + biases + (likes[who] * has[what]).sum(axis=1)
+    return Tastes(who, what, exact + rng.normal(0, noise, len(who)))
+
+
 def records(rows: pl.DataFrame, weight: str | None = None) -> pl.DataFrame:
     """Interactions as a source gives them: a batch of all users and all items."""
     weighed = rows.with_columns(w=pl.lit(1.0) if weight is None else pl.col(weight))

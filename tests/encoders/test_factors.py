@@ -65,22 +65,12 @@ def placed(encoder: Factors, data: Tastes, weight: str | None = None) -> list[ND
     return found
 
 
-def planted(rng: np.random.Generator, share: float = 0.7, dim: int = 4) -> Tastes:
-    """Ratings of a known rank with biases and noise of SIGMA, of some of all pairs."""
-    users, items = 300, 250
-    who, what = np.nonzero(rng.random((users, items)) < share)
-    likes, has = rng.normal(0, 1, (users, dim)), rng.normal(0, 0.35, (items, dim))
-    biases = rng.normal(0, 0.4, users)[who] + rng.normal(0, 0.6, items)[what]
-    exact = 3.5 + biases + (likes[who] * has[what]).sum(axis=1)
-    return tastes.Tastes(who, what, exact + rng.normal(0, SIGMA, len(who)))
-
-
 def one(side: interactions.Side, others: list[str], weights: list[float]) -> pl.DataFrame:
     return interactions.batch(side, [others], [weights])
 
 
 def test_ratings_are_told_as_well_as_their_noise_lets_them() -> None:
-    data = planted(np.random.default_rng(3))
+    data = tastes.planted(np.random.default_rng(3), 300, 250, 0.7, SIGMA)
     out = np.random.default_rng(4).random(len(data)) < 0.1
     train, held = data.taken(~out), data.taken(out)
     encoder = fitted(train, "rating", feedback="explicit", factors=4, regularization=0.3)
