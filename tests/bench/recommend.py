@@ -59,14 +59,16 @@ def ranked(data: Tastes, users: int, items: int) -> list[tuple[str, ...]]:
     """By each way of ranking its quality, and the seconds that fitting and folding in took."""
     last = data.last()
     seen, wanted = data.taken(~last), data.taken(last)
-    found = [("popularity", tastes.popularity(seen, users, items), 0.0, 0.0)]
+    found: list[tuple[str, Vectors, float, float]] = [
+        ("popularity", tastes.popularity(seen, users, items), 0.0, 0.0)
+    ]
     for feedback in ("implicit", "explicit"):
         weight = "rating" if feedback == "explicit" else None
         encoder, fit = fitted(seen, weight, feedback=feedback)
         began = time.perf_counter()
         who, what = placed(encoder, seen, weight, users, items)
         found.append((feedback, who @ what.T, fit, time.perf_counter() - began))
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, scores, fit, fold in found:
         recall, gain = tastes.quality(tastes.ranked(scores, seen), wanted)
         rows.append((name, f"{recall:.3f}", f"{gain:.3f}", f"{fit:.2f}", f"{fold:.2f}"))

@@ -216,7 +216,7 @@ def test_a_missing_variable_is_told_with_its_place(
         ('[sources.a]\nkind = "tabel"', "[sources.a] has an unknown kind 'tabel'; did you mean 't"),
         ("[encoders.a]\nkind = 3", "[encoders.a] has an unknown kind 3; there are: "),
         ("[encoders.a]\nkind = []", "[encoders.a] has an unknown kind []; there are: "),
-        ("[sources.a]\npath = 'x'", "[sources.a] has no kind; choose from files, lance, query, "),
+        ("[sources.a]\npath = 'x'", "[sources.a] has no kind; choose from files, "),
         ("[monitors.odd]", "[monitors.odd] has an unknown kind 'odd'; there are: drift, health"),
         ("sources = 3", "[sources] must be a table, got 3"),
         ("[sources]\na = 3", "[sources.a] must be a table, got 3"),
