@@ -56,8 +56,8 @@ class Params:
             there is to learn from (`encoders._confidence.usual_regularization`).
         iterations: steps for users and items each; at most so many for ``explicit``.
         alpha: ``implicit``: how sure a weight of 1 makes, where never having met counts 1.
-        counts: ``implicit``: ``linear`` or ``log``, which makes a hundred times less than ten
-            times as sure as ten times.
+        counts: ``implicit``: ``log``, by which twice as often is a step and not twice as sure, or
+            ``linear``.
         held_out: ``explicit``: share of the ratings that is not learned from, to know when to stop.
         patience: ``explicit``: how many iterations may bring nothing before it stops.
         batch_size: records encoded at a time.
@@ -71,7 +71,7 @@ class Params:
     regularization: float | None = None
     iterations: int = 20
     alpha: float = 10.0
-    counts: Literal["linear", "log"] = "linear"
+    counts: Literal["log", "linear"] = "log"
     held_out: float = 0.05
     patience: int = 3
     batch_size: int = 4096
@@ -159,6 +159,7 @@ class Factors(Learned[_Model]):
         Raises:
             EncoderError: if there are no interactions, or for ``explicit`` too few or all alike.
         """
+        import scipy.linalg  # noqa: F401 - a BLAS can be limited once it is there, and this has one
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         interactions.check(sample)

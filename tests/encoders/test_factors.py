@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from encoders._entities import Entities
 from encoders.base import EncoderError, State
 from encoders.factors import Factors, Params, build
 from encoders.learning import Quiet
+from tests.conftest import REPOSITORY
 from tests.encoders import tastes
 
 if TYPE_CHECKING:
@@ -154,7 +158,7 @@ def test_folding_in_solves_the_equation_of_the_paper(implicit: Factors) -> None:
     rows = Entities(state.arrays["item_hashes"]).find("item", ["3", "7"])
     times = np.array([2.0, 5.0])
     sure, likes = np.ones(len(has)), np.zeros(len(has))
-    sure[rows], likes[rows] = 1 + implicit.params.alpha * times, 1
+    sure[rows], likes[rows] = 1 + implicit.params.alpha * np.log2(1 + times), 1
     left = (has.T * sure) @ has + figures["regularization"] * np.eye(16)
     expected = np.linalg.solve(left, has.T @ (sure * likes))
     found = implicit.encode(one("user", ["7", "never met", "3"], [5.0, 1.0, 2.0]))[0]
@@ -208,10 +212,45 @@ def test_a_state_holds_no_id() -> None:
 
 def test_a_logarithm_damps_counts() -> None:
     weights = np.array([0.0, 1.0, 99.0, -3.0, 1e15])
-    plain = Params(alpha=2.0).confidence.of(weights)
-    damped = Params(alpha=2.0, counts="log").confidence.of(weights)
+    plain = Params(alpha=2.0, counts="linear").confidence.of(weights)
+    damped = Params(alpha=2.0).confidence.of(weights)
     assert plain.tolist() == [1, 3, 199, 1, 1e6]
-    np.testing.assert_allclose(damped[:4], [1, 1 + 2 * np.log(2), 1 + 2 * np.log(100), 1])
+    np.testing.assert_allclose(damped[:4], [1, 3, 1 + 2 * np.log2(100), 1])
+
+
+def test_a_few_huge_counts_do_not_hide_the_others(liked: Tastes) -> None:
+    last = liked.last()
+    seen, wanted = liked.taken(~last), liked.taken(last)
+    counts = np.ceil(np.random.default_rng(9).lognormal(1, 2, len(seen)))
+    encoder = fitted(tastes.Tastes(seen.users, seen.items, counts), "rating", factors=16)
+    users, items = placed(encoder, tastes.Tastes(seen.users, seen.items, counts), "rating")
+    ours = tastes.quality(tastes.ranked(users.astype(float) @ items.T, seen), wanted)
+    usual = tastes.quality(tastes.ranked(tastes.popularity(seen, USERS, ITEMS), seen), wanted)
+    assert counts.max() > 1000 * np.median(counts)
+    assert ours[0] > 1.6 * usual[0]
+
+
+def test_a_fit_in_a_fresh_process_is_that_of_one_core() -> None:
+    code = """
+import sys
+import numpy as np
+from encoders import base, factors
+from tests.encoders import tastes
+encoder = factors.build(factors.Params(factors=4, iterations=3))
+encoder.fit(tastes.records(tastes.drawn(np.random.default_rng(6), 60, 40).rows()),
+            np.random.default_rng(2))
+print(base.digest(encoder.state()))
+"""
+    found = set()
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+        command = [sys.executable, "-W", "error::RuntimeWarning", "-c", code]
+        ran = subprocess.run(  # noqa: S603 - our own code
+            command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+        found.add(ran.stdout)
+    assert len(found) == 1
 
 
 def test_what_cannot_be_learned_from_is_told() -> None:
