@@ -175,13 +175,14 @@ class _Ask:
         strange = [repr(item) for item, is_known in zip(items, known, strict=True) if not is_known]
         if strange:
             more = f" and {len(strange) - _NAMED} more" if len(strange) > _NAMED else ""
-            told = f"{', '.join(strange[:_NAMED])}{more} came after the fit of {self.version.table}"
+            are = "is" if len(strange) == 1 else "are"
+            told = f"{', '.join(strange[:_NAMED])}{more} {are} unknown to the fit of {self.version.table}"
             if not known.any():
                 raise SearchError(
                     f"{told}, and there is no other item to recommend by; refit with `vecmill run "
                     f"{self.version.feature} --refit`, or name older ones"
                 )
-            listener().note(f"{told}, and tell it nothing")
+            listener().note(f"{told}, and left out of account")
         usual = encoder.liked
         weights = {item: usual if w is None else w for item, w in items.items()}
         return self._telling(self._folded(weights), "who likes these items"), list(items)

@@ -161,8 +161,10 @@ def test_a_stranger_is_told_by_items(shop: Project) -> None:
     listener = Told()
     with listening(listener):
         assert told(shop, items={"3": 1.0, "9": 2.5, "new": 5.0})
-    assert "'new' came after the fit of notes_v1, and tell it nothing" in listener.notes[0]
-    with pytest.raises(SearchError, match="'new' came after the fit of notes_v1, and there is no"):
+    assert "'new' is unknown to the fit of notes_v1, and left out of account" in listener.notes[0]
+    with pytest.raises(
+        SearchError, match="'new' is unknown to the fit of notes_v1, and there is no"
+    ):
         told(shop, items={"new": 5.0})
 
 
