@@ -53,7 +53,7 @@ def recommend(  # noqa: PLR0913 - one option a choice
     version
         Whose vectors to use: live, candidate, configured, or the number of a version.
     """
-    from flows.recommend import Asked, parse_items, parse_titles
+    from flows.asking import Asked, parse_items, parse_titles
     from flows.recommend import recommend as find
 
     found = find(

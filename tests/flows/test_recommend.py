@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from flows.asking import Asked, Titles, parse_items, parse_titles
 from flows.cli import run_command
 from flows.erase import Eraser
 from flows.progress import Silent, listening
-from flows.recommend import Asked, Titles, parse_items, parse_titles, recommend
+from flows.recommend import recommend
 from flows.search import SearchError, search
 from flows.sources.base import SourceError
 from storage.model import UsageError
