@@ -23,6 +23,8 @@ It may have more:
   where the parameters do not ask for that. It may read a tokenizer; it must not load weights.
 * ``NESTED``: true where the first k dimensions, brought to norm 1 where all are, are what the
   encoder gives for ``dim = k``: main directions come in their order.
+* ``CODED``: true where a table may hold the vectors in fewer bits than float32 takes, by the codes
+  that the built encoder tells (`encoders.codes`).
 * ``PATHS``: the names of parameters that may be paths. The configuration makes those absolute
   that lie in the project folder; see `encoders._paths.as_path` for what an encoder makes of them.
 """
@@ -343,8 +345,7 @@ def params_type(kind: str) -> type[Any]:
 
 def _hears(kind: str) -> bool:
     """Whether a kind reads recordings, or can be told to."""
-    module = _module(kind)
-    return "audio" in getattr(module, "READS", (getattr(module, "MODALITY", None),))
+    return "audio" in _reads(kind)
 
 
 def _parted(kind: str, params: object) -> tuple[Any, Window | None]:
@@ -397,6 +398,22 @@ def price(kind: str, params: object, batch: Any) -> tuple[float, str] | None:  #
 def nested(kind: str) -> bool:
     """Whether the first k dimensions of this kind are what it gives for ``dim = k``."""
     return bool(getattr(_module(kind), "NESTED", False))
+
+
+def coded(kind: str) -> bool:
+    """Whether encoders of this kind tell by which codes their vectors can be written down."""
+    return bool(getattr(_module(kind), "CODED", False))
+
+
+def reading(modality: Modality) -> tuple[str, ...]:
+    """The kinds that read records of this modality, or can be told to."""
+    return tuple(kind for kind in kinds() if modality in _reads(kind))
+
+
+def _reads(kind: str) -> tuple[str, ...]:
+    """What a kind reads, or can be told to."""
+    module = _module(kind)
+    return tuple(getattr(module, "READS", (getattr(module, "MODALITY", None),)))
 
 
 def splitter(kind: str, params: object) -> Splitter | None:

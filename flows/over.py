@@ -12,6 +12,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import encoders.base
 from encoders.vectors import Part
 from flows import kin
 from flows.joined import Joined
@@ -68,7 +69,8 @@ def _part(feature: Feature, version: Version) -> Part:
             '"mean" }'
         )
     metric = cast("Metric", version.metric)
-    return Part(name, version.dim, metric, version.fingerprint, _space(version))
+    nested = encoders.base.nested(version.kind)
+    return Part(name, version.dim, metric, version.fingerprint, _space(version), nested)
 
 
 def _space(version: Version) -> str:

@@ -125,13 +125,18 @@ def _recordings(rng: np.random.Generator) -> list[Audio]:
 
 
 def _vectors(rng: np.random.Generator) -> pl.DataFrame:
-    """Three parts, the first two of one space; each lacks in some records, never all."""
+    """Three parts, the first two of one space; each lacks in some records, never all.
+
+    A fourth, which no record lacks, is for encoders that are over one.
+    """
     widths = {"titles": 6, "bodies": 6, "prices": 3}
     lacking = {"titles": 1, "bodies": 4, "prices": 7}
     columns = {}
     for name, dim in widths.items():
         drawn = rng.normal(0.3, 2.0, (ROWS, dim)).astype(np.float32)
         columns[name] = column(drawn, np.arange(ROWS) % 9 != lacking[name])
+    wide = rng.normal(0.3, 2.0, (ROWS, 36)).astype(np.float32)
+    columns["pages"] = column(wide, np.ones(ROWS, bool))
     return pl.DataFrame(columns)
 
 
