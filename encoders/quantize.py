@@ -103,9 +103,7 @@ class _Quantize:
             "parts": [self._part.recipe()],
         }
 
-    def _signs(
-        self, batch: pl.DataFrame, mean: NDArray[np.float64] | float
-    ) -> NDArray[np.float32]:
+    def _signs(self, batch: pl.DataFrame, mean: NDArray[np.float64] | float) -> NDArray[np.float32]:
         import numpy as np
 
         above = vectors_of(batch, self._part) > mean

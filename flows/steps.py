@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from encoders.metering import Usage
 from flows.chunking import cutter_of
+from flows.coding import codes_of
 from flows.costs import Costs
 from flows.outcomes import Outcome
 from flows.reading import Reading
@@ -160,12 +161,13 @@ class Run:
         table, dim = self.version.table, self.version.dim
         rows = difference.rows(staged, dim, self.run_id, remove_vanished=remove)
         vectors = self.stores.vectors
+        codes = codes_of(self.version, self.stores.states, self.settings.root)
         if difference.rewrites:
-            self._lance_version = vectors.rewrite(table, rows)
+            self._lance_version = vectors.rewrite(table, rows, codes)
         else:
             gone = difference.vanished(remove_vanished=remove)
             key = HISTORY_KEY if self.version.history else KEY
-            self._lance_version = vectors.commit(table, base, rows, gone, key)
+            self._lance_version = vectors.commit(table, base, rows, gone, key, codes)
         before = published.rows if published else 0
         grown = difference.row_change(remove_vanished=remove)
         found = vectors.rows(table, self._lance_version)

@@ -91,7 +91,7 @@ class Aligned:
 
     def __init__(self, vectors: Vectors, sides: Sequence[Side]) -> None:
         self.sides = tuple(sides)
-        self._data = {side.name: vectors.state(side.table, side.lance_version) for side in sides}
+        self._data = {side.name: vectors.dataset(side.table, side.lance_version) for side in sides}
         self.tally = Tally()
 
     def columns(self, name: str) -> dict[str, pa.DataType]:

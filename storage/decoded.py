@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.dataset
 
-from storage.codes import Codes, codes_of, plain
+from storage.codes import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-
-def decoded(dataset: Any) -> Any:  # noqa: ANN401 - pylance ships no types
-    """A Lance dataset as it is read: as it is, or with its codes as float32 vectors."""
-    codes = codes_of(dataset.schema)
-    return dataset if codes is None else Decoded(dataset, codes)
+    from storage.codes import Codes
 
 
 class Decoded(pyarrow.dataset.Dataset):  # type: ignore[misc]

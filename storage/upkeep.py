@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from storage.codes import dim_of
 from storage.damage import reading
 from storage.vectors import SYSTEM_COLUMNS
 
@@ -39,7 +40,7 @@ def _schema_faults(dataset: Any, version: Version) -> list[str]:  # noqa: ANN401
     missing = [name for name in SYSTEM_COLUMNS if name not in dataset.schema.names]
     if missing:
         return [f"it has no column {', '.join(missing)}"]
-    width = getattr(dataset.schema.field("vector").type, "list_size", None)
+    width = dim_of(dataset.schema)
     if width != version.dim:
         return [f"its vectors are {width} wide, the catalog says {version.dim}"]
     return []

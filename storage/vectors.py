@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from storage import currents
+from storage.codes import codes_of
 from storage.damage import reading
 from storage.model import OutageError, StorageError
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset
     from numpy.typing import NDArray
+
+    from storage.codes import Codes
 
 SYSTEM_COLUMNS = ("record_id", "vector", "content_hash", "event_time", "encoded_at", "run_id")
 """The columns that every table has, in order, before the kept ones."""
@@ -57,10 +60,12 @@ class Vectors:
     def dataset(self, table: str, lance_version: int) -> pyarrow.dataset.Dataset:
         """A table at one Lance version, as an Arrow dataset that takes column and row filters.
 
+        Its vectors are float32, however they are held (`storage.codes`).
+
         Raises:
             StorageError: if the table or the version is not there.
         """
-        return cast("pyarrow.dataset.Dataset", self._at(table, lance_version).to_lance())
+        return cast("pyarrow.dataset.Dataset", self._read(table, lance_version))
 
     def rows(self, table: str, lance_version: int) -> int:
         """The number of rows of a table at one Lance version."""
@@ -73,6 +78,7 @@ class Vectors:
         upserts: pa.RecordBatchReader,
         deletes: Iterable[str],
         key: Sequence[str] = KEY,
+        codes: Codes | None = None,
     ) -> int:
         """Apply upserts and deletions by record id to the published state of a table.
 
@@ -85,12 +91,13 @@ class Vectors:
             upserts: rows with `SYSTEM_COLUMNS` and the kept columns, one a key.
             deletes: the record ids to remove, with all their rows.
             key: the columns that tell rows apart, none of them null: `KEY` or `HISTORY_KEY`.
+            codes: as `rewrite` takes them; a table that is there keeps to its own.
 
         Returns:
             The Lance version to publish.
         """
         if base is None:
-            return self.rewrite(table, upserts)
+            return self.rewrite(table, upserts, codes)
         with self._reaching():
             return self._change(table, base, upserts, deletes, key)
 
@@ -109,16 +116,24 @@ class Vectors:
         ids = iter(deletes)
         while some := list(islice(ids, _IDS_A_DELETE)):
             opened.delete(f"record_id IN ({', '.join(map(_literal, some))})")
+        codes = codes_of(opened.schema)
+        upserts = upserts if codes is None else codes.written(upserts)
         merge = opened.merge_insert(list(key))
         merge.when_matched_update_all().when_not_matched_insert_all().execute(upserts)
         return cast("int", opened.version)
 
-    def rewrite(self, table: str, rows: pa.RecordBatchReader) -> int:
+    def rewrite(self, table: str, rows: pa.RecordBatchReader, codes: Codes | None = None) -> int:
         """Replace all rows of a table, its columns too, as one new Lance version of it.
+
+        Args:
+            table: the table's name.
+            rows: with `SYSTEM_COLUMNS` and the kept columns, vectors as float32.
+            codes: how the table is to hold the vectors, None as float32.
 
         Returns:
             The Lance version to publish.
         """
+        rows = rows if codes is None else codes.written(rows)
         with self._reaching():
             db = self._db()
             try:
@@ -158,6 +173,11 @@ class Vectors:
             l2: squared Euclidean; dot: 1 - inner product, as LanceDB defines them).
         """
         opened = self._at(table, lance_version)
+        if codes_of(opened.schema) is not None:
+            from storage import scan
+
+            dataset = decoded(opened.to_lance())
+            return scan.nearest(dataset, table, vector, k, metric, history=history, but=but)
         query = opened.search(vector, vector_column_name="vector").distance_type(metric)
         query = query.bypass_vector_index()
         if but is not None:
@@ -177,7 +197,7 @@ class Vectors:
 
         In a history that of its current row.
         """
-        dataset = self._at(table, lance_version).to_lance()
+        dataset = self._read(table, lance_version)
         columns = [name for name in SYSTEM_COLUMNS if name != "encoded_at"]
         with reading(table):
             rows = dataset.to_table(columns=columns, filter=f"record_id = {_literal(record_id)}")
@@ -191,7 +211,7 @@ class Vectors:
 
         In a history that of any of its rows.
         """
-        dataset = self._at(table, lance_version).to_lance()
+        dataset = self._read(table, lance_version)
         if not has_thumbnails(dataset.schema):
             return None
         where = f"record_id = {_literal(record_id)} AND {THUMBNAIL} IS NOT NULL"
@@ -204,7 +224,7 @@ class Vectors:
         self, table: str, lance_version: int, column: str, value: str
     ) -> list[NDArray[np.float32]]:
         """The vectors of the rows that have a value in a column of texts, ``(dim,)`` each."""
-        dataset = self._at(table, lance_version).to_lance()
+        dataset = self._read(table, lance_version)
         with reading(table):
             rows = dataset.to_table(columns=["vector"], filter=f"{column} = {_literal(value)}")
         return [np.asarray(vector, np.float32) for vector in rows.column("vector").to_pylist()]
@@ -229,7 +249,7 @@ class Vectors:
         """
         import pyarrow as pa
 
-        dataset = self._at(table, lance_version).to_lance()
+        dataset = self._read(table, lance_version)
         with reading(table):
             chosen = _eligible(dataset, None, history=history) if history else None
             seen = 0
@@ -246,7 +266,7 @@ class Vectors:
         self, table: str, lance_version: int, ids: Iterable[str], by: str = "record_id"
     ) -> bool:
         """Whether a table has a row of any of these records, named by a column of it."""
-        dataset = self._at(table, lance_version).to_lance()
+        dataset = self._read(table, lance_version)
         left = iter(ids)
         while some := list(islice(left, _IDS_A_DELETE)):
             if dataset.count_rows(filter=f"{by} IN ({', '.join(map(_literal, some))})"):
@@ -275,7 +295,7 @@ class Vectors:
         """
         import pyarrow as pa
 
-        dataset = self._at(table, lance_version).to_lance()
+        dataset = self._read(table, lance_version)
         where = None if run_id is None else f"run_id = {_literal(run_id)}"
         with reading(table):
             eligible = _eligible(dataset, run_id, history=history)
@@ -319,6 +339,10 @@ class Vectors:
             ) from error
         return opened
 
+    def _read(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
+        """A table at one Lance version, its vectors as float32."""
+        return decoded(self._at(table, lance_version).to_lance())
+
     @contextmanager
     def _reaching(self) -> Iterator[None]:
         """Tell an object store that does not answer from one that answers no.
@@ -351,7 +375,7 @@ class Vectors:
         return self._open(table).to_lance()
 
     def state(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
-        """A table as Lance's own dataset at one Lance version.
+        """A table as Lance's own dataset at one Lance version, its vectors as they are held.
 
         Raises:
             StorageError: if the table or the version is not there.
@@ -387,6 +411,16 @@ class Vectors:
     def folder(self) -> Path | None:
         """The folder that the tables lie in, None in an object store."""
         return None if "://" in self._uri else Path(self._uri)
+
+
+def decoded(dataset: Any) -> Any:  # noqa: ANN401 - lance ships no types
+    """A Lance dataset as it is read: as it is, or with its codes as float32 vectors."""
+    codes = codes_of(dataset.schema)
+    if codes is None:
+        return dataset
+    from storage.decoded import Decoded
+
+    return Decoded(dataset, codes)
 
 
 def has_thumbnails(schema: pa.Schema) -> bool:

@@ -41,7 +41,7 @@ def nearest_within(
         The table's columns but the vector, and ``distance``, squared; nearest first.
     """
     table, lance_version = state
-    dataset: Any = vectors.state(table, lance_version)
+    dataset: Any = vectors.dataset(table, lance_version)
     chosen = np.concatenate([np.arange(len(query))[one] for one in dims])
     wanted = query[chosen].astype(np.float64)
     places, distances = np.empty(0, np.int64), np.empty(0)
@@ -53,7 +53,7 @@ def nearest_within(
         best = np.argsort(distances, kind="stable")[:k]
         places, distances = places[best], distances[best]
         at += len(rows)
-    return _rows(dataset, table, places, distances)
+    return rows_at(dataset, table, places, distances)
 
 
 def _streamed(dataset: Any, table: str, dim: int) -> Iterator[NDArray[np.float32]]:  # noqa: ANN401 - pylance ships no types
@@ -63,12 +63,13 @@ def _streamed(dataset: Any, table: str, dim: int) -> Iterator[NDArray[np.float32
             yield np.asarray(flat, np.float32).reshape(-1, dim)
 
 
-def _rows(
+def rows_at(
     dataset: Any,  # noqa: ANN401 - as above
     table: str,
     places: NDArray[np.int64],
     distances: NDArray[np.float64],
 ) -> pa.Table:
+    """Rows of a table by their places, without vectors, with their ``distance`` from a query."""
     import pyarrow as pa
 
     columns = [name for name in dataset.schema.names if name != "vector"]
