@@ -129,7 +129,7 @@ def _like(
             )
     vector = stores.vectors.vector(version.table, manifest.lance_version, record_id)
     if vector is None:
-        raise _no_record(version, record_id)
+        raise no_record(version, record_id)
     found = _nearest(stores, version, manifest, [vector], k + 1)
     others = [i for i, other in enumerate(found["record_id"].to_pylist()) if other != record_id]
     return found.take(others[:k])
@@ -187,7 +187,7 @@ def _vectors(
         vector = stores.vectors.vector(version.table, manifest.lance_version, record_id)
         found = [] if vector is None else [vector]
     if not found:
-        raise _no_record(version, record_id)
+        raise no_record(version, record_id)
     return found
 
 
@@ -204,7 +204,8 @@ def note_gap(first: str, second: str) -> None:
         )
 
 
-def _no_record(version: Version, record_id: str) -> SearchError:
+def no_record(version: Version, record_id: str) -> SearchError:
+    """That a version has no record of this id."""
     return SearchError(
         f"{version.feature} has no record {record_id!r}; list some with "
         f"`vecmill sql 'FROM {version.feature} LIMIT 10'`"

@@ -66,9 +66,9 @@ def nearest_by_parts(
         raise SearchError(
             f"{version.feature} is not over other features, so a search of it takes one query"
         )
-    asked = _asked(settings, stores, version, queries)
+    asked = asked_of(settings, stores, version, queries)
     encoder = own_encoder(settings, version)
-    vector = _fused(encoder, version, parts, asked)
+    vector = fused(encoder, version, asked)
     state = (version.table, manifest.lance_version)
     dims = _dims(encoder, version, parts, asked)
     if dims is None:
@@ -76,35 +76,71 @@ def nearest_by_parts(
     return nearest_within(stores.vectors, state, vector, dims, k)
 
 
-def _asked(
+def asked_of(
     settings: Settings, stores: Stores, version: Version, queries: Mapping[str, str]
 ) -> Asked:
-    """The vectors of the queries, by the parts that they are of."""
-    takes: dict[str, str] = {}
+    """The vectors of the queries, by the parts of a version that they are of.
+
+    Raises:
+        SearchError: if a query is of no part.
+    """
+    takes: dict[str, list[str]] = {}
     asked: Asked = {}
     for part in over.parts_of(version):
         made = over.made_by(part, stores.catalog)
-        takes[part.feature] = modality = "row" if made.modality == "tabular" else made.modality
-        if modality in queries:
-            asked[part.feature] = _encode(settings, made, modality, queries[modality])
-    strange = sorted(set(queries) - set(takes.values()))
+        takes[part.feature] = _takes(stores, made)
+        vector = _vector(settings, stores, made, queries)
+        if vector is not None:
+            asked[part.feature] = vector
+    strange = sorted(set(queries) - {one for each in takes.values() for one in each})
     if strange:
-        known = ", ".join(f"{name} (--{modality})" for name, modality in takes.items()
-                          if modality != "vector")  # fmt: skip
+        known = ", ".join(
+            f"{name} ({', '.join(f'--{modality}' for modality in each)})"
+            for name, each in takes.items()
+        )
         raise SearchError(
             f"{version.feature} has no part that takes a query by {strange[0]}; its parts: "
-            f"{known or 'features over others'}. Search it by these, or by --id"
+            f"{known}. Search it by these, or by --id"
         )
     return asked
 
 
-def _fused(
-    encoder: Encoder, version: Version, parts: list[Part], asked: Asked
-) -> NDArray[np.float32]:
+def _takes(stores: Stores, version: Version) -> list[str]:
+    """What queries a version takes; those of its parts where it is over others."""
+    if version.modality != "vector":
+        return ["row" if version.modality == "tabular" else version.modality]
+    made = [over.made_by(part, stores.catalog) for part in over.parts_of(version)]
+    return list(dict.fromkeys(one for part in made for one in _takes(stores, part)))
+
+
+def _vector(
+    settings: Settings, stores: Stores, version: Version, queries: Mapping[str, str]
+) -> NDArray[np.float32] | None:
+    """The vector of the queries in a version's space; None where none of them is for it."""
+    if version.modality != "vector":
+        [modality] = _takes(stores, version)
+        asked = queries.get(modality)
+        return None if asked is None else _encode(settings, version, modality, asked)
+    parts = over.parts_of(version)
+    made = {part.feature: over.made_by(part, stores.catalog) for part in parts}
+    vectors = {name: _vector(settings, stores, one, queries) for name, one in made.items()}
+    found = {name: vector for name, vector in vectors.items() if vector is not None}
+    if not found:
+        return None
+    if lacking := [name for name in made if name not in found]:
+        raise SearchError(
+            f"a query must be of all that {version.feature} is made of, to be found by what is "
+            f"over that; this one says nothing of {', '.join(lacking)}. Search by --id, or by more "
+            "queries"
+        )
+    return fused(own_encoder(settings, version), version, found)
+
+
+def fused(encoder: Encoder, version: Version, asked: Asked) -> NDArray[np.float32]:
     """The vector of a record that has the parts that are asked for, and no other."""
     import polars as pl
 
-    nothing = {part.feature: np.zeros(part.dim, np.float32) for part in parts}
+    nothing = {part.feature: np.zeros(part.dim, np.float32) for part in over.parts_of(version)}
     batch = pl.DataFrame(
         {
             name: column(asked.get(name, zeros)[None], np.array([name in asked]))

@@ -134,7 +134,7 @@ def measure(
         UsageError: if a width, the label, the sample or the version makes no sense.
     """
     stores = Stores.of(settings)
-    version = _version(settings, stores, name, number)
+    version = chosen_version(settings, stores, name, number)
     manifest = published(stores.catalog, version)
     chosen = _widths(version, wanted)
     if not dims.LEAST <= size <= _MOST:
@@ -154,7 +154,12 @@ def measure(
     return Widths(version, manifest.rows, len(vectors), found, label, guess, nested)
 
 
-def _version(settings: Settings, stores: Stores, name: str, number: int | None) -> Version:
+def chosen_version(settings: Settings, stores: Stores, name: str, number: int | None) -> Version:
+    """The version of a number, or the live one.
+
+    Raises:
+        UsageError: if there is none.
+    """
     known = {version.version: version for version in stores.catalog.versions(name)}
     if not known:
         settings.feature(name)

@@ -82,6 +82,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     of: Annotated[str | None, Parameter(metavar="FEATURE")] = None,
     k: Number = 10,
     per_record: Flag = False,
+    rescore: Annotated[int | None, Parameter(metavar="N")] = None,
     sheet: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     conf: Conf = None,
     json: AsJson = False,
@@ -112,6 +113,9 @@ def search(  # noqa: PLR0913 - one option a kind of query
         How many records to find, or chunks where these are the rows.
     per_record
         Where rows are chunks of records, show of each record the nearest chunk alone.
+    rescore
+        For a feature over one other, such as one of smaller vectors: find N candidates for each
+        record to show, and take of these the nearest by the vectors of that other feature.
     sheet
         Write what was found as an HTML page as well, with the thumbnails that the feature keeps.
     """
@@ -127,7 +131,14 @@ def search(  # noqa: PLR0913 - one option a kind of query
             f"a search takes one of --text, --image, --audio, --row and --id, got {len(queries)}"
         )
         return USAGE
-    if several:
+    if rescore is not None:
+        if of is not None:
+            complain("--rescore goes with a query or an --id of the feature itself; leave --of out")
+            return USAGE
+        from flows.rescoring import search as find_rescored
+
+        found = find_rescored(settings, feature, dict(queries), k, rescore)
+    elif several:
         found = find_by_parts(settings, feature, dict(queries), k)
     else:
         found = find(settings, feature, *queries[0], k, per_record=per_record, of=of)

@@ -1,0 +1,59 @@
+"""The version that a version over one feature was made of: whole vectors beside smaller ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows import over
+from storage.model import UsageError
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from flows.stores import Stores
+    from storage.model import Manifest, Version
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A published version, and how records of what is over it find their rows there.
+
+    Attributes:
+        key: the column that holds the id of the record that a row belongs to.
+    """
+
+    version: Version
+    manifest: Manifest
+    key: str
+
+    @property
+    def state(self) -> tuple[str, int]:
+        """Its table, and the Lance version that is published."""
+        return self.version.table, self.manifest.lance_version
+
+
+def whole_of(settings: Settings, stores: Stores, version: Version) -> Whole:
+    """What a version was made of: that of the fingerprint which its encoder names.
+
+    Raises:
+        UsageError: if it is not over exactly one feature, or that can be read no more.
+    """
+    parts = over.parts_of(version)
+    if len(parts) != 1:
+        told = " and ".join(part.feature for part in parts) or "a source"
+        raise UsageError(
+            f"{version.feature} is over {told}, and only what is over one feature can be held "
+            "against the vectors of that"
+        )
+    [part] = parts
+    made = over.version_of(part, stores.catalog)
+    manifest = None if made is None else stores.catalog.published(made)
+    if made is None or manifest is None:
+        raise UsageError(
+            f"{version.table} was made of the version of {part.feature} with the fingerprint "
+            f"{part.fingerprint[:12]}, which can be read no more; `vecmill run {version.feature}` "
+            "makes a version of what is live now"
+        )
+    named = settings.feature(version.feature).over
+    keys = {one.feature: one.id for one in named.parts} if named is not None else {}
+    return Whole(made, manifest, keys.get(part.feature) or "record_id")
