@@ -11,6 +11,7 @@ from flows import similarity
 from flows.comparison import Comparison, Side, Space
 from flows.similarity import Estimate
 from flows.stores import Stores
+from storage.footprint import vector_bytes
 from storage.ids import seed
 from storage.model import UsageError
 from storage.pairs import State, side_by_side
@@ -171,6 +172,7 @@ def side_of(stores: Stores, version: Version) -> Side:
         kind=version.kind,
         metric=version.metric,
         dim=version.dim,
+        bytes_per_vector=vector_bytes(stores.vectors, (version.table, manifest.lance_version)),
         complete=version.complete,
         run=manifest.run_id,
         lance_version=manifest.lance_version,

@@ -18,6 +18,7 @@ class Side:
     """One of the versions, as it is published.
 
     Attributes:
+        bytes_per_vector: what one takes in the table.
         run, lance_version: the run whose published state was read, and that state.
         read_at: when a run last brought it up to date; backfills and upkeep do not count.
         changed_at: when a run of whatever kind last changed it.
@@ -33,6 +34,7 @@ class Side:
     kind: str
     metric: str
     dim: int
+    bytes_per_vector: int
     complete: bool
     run: str
     lance_version: int
@@ -43,11 +45,6 @@ class Side:
     rate: float | None
     monitors: Mapping[str, tuple[str, str]]
     chunked: bool = False
-
-    @property
-    def bytes_per_vector(self) -> int:
-        """What one vector takes on disk, uncompressed."""
-        return 4 * self.dim
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -61,7 +58,6 @@ class Side:
             for name, (verdict, summary) in self.monitors.items()
         }
         return asdict(self) | {
-            "bytes_per_vector": self.bytes_per_vector,
             "seconds_per_1000": 1000 / self.rate if self.rate else None,
             "monitors": monitors,
         }

@@ -98,6 +98,11 @@ class Widths:
                 f"the first k dimensions are what kind {self.version.kind!r} gives for dim = k: "
                 f"set dim in its section, and `vecmill run {self.version.feature}`"
             )
+        if encoders.base.coded(self.version.kind):
+            found.append(
+                f"bytes are those of float32; {self.version.table} holds its vectors in fewer: "
+                f"`vecmill reduced {self.version.feature}`"
+            )
         tried = {width.dim for width in self.widths if width.how == "first"}
         missing = tried - {width.dim for width in self.widths if width.how == "principal"}
         if missing:

@@ -25,6 +25,11 @@ class Footprint:
     total: int
 
 
+def vector_bytes(vectors: Vectors, state: tuple[str, int]) -> int:
+    """What one vector of a table takes at one Lance version, as its column has it."""
+    return bytes_of(vectors.state(*state).schema)
+
+
 def footprint(vectors: Vectors, state: tuple[str, int]) -> Footprint:
     """What the vectors of a table take at one Lance version.
 

@@ -45,8 +45,8 @@ max_dead = 1.0
 """
 COMMANDS = ("backfill", "caption", "compare", "dead", "demo", "dims", "doctor", "erase", "export",
             "fit", "gc", "init", "label", "lineage", "monitor", "plan", "promote", "recipe",
-            "replay", "retire", "rollback", "run", "search", "sql", "status", "versions",
-            "words")  # fmt: skip
+            "reduced", "replay", "retire", "rollback", "run", "search", "sql", "status",
+            "versions", "words")  # fmt: skip
 
 
 @dataclass(frozen=True)
