@@ -15,11 +15,11 @@ from flows.widths import chosen_version
 from storage.footprint import footprint
 from storage.ids import seed
 from storage.model import UsageError
-from storage.picked import vectors_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from flows.settings import Settings
@@ -148,10 +148,10 @@ def measure(
             f"{version.table} and {whole.version.table} have no record in common; `vecmill run "
             f"{name}` brings it up to date"
         )
-    truth = _nearest(stores, whole.state, whole.version.metric, whole.key, ids, large, K)
     state = (version.table, manifest.lance_version)
-    depth = K * max(FACTORS)
-    found = _nearest(stores, state, version.metric, "record_id", ids, small, depth)
+    truth = _nearest(whole.blocks(stores, _BLOCK), whole.version.metric, ids, large, K)
+    rows = stores.vectors.blocks(*state, ["record_id", "vector"], _BLOCK)
+    found = _nearest(rows, version.metric, ids, small, K * max(FACTORS))
     return Reduced(
         version,
         whole.version,
@@ -170,7 +170,7 @@ def _queries(
     rng = np.random.default_rng(seed(f"{version.table} {manifest.run_id}"))
     drawn = stores.vectors.sample(version.table, manifest.lance_version, size, rng)
     names = drawn["record_id"].to_pylist()
-    there = vectors_of(stores.vectors, whole.state, names, whole.key)
+    there = whole.vectors(stores, names)
     places = [place for place, name in enumerate(names) if name in there]
     flat = drawn["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     ids = [names[place] for place in places]
@@ -180,18 +180,16 @@ def _queries(
 
 
 def _nearest(
-    stores: Stores,
-    state: tuple[str, int],
-    metric: str,
-    key: str,
-    ids: Sequence[str],
-    queries: Matrix,
-    depth: int,
+    blocks: Iterable[pa.Table], metric: str, ids: Sequence[str], queries: Matrix, depth: int
 ) -> list[list[str]]:
-    """The ids of the rows nearest to each query, nearest first, but its own: ``(n, depth)``."""
+    """The ids of the rows nearest to each query, nearest first, but its own: ``(n, depth)``.
+
+    Of blocks of rows the first column is the id.
+    """
     best = Best(len(queries), depth)
     own = np.array(ids, object)
-    for rows in stores.vectors.blocks(*state, [key, "vector"], _BLOCK):
+    for rows in blocks:
+        key = rows.column_names[0]
         there = rows.filter(rows[key].is_valid())
         column = there["vector"].combine_chunks()
         vectors = column.flatten().to_numpy(zero_copy_only=False)

@@ -15,7 +15,6 @@ from flows.search import SearchError, check_k, live, no_record, own_encoder
 from flows.search_parts import asked_of, fused
 from flows.stores import Stores
 from flows.whole import whole_of
-from storage.picked import vectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +65,7 @@ def search(
     state = (version.table, manifest.lance_version)
     found = stores.vectors.nearest(*state, small, k * factor + (own is not None), version.metric)
     ids = [one for one in found["record_id"].to_pylist() if one != own][: k * factor]
-    there = vectors_of(stores.vectors, whole.state, ids, whole.key)
+    there = whole.vectors(stores, ids)
     listener().note(f"distances are those of {whole.version.table}, by {whole.version.metric}")
     return _ordered(found, there, wanted, whole.version.metric, k)
 
@@ -76,7 +75,7 @@ def _record(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The vector of a record, and that which it was made of."""
     small = stores.vectors.vector(version.table, manifest.lance_version, record_id)
-    wanted = vectors_of(stores.vectors, whole.state, [record_id], whole.key).get(record_id)
+    wanted = whole.vectors(stores, [record_id]).get(record_id)
     if small is None:
         raise no_record(version, record_id)
     if wanted is None:

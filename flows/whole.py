@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 
 from flows import over
 from storage.model import UsageError
+from storage.picked import vectors_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
     from flows.settings import Settings
     from flows.stores import Stores
     from storage.model import Manifest, Version
@@ -30,6 +37,16 @@ class Whole:
     def state(self) -> tuple[str, int]:
         """Its table, and the Lance version that is published."""
         return self.version.table, self.manifest.lance_version
+
+    def vectors(self, stores: Stores, ids: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors ``(dim,)`` of records of what is over it, of those that are there."""
+        history = self.version.history
+        return vectors_of(stores.vectors, self.state, ids, self.key, history=history)
+
+    def blocks(self, stores: Stores, size: int) -> Iterator[pa.Table]:
+        """All rows, so many at a time: the id in what is over it, and the vector."""
+        columns, history = [self.key, "vector"], self.version.history
+        return stores.vectors.blocks(*self.state, columns, size, history=history)
 
 
 def whole_of(settings: Settings, stores: Stores, version: Version) -> Whole:

@@ -201,6 +201,34 @@ def test_records_of_another_name(project: Project) -> None:
     assert reduced.measure(project.settings(), "tiny").queries == 20
 
 
+def test_of_a_history_what_records_are_now_counts(project: Project) -> None:
+    project.source |= {"event_time": "label"}
+    project.feature |= {"history": True}
+    configure(project)
+    for day, revised in ((1, "text"), (2, "other")):
+        project.write([(f"r{i:02d}", f"{revised} {i}", f"2026-01-{day:02d}") for i in range(20)])
+        project.run()
+    project.run(name="tiny")
+    expected = found(search(project.settings(), "notes", "text", "other 3", 20))
+    rescored = found(rescoring.search(project.settings(), "tiny", {"text": "other 3"}, 20, 1))
+    assert [one for one, _ in rescored] == [one for one, _ in expected]
+    np.testing.assert_allclose([d for _, d in rescored], [d for _, d in expected], atol=1e-6)
+    measured = reduced.measure(project.settings(), "tiny").recalls
+    assert measured[-1].mean == 1
+    assert measured[0].mean == pytest.approx(brute(project, "tiny", "notes", 1), abs=0.05)
+
+
+def test_columns_that_are_kept_anew_are_written_with_the_same_vectors(notes: Project) -> None:
+    before = {name: matrix(notes, name).tobytes() for name in ("small", "tiny")}
+    notes.source |= {"keep": ["label", "text"]}
+    for name in ("notes", *before):
+        assert notes.run(name=name).counts.encoded == 0
+    assert {name: matrix(notes, name).tobytes() for name in before} == before
+    assert notes.rows("tiny")["r03"]["text"] == "text 3"
+    held = notes.stores().vectors.head("tiny_v1").schema.field("vector").type
+    assert held.list_size == WIDE // 8
+
+
 def test_what_cannot_be_rescored(notes: Project, capsys: pytest.CaptureFixture[str]) -> None:
     settings = notes.settings()
     with pytest.raises(UsageError, match="notes is over a source, and only what is over one"):
