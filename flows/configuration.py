@@ -315,7 +315,8 @@ def _check_reads(feature: Feature) -> None:
     if (reads == "vector") != (feature.over is not None):
         what = "over features" if feature.over else f"of the source {feature.source.name!r}"
         kinds = " or ".join(map(repr, encoders.base.reading("vector")))
-        remedy = f"choose one of kind {kinds}" if feature.over else "name features: over = [...]"
+        able = f"choose one of kind {kinds}, with reads = 'vector' where its kind takes that key"
+        remedy = able if feature.over else "name features: over = [...]"
         raise SettingsError(
             f"[features.{feature.name}] is {what}, and its encoder {plugin.name!r} of kind "
             f"{plugin.kind!r} reads {'vectors' if reads == 'vector' else reads}; {remedy}"
