@@ -12,7 +12,7 @@ import numpy as np
 
 from flows.progress import listener
 from flows.search import SearchError, check_k, live, no_record, own_encoder
-from flows.search_parts import asked_of, fused
+from flows.search_parts import asked_of, fused, vector_of
 from flows.stores import Stores
 from flows.whole import whole_of
 
@@ -57,17 +57,27 @@ def search(
     version, manifest = live(settings, stores, name)
     whole = whole_of(settings, stores, version)
     own = queries.get("id")
-    if own is not None:
-        small, wanted = _record(stores, version, manifest, whole, own)
+    if own is None:
+        small, wanted = _query(settings, stores, version, whole, queries)
     else:
-        asked = asked_of(settings, stores, version, queries)
-        small, [wanted] = fused(own_encoder(settings, version), version, asked), asked.values()
+        small, wanted = _record(stores, version, manifest, whole, own)
     state = (version.table, manifest.lance_version)
     found = stores.vectors.nearest(*state, small, k * factor + (own is not None), version.metric)
     ids = [one for one in found["record_id"].to_pylist() if one != own][: k * factor]
     there = whole.vectors(stores, ids)
     listener().note(f"distances are those of {whole.version.table}, by {whole.version.metric}")
     return _ordered(found, there, wanted, whole.version.metric, k)
+
+
+def _query(
+    settings: Settings, stores: Stores, version: Version, whole: Whole, queries: Mapping[str, str]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The vector of a query, and that which it was made of."""
+    asked = asked_of(settings, stores, version, queries)
+    wanted = vector_of(settings, stores, whole.version, queries)
+    if wanted is None:
+        raise SearchError(f"{whole.version.feature} takes no such query; search by --id")
+    return fused(own_encoder(settings, version), version, asked), wanted
 
 
 def _record(

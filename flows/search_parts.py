@@ -89,7 +89,7 @@ def asked_of(
     for part in over.parts_of(version):
         made = over.made_by(part, stores.catalog)
         takes[part.feature] = _takes(stores, made)
-        vector = _vector(settings, stores, made, queries)
+        vector = vector_of(settings, stores, made, queries)
         if vector is not None:
             asked[part.feature] = vector
     strange = sorted(set(queries) - {one for each in takes.values() for one in each})
@@ -113,17 +113,21 @@ def _takes(stores: Stores, version: Version) -> list[str]:
     return list(dict.fromkeys(one for part in made for one in _takes(stores, part)))
 
 
-def _vector(
+def vector_of(
     settings: Settings, stores: Stores, version: Version, queries: Mapping[str, str]
 ) -> NDArray[np.float32] | None:
-    """The vector of the queries in a version's space; None where none of them is for it."""
+    """The vector of the queries in a version's space; None where none of them is for it.
+
+    Raises:
+        SearchError: if it takes more queries than there are, or one does not fit.
+    """
     if version.modality != "vector":
         [modality] = _takes(stores, version)
         asked = queries.get(modality)
         return None if asked is None else _encode(settings, version, modality, asked)
     parts = over.parts_of(version)
     made = {part.feature: over.made_by(part, stores.catalog) for part in parts}
-    vectors = {name: _vector(settings, stores, one, queries) for name, one in made.items()}
+    vectors = {name: vector_of(settings, stores, one, queries) for name, one in made.items()}
     found = {name: vector for name, vector in vectors.items() if vector is not None}
     if not found:
         return None

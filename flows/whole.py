@@ -52,9 +52,20 @@ class Whole:
 def whole_of(settings: Settings, stores: Stores, version: Version) -> Whole:
     """What a version was made of: that of the fingerprint which its encoder names.
 
+    Where that was made of one feature itself, what it was made of; and so on to the first that was
+    not, or whose rows are found by other ids.
+
     Raises:
         UsageError: if it is not over exactly one feature, or that can be read no more.
     """
+    found = _step(settings, stores, version)
+    while found.key == "record_id" and len(over.parts_of(found.version)) == 1:
+        found = _step(settings, stores, found.version)
+    return found
+
+
+def _step(settings: Settings, stores: Stores, version: Version) -> Whole:
+    """The version that a version was made of."""
     parts = over.parts_of(version)
     if len(parts) != 1:
         told = " and ".join(part.feature for part in parts) or "a source"

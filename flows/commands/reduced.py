@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from flows.answers import print_json, table
 from flows.codes import FINE
-from flows.commands._app import AsJson, Conf, app, load
+from flows.commands._app import AsJson, Conf, Ordinal, app, load
 from flows.commands._words import show
 
 
@@ -18,7 +18,7 @@ def reduced(
     /,
     *,
     sample: Annotated[int, Parameter(metavar="N")] = 200,
-    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    version: Ordinal | None = None,
     conf: Conf = None,
     json: AsJson = False,
 ) -> int:

@@ -140,7 +140,7 @@ def test_a_query_goes_through_the_parents_encoder_and_then_through_its_own(
     assert len(by_id) == N - 1
 
 
-@pytest.mark.parametrize("name", ["small", "tiny", "short"])
+@pytest.mark.parametrize("name", REDUCED)
 @pytest.mark.parametrize("query", [{"text": "another text"}, {"id": "r07"}])
 def test_rescored_over_all_a_search_is_that_of_the_whole_vectors(
     notes: Project, name: str, query: dict[str, str]
@@ -156,6 +156,26 @@ def test_rescored_over_all_a_search_is_that_of_the_whole_vectors(
     plain = search(notes.settings(), name, modality, asked, 12)
     assert table.schema.names == plain.schema.names
     assert table["run_id"].to_pylist() == [notes.rows(name)["r01"]["run_id"]] * 12
+
+
+def test_rows_that_go_by_other_ids_end_the_way_down(project: Project) -> None:
+    project.write([(f"r{i}", f"text {i}", f"name {i}") for i in range(20)])
+    project.encoder |= {"dim": WIDE}
+    over = '["notes"]\nencoder = "first"'
+    named = '[{ feature = "notes", id = "label" }]\nencoder = "first"'
+    again = '[{ feature = "short", id = "label" }]\nencoder = "bits"'
+    for short, shortest, whole in ((named, '["short"]\nencoder = "bits"', "notes_v1"),
+                                   (over, again, "short_v1")):  # fmt: skip
+        configure(project)
+        project.more = project.more.replace(over, short)
+        project.more = project.more.replace('["short"]\nencoder = "bits"', shortest)
+        for name in ("notes", "short", "shortest"):
+            project.run(name=name, scope=Scope(allow_deletes=True))
+        with listening(heard := Heard()):
+            table = rescoring.search(project.settings(), "shortest", {"text": "text 3"}, 20, 1)
+        assert heard.notes == [f"distances are those of {whole}, by cosine"]
+        assert ids(table)[0] == "name 3"
+        assert sorted(ids(table)) == sorted(f"name {i}" for i in range(20))
 
 
 def test_rescoring_puts_candidates_in_order_and_adds_none(notes: Project) -> None:
@@ -235,6 +255,8 @@ def test_what_cannot_be_rescored(notes: Project, capsys: pytest.CaptureFixture[s
         rescoring.search(settings, "notes", {"text": "x"}, 3, 4)
     with pytest.raises(SearchError, match="--rescore must be at least 1, got 0"):
         rescoring.search(settings, "tiny", {"text": "x"}, 3, 0)
+    with pytest.raises(SearchError, match="notes takes no such query; search by --id"):
+        rescoring.search(settings, "tiny", {}, 3, 4)
     with pytest.raises(SearchError, match=r"no part .* by row; its parts: short \(--text\)"):
         rescoring.search(settings, "shortest", {"row": "{}"}, 3, 4)
     conf = ["--conf", str(settings.conf)]
@@ -259,23 +281,22 @@ def nearest(project: Project, view: str, k: int) -> Any:  # noqa: ANN401 - an ar
 
 
 @pytest.mark.parametrize(
-    ("name", "parent", "bytes_", "ratio"),
-    [("small", "notes", 32, 4), ("tiny", "notes", 4, 32), ("shortest", "short", 2, 32)],
+    ("name", "bytes_", "ratio"), [("small", 32, 4), ("tiny", 4, 32), ("shortest", 2, 64)]
 )
 def test_the_report_says_what_is_kept_and_saved(
-    notes: Project, name: str, parent: str, bytes_: int, ratio: float,
+    notes: Project, name: str, bytes_: int, ratio: float,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     conf = ["--conf", str(notes.settings().conf)]
     assert run_command(["reduced", name, "--json", *conf]) == 0
     whole, *rows = map(json.loads, capsys.readouterr().out.splitlines())
-    assert (whole["feature"], whole["recall@10"], whole["smaller"]) == (parent, 1.0, 1.0)
+    assert (whole["feature"], whole["recall@10"], whole["smaller"]) == ("notes", 1.0, 1.0)
     assert [row["rescore"] for row in rows] == [None, 2, 4, 8]
     assert {row["feature"] for row in rows} == {name}
     recalls = [row["recall@10"] for row in rows]
     # Signs are often equally far, and whichever of such rows comes first counts.
     close = 0.002 if name == "small" else 0.05
-    expected = [brute(notes, name, parent, factor) for factor in reduced.FACTORS]
+    expected = [brute(notes, name, "notes", factor) for factor in reduced.FACTORS]
     assert recalls == pytest.approx(expected, abs=close)
     assert recalls == sorted(recalls)
     assert {(row["vector_bytes"], row["smaller"]) for row in rows} == {(bytes_, ratio)}
