@@ -100,17 +100,24 @@ def _distances(held: NDArray[Any], codes: Codes, query: NDArray[Any], metric: st
     """The distances of rows of codes from a vector, ``(n,)``, as LanceDB defines them."""
     if codes.bits != BYTE:
         return _of_signs(held, codes, query, metric)
-    rows = codes.unpacked(held)
-    wanted = np.asarray(query, np.float32)
+    wanted = np.asarray(query, np.float64)
+    # By the codes themselves in float32: twice as fast as by values in float64.
+    origin = codes.zero + wanted / codes.scale if metric == "l2" else codes.zero
+    rows = held.astype(np.float32)
+    rows -= origin.astype(np.float32)
+    rows *= codes.scale.astype(np.float32)
     if metric == "l2":
-        apart = rows - wanted
-        squares: Floats = np.einsum("ij,ij->i", apart, apart).astype(np.float64)
-        return squares
-    products: Floats = (rows @ wanted).astype(np.float64)
+        return _squares(rows)
+    products: Floats = (rows @ wanted.astype(np.float32)).astype(np.float64)
     if metric == "dot":
         return 1 - products
-    norms = np.linalg.norm(rows, axis=1).astype(np.float64) * float(np.linalg.norm(wanted))
+    norms = np.sqrt(_squares(rows)) * float(np.linalg.norm(wanted))
     return 1 - products / np.where(norms > 0, norms, 1.0)
+
+
+def _squares(rows: NDArray[np.float32]) -> Floats:
+    found: Floats = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+    return found
 
 
 def _of_signs(held: NDArray[Any], codes: Codes, query: NDArray[Any], metric: str) -> Floats:
