@@ -182,18 +182,14 @@ def _queries(
 def _nearest(
     blocks: Iterable[pa.Table], metric: str, ids: Sequence[str], queries: Matrix, depth: int
 ) -> list[list[str]]:
-    """The ids of the rows nearest to each query, nearest first, but its own: ``(n, depth)``.
-
-    Of blocks of rows the first column is the id.
-    """
+    """The ids of the rows nearest to each query, nearest first, but its own: ``(n, depth)``."""
     best = Best(len(queries), depth)
     own = np.array(ids, object)
     for rows in blocks:
-        key = rows.column_names[0]
-        there = rows.filter(rows[key].is_valid())
+        there = rows.filter(rows["record_id"].is_valid())
         column = there["vector"].combine_chunks()
         vectors = column.flatten().to_numpy(zero_copy_only=False)
-        names = [str(name) for name in there[key].to_pylist()]
+        names = there["record_id"].to_pylist()
         scores = _scores(queries, vectors.reshape(-1, column.type.list_size), metric)
         scores[own[:, None] == np.array(names, object)[None]] = -np.inf
         best.add(scores, names)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flows import over
 from storage.model import UsageError
-from storage.picked import vectors_of
+from storage.picked import texts, vectors_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +46,8 @@ class Whole:
     def blocks(self, stores: Stores, size: int) -> Iterator[pa.Table]:
         """All rows, so many at a time: the id in what is over it, and the vector."""
         columns, history = [self.key, "vector"], self.version.history
-        return stores.vectors.blocks(*self.state, columns, size, history=history)
+        for rows in stores.vectors.blocks(*self.state, columns, size, history=history):
+            yield rows.set_column(0, "record_id", [texts(rows[self.key])])
 
 
 def whole_of(settings: Settings, stores: Stores, version: Version) -> Whole:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from storage.aligned import Side, own_by
 from storage.currents import current
 from storage.damage import reading
 from storage.vectors import _literal
@@ -41,31 +42,44 @@ def vectors_of(
     """
     table, lance_version = state
     dataset = vectors.dataset(table, lance_version)
+    side = Side(table, table, lance_version, by)
     found: dict[str, NDArray[np.float32]] = {}
     left = iter(ids)
     while some := list(islice(left, _IDS)):
+        own = some if by == "record_id" else sorted(own_by(vectors, side, some))
         with reading(table):
-            rows = _current(dataset, some, by) if history else _rows(dataset, some, by, [by])
+            rows = _rows(dataset, own, by, history=history)
         column = rows["vector"].combine_chunks()
         flat = column.flatten().to_numpy(zero_copy_only=False)
         values = np.asarray(flat, np.float32).reshape(len(rows), column.type.list_size)
-        found |= dict(zip(rows[by].to_pylist(), values, strict=True))
+        wanted = {*some}
+        named = zip(texts(rows[by]), values, strict=True)
+        found |= {name: vector for name, vector in named if name is not None and name in wanted}
     return found
 
 
-def _rows(dataset: Any, ids: Sequence[str], by: str, columns: Sequence[str]) -> pa.Table:  # noqa: ANN401 - pyarrow ships no types
-    where = f"{by} IN ({', '.join(map(_literal, ids))})"
-    return dataset.to_table(columns=list(dict.fromkeys([*columns, "vector"])), filter=where)
-
-
-def _current(dataset: Any, ids: Sequence[str], by: str) -> pa.Table:  # noqa: ANN401 - as above
-    """The current rows that have one of some ids now, whatever they had before."""
+def _rows(dataset: Any, own: Sequence[str], by: str, *, history: bool) -> pa.Table:  # noqa: ANN401 - pyarrow ships no types
+    """The rows of records by their own ids; of a history the current ones."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    where = f"{by} IN ({', '.join(map(_literal, ids))})"
-    own = dataset.to_table(columns=["record_id"], filter=where)["record_id"].unique().to_pylist()
-    keys = ["record_id", "event_time", "run_id", "content_hash", by]
-    rows = _rows(dataset, own, "record_id", keys) if own else dataset.schema.empty_table()
-    rows = rows.filter(pa.array(current(rows))) if own else rows
-    return rows.filter(pc.is_in(rows[by], value_set=pa.array(ids, pa.string())))
+    keys = ["record_id", *(["event_time", "run_id", "content_hash"] if history else []), by]
+    columns = [*dict.fromkeys([*keys, "vector"])]
+    if not own:
+        return dataset.schema.empty_table().select(columns)
+    where = f"record_id IN ({', '.join(map(_literal, own))})"
+    rows = dataset.to_table(columns=columns, filter=where)
+    return rows.filter(pa.array(current(rows))) if history else rows
+
+
+def texts(column: Any) -> list[str | None]:  # noqa: ANN401 - as above
+    """The values of a column as the text of ids, in which `storage.aligned` joins by them."""
+    import duckdb
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type):
+        plain: list[str | None] = column.to_pylist()
+        return plain
+    with duckdb.connect() as con:
+        con.execute("SET TimeZone = 'UTC'")
+        con.register("given", pa.table({"id": column}))
+        return [row[0] for row in con.execute("SELECT id::VARCHAR FROM given").fetchall()]

@@ -210,15 +210,35 @@ def test_records_that_are_gone_from_the_whole_are_left_out(notes: Project) -> No
         rescoring.search(notes.settings(), "tiny", {"id": "r99"}, 3, 4)
 
 
-def test_records_of_another_name(project: Project) -> None:
-    project.write([(f"r{i}", f"text {i}", f"name {i}") for i in range(20)])
-    configure(project, '{ feature = "notes", id = "label" }')
-    for name in ("notes", "tiny"):
-        project.run(name=name)
+@pytest.mark.parametrize(("kind", "history"), [("str", False), ("int", True), ("date", False)])
+def test_records_that_go_by_a_column_of_the_parent(
+    project: Project,
+    kind: str,
+    history: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    values = {
+        "str": lambda i: f"name {i}",
+        "int": lambda i: str(1000 - i),
+        "date": lambda i: f"2026-01-{1 + i:02d}",
+    }
+    project.source |= {"keep": ["Part of"], "types": {"Part of": kind}, "event_time": "at"}
+    project.feature |= {"history": history}
+    header = ("id", "text", "Part of", "at")
+    configure(project, '{ feature = "notes", id = "Part of" }')
+    for day, text in ((1, "was"), (2, "text")):
+        rows = [(f"r{i}", f"{text} {i}", values[kind](i), f"2026-02-{day:02d}") for i in range(20)]
+        project.write(rows, header)
+        project.run()
+    project.run(name="tiny")
     expected = found(search(project.settings(), "notes", "text", "text 3", 5))
+    names = {f"r{i}": values[kind](i) for i in range(20)}
     rescored = found(rescoring.search(project.settings(), "tiny", {"text": "text 3"}, 5, 20))
-    assert [one.replace("name ", "r") for one, _ in rescored] == [one for one, _ in expected]
-    assert reduced.measure(project.settings(), "tiny").queries == 20
+    assert [one for one, _ in rescored] == [names[one] for one, _ in expected]
+    like = rescoring.search(project.settings(), "tiny", {"id": values[kind](3)}, 4, 20)
+    assert ids(like) == [names[one] for one, _ in expected[1:]]
+    measured = reduced.measure(project.settings(), "tiny")
+    assert measured.queries == 20
+    assert measured.recalls[-1].mean == 1
 
 
 def test_of_a_history_what_records_are_now_counts(project: Project) -> None:
