@@ -200,7 +200,7 @@ def _skewness(values: NDArray[np.float64]) -> float:
 
 def _learn_category(column: pl.Series, min_count: int, max_categories: int) -> Category | None:
     texts = _texts(column)
-    counts = texts.drop_nulls().value_counts()
+    counts = texts.drop_nulls().alias("name").value_counts(name="count")
     ranked = sorted(counts.iter_rows(), key=lambda row: (-row[1], row[0]))
     names = tuple(name for name, count in ranked[:max_categories] if count >= min_count)
     read = Category(

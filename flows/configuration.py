@@ -314,7 +314,8 @@ def _check_reads(feature: Feature) -> None:
         )
     if (reads == "vector") != (feature.over is not None):
         what = "over features" if feature.over else f"of the source {feature.source.name!r}"
-        remedy = "choose one of kind 'fuse'" if feature.over else "name features: over = [...]"
+        able = "choose one of kind 'fuse', or one that takes reads = 'vector'"
+        remedy = able if feature.over else "name features: over = [...]"
         raise SettingsError(
             f"[features.{feature.name}] is {what}, and its encoder {plugin.name!r} of kind "
             f"{plugin.kind!r} reads {'vectors' if reads == 'vector' else reads}; {remedy}"

@@ -1,0 +1,349 @@
+"""Records as rows of features that weigh alike: tables by their columns, vectors by their parts.
+
+A column of a table is a block of features (`encoders._columns`), centred and divided by the root of
+its total variance, so that the mean squared distance of two rows is 2 for each column.
+
+A part, the vectors of a feature, is brought to one scale as `encoders.fuse` does it: compared by
+cosine to norm 1, compared by Euclidean distance to a mean squared norm of 1 about its mean. Then it
+is centred. A part that a record lacks is its mean, 0: it then says nothing in any direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+
+from encoders._columns import Category, Number, from_json, learn, to_json
+from encoders._rows import blocks
+from encoders.base import EncoderError, EncoderUsageError, Modality, State
+from encoders.vectors import Part, check_parts, matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import polars as pl
+    from numpy.typing import NDArray
+
+    from encoders.base import Json
+
+Scale: TypeAlias = Literal["auto", "norm", "standard", "none"]
+
+READS: tuple[Modality, ...] = ("tabular", "vector")
+LEAST = 2
+"""Records that a sample must have."""
+
+_OF_TABLES = ("categories", "min_count", "max_categories")
+_SCALES = ("auto", "norm", "standard", "none")
+_LEAST_VARIANCE = 1e-24
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How records are read: the keys that encoders of tables and of vectors share.
+
+    Attributes:
+        reads: what the feature's records are: rows of a table (``tabular``), or the vectors of
+            the features that it is over (``vector``).
+        categories: of tables: columns of numbers or truth values to be read as categories.
+        min_count: of tables: how often a category must stand in the sample to have a feature.
+        max_categories: of tables: how many have one, the most frequent ones.
+        scale: of vectors: how parts are made comparable: ``auto`` by the metric of each, ``norm``
+            brings every vector to norm 1, ``standard`` every part to a mean squared norm of 1
+            about its mean, ``none`` takes them as they are.
+        parts: of vectors: the features that the encoder is over; a run fills them in from the
+            feature's ``over``, so a configuration leaves them out.
+
+    Raises:
+        ValueError: if a value is out of its range, or belongs to the other kind of records.
+    """
+
+    reads: Literal["tabular", "vector"] = "tabular"
+    categories: tuple[str, ...] = ()
+    min_count: int = 5
+    max_categories: int = 50
+    scale: Scale = "auto"
+    parts: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.reads not in READS:
+            raise ValueError(f"reads must be one of {', '.join(READS)}, got {self.reads!r}")
+        if self.scale not in _SCALES:
+            raise ValueError(f"scale must be one of {', '.join(_SCALES)}, got {self.scale!r}")
+        object.__setattr__(self, "categories", column_names(self.categories))
+        for name in ("min_count", "max_categories"):
+            at_least_one(name, getattr(self, name))
+        others = ("categories",) if self.reads == "vector" else ("scale", "parts")
+        for name in others:
+            if getattr(self, name) != getattr(Reading, name):
+                instead = "tabular" if self.reads == "vector" else "vector"
+                raise ValueError(
+                    f"{name} goes with reads = {instead!r}, and this encoder reads "
+                    f"{self.reads}; take {name} out, or set reads"
+                )
+
+    def scaling(self, part: Part) -> str:
+        """How a part is made comparable: ``norm``, ``standard`` or ``none``."""
+        if self.scale != "auto":
+            return self.scale
+        return "norm" if part.metric == "cosine" else "standard"
+
+
+def column_names(given: tuple[str, ...] | str) -> tuple[str, ...]:
+    """The value of ``categories``, in their order.
+
+    Raises:
+        ValueError: if it is one name, whose letters would be taken for columns.
+    """
+    if isinstance(given, str):
+        raise ValueError(  # noqa: TRY004 - as every other wrong value of a parameter
+            f"categories must be a list of column names, got {given!r}"
+        )
+    return tuple(sorted(given))
+
+
+def at_least_one(name: str, value: int | None) -> None:
+    """Check a parameter that counts.
+
+    Raises:
+        ValueError: if it is there, and under 1.
+    """
+    if value is not None and value < 1:
+        raise ValueError(f"{name} must be 1 or more, got {value}")
+
+
+def check(kind: str, reading: Reading) -> None:
+    """Check parameters against the parts that a run has filled in.
+
+    Raises:
+        EncoderUsageError: if vectors are to be read and no part was named, or one has a metric
+            that says nothing of its scale.
+    """
+    if reading.reads == "tabular":
+        return
+    check_parts(kind, reading.parts)
+    unclear = [part.feature for part in reading.parts if part.metric == "dot"]
+    if unclear and reading.scale == "auto":
+        raise EncoderUsageError(
+            f"vectors of {unclear[0]!r} are compared by dot product, in which their length counts "
+            f"and which {kind} does not keep: say how to scale them, scale = 'norm', 'standard' or "
+            "'none'"
+        )
+
+
+def recipe_of(reading: Reading) -> dict[str, Json]:
+    """All parameters of an encoder that decide its vectors, its own among them.
+
+    The size of a batch is left out, and what is for records of the other kind; parts are told by
+    the fingerprints of their vectors and by how each is scaled.
+    """
+    found: dict[str, Json] = asdict(reading)
+    for name in ("batch_size", "scale", "parts", *_OF_TABLES):
+        found.pop(name, None)
+    if reading.reads == "tabular":
+        return found | {name: _plain(getattr(reading, name)) for name in _OF_TABLES}
+    parts: list[Json] = [p.recipe() | {"scaling": reading.scaling(p)} for p in reading.parts]
+    return found | {"parts": parts}
+
+
+def _plain(value: Any) -> Json:  # noqa: ANN401 - a number, or some names
+    return list(value) if isinstance(value, tuple) else cast("int", value)
+
+
+class _Source(Protocol):
+    """One block of features: a column of a table, or a part."""
+
+    @property
+    def width(self) -> int:
+        """How many features."""
+
+    def read(self, batch: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The features ``(n, width)``, and which records have them ``(n,)``."""
+
+
+@dataclass(frozen=True)
+class _Column:
+    column: Number | Category
+
+    @property
+    def width(self) -> int:
+        return self.column.width
+
+    def read(self, batch: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """A gap has features of its own, so that all rows have them."""
+        import numpy as np
+
+        return self.column.block(batch[self.column.name]), np.ones(batch.height, np.bool_)
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    part: Part
+    scaling: str
+
+    @property
+    def width(self) -> int:
+        return self.part.dim
+
+    def read(self, batch: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """To norm 1, a vector of zeros, such as of a text without a known word, is none."""
+        import numpy as np
+
+        values, there = matrix(batch, self.part)
+        if self.scaling != "norm":
+            return values, there
+        norms = np.sqrt((values * values).sum(axis=1))
+        there = there & (norms > 0)
+        return values / np.where(there, norms, 1.0)[:, None], there
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """How records become rows of features, learned from a sample.
+
+    Attributes:
+        sources: what the features are of, block by block.
+        mean: ``(features,)`` float64, taken off.
+        scale: ``(features,)`` float64, what is left is multiplied by it.
+    """
+
+    sources: tuple[_Source, ...]
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @property
+    def width(self) -> int:
+        """How many features."""
+        return len(self.mean)
+
+    def rows(self, batch: pl.DataFrame) -> NDArray[np.float64]:
+        """The features of a batch, ``(n, features)`` float64.
+
+        Raises:
+            EncoderError: if a column or a part is missing, or is of another type.
+        """
+        import numpy as np
+
+        out = np.zeros((batch.height, self.width))
+        if batch.is_empty():
+            return out
+        require(batch, [s.column.name for s in self.sources if isinstance(s, _Column)])
+        at = 0
+        for source in self.sources:
+            values, there = source.read(batch)
+            place = slice(at, at + source.width)
+            centred = (values - self.mean[place]) * self.scale[place]
+            out[:, place] = np.where(there[:, None], centred, 0.0)
+            at += source.width
+        return out
+
+    def written(self) -> tuple[dict[str, NDArray[Any]], dict[str, Json]]:
+        """Arrays and meta for a state, as `read` takes them."""
+        columns: list[Json] = [to_json(s.column) for s in self.sources if isinstance(s, _Column)]
+        arrays = {"mean": self.mean, "scale": self.scale}
+        return arrays, {"columns": columns} if columns else {}
+
+
+def read(reading: Reading, state: State) -> Inputs:
+    """What `Inputs.written` wrote; the arrays are not checked against each other."""
+    if reading.reads == "tabular":
+        columns = cast("list[Any]", state.meta.get("columns", []))
+        sources: list[_Source] = [_Column(from_json(column)) for column in columns]
+    else:
+        sources = [_Vectors(part, reading.scaling(part)) for part in reading.parts]
+    import numpy as np
+
+    width = sum(source.width for source in sources)
+    nothing = np.zeros(width)
+    arrays = state.arrays
+    return Inputs(tuple(sources), arrays.get("mean", nothing), arrays.get("scale", nothing))
+
+
+def learn_inputs(kind: str, reading: Reading, sample: pl.DataFrame) -> Inputs:
+    """Learn how to read records; the order of a table's columns is no matter.
+
+    Raises:
+        EncoderError: if there are under two records, no column varies, a type cannot be read, a
+            column of ``categories`` is not there, or under two records have a part.
+    """
+    import numpy as np
+
+    if sample.height < LEAST:
+        raise EncoderError(
+            f"{kind} needs {LEAST} records or more to learn from, got {sample.height}"
+        )
+    sources = _columns(reading, sample) if reading.reads == "tabular" else _parts(reading)
+    means, scales = [], []
+    for source in sources:
+        count, mean, variance = _moments(source, sample)
+        if isinstance(source, _Vectors) and count < LEAST:
+            raise EncoderError(
+                f"{kind} needs {LEAST} records with a vector of {source.part.feature!r} to learn "
+                f"from, got {count} of {sample.height}"
+            )
+        total = float(variance.sum())
+        scaled = isinstance(source, _Column) or source.scaling == "standard"
+        means.append(mean)
+        scales.append(np.full_like(mean, total**-0.5 if scaled and total > _LEAST_VARIANCE else 1))
+    return Inputs(tuple(sources), np.concatenate(means), np.concatenate(scales))
+
+
+def _columns(reading: Reading, sample: pl.DataFrame) -> list[_Column]:
+    require(sample, reading.categories)
+    learned = [
+        learn(
+            sample[name],
+            as_category=name in reading.categories,
+            min_count=reading.min_count,
+            max_categories=reading.max_categories,
+        )
+        for name in sorted(sample.columns)
+    ]
+    found = [_Column(column) for column in learned if column is not None]
+    if not found:
+        raise EncoderError(
+            f"none of the {sample.width} columns varies over the {sample.height} rows of the "
+            "sample: there is nothing to tell rows apart by"
+        )
+    return found
+
+
+def _parts(reading: Reading) -> list[_Vectors]:
+    return [_Vectors(part, reading.scaling(part)) for part in reading.parts]
+
+
+def _moments(
+    source: _Source, sample: pl.DataFrame
+) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
+    """Of the records that have it: how many, and the mean and the variance of each feature.
+
+    Block by block, put together as Chan, Golub & LeVeque 1983 do.
+    """
+    import numpy as np
+
+    count, mean, squares = 0, np.zeros(source.width), np.zeros(source.width)
+    for block in blocks(sample):
+        values, there = source.read(block)
+        if not there.any():
+            continue
+        values = values[there]
+        more, centre = len(values), values.mean(axis=0)
+        apart = centre - mean
+        squares += ((values - centre) ** 2).sum(axis=0) + apart**2 * count * more / (count + more)
+        mean = mean + apart * more / (count + more)
+        count += more
+    return count, mean, squares / max(count, 1)
+
+
+def require(table: pl.DataFrame, names: Sequence[str]) -> None:
+    """Check that a table has these columns.
+
+    Raises:
+        EncoderError: names those that it lacks.
+    """
+    absent = [name for name in names if name not in table.columns]
+    if absent:
+        raise EncoderError(
+            f"the table lacks {', '.join(map(repr, absent))}, which the encoder reads; it has "
+            f"{', '.join(map(repr, table.columns))}: give every column, with nulls where empty"
+        )
