@@ -52,3 +52,12 @@ def blocks(sample: pl.DataFrame, size: int = BLOCK) -> Iterator[pl.DataFrame]:
     """A sample in parts of so many rows, in order; the last may have fewer."""
     for at in range(0, sample.height, size):
         yield sample[at : at + size]
+
+
+def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of L2 norm 1; zero stays zero."""
+    import numpy as np
+
+    exact = rows.astype(np.float64)
+    norms = np.sqrt((exact * exact).sum(axis=1, keepdims=True))
+    return np.asarray(exact / np.where(norms > 0, norms, 1.0), dtype=np.float32)

@@ -60,22 +60,29 @@ class Gathered:
     def directions(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Variances ``(k,)``, the largest first, and their directions as columns ``(f, k)``.
 
-        Variances are of a sample (divided by one less than the rows). The largest entry of a
-        direction is positive; of entries that are as large but for rounding the first, so that
-        none points the other way on another machine.
+        Variances are of a sample (divided by one less than the rows); signs are those of `signed`.
         """
-        import numpy as np
         import torch
 
         with one_core():
             _, strengths, across = torch.linalg.svd(
                 torch.tensor(self.triangle), full_matrices=False
             )
-        found = across.numpy().T
-        sizes = np.abs(found)
-        first = (sizes >= _NEARLY * sizes.max(axis=0)).argmax(axis=0)
-        signs = np.sign(found[first, np.arange(found.shape[1])])
-        return strengths.numpy() ** 2 / max(self.count - 1, 1), found * signs
+        return strengths.numpy() ** 2 / max(self.count - 1, 1), signed(across.numpy().T)
+
+
+def signed(directions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Columns ``(f, k)`` turned so that the largest entry of each is positive.
+
+    Of entries that are as large but for rounding it is the first, so that no column points the
+    other way on another machine.
+    """
+    import numpy as np
+
+    sizes = np.abs(directions)
+    first = (sizes >= _NEARLY * sizes.max(axis=0)).argmax(axis=0)
+    signs: NDArray[np.float64] = np.sign(directions[first, np.arange(directions.shape[1])])
+    return directions * signs
 
 
 def gathered(blocks: Iterable[NDArray[np.float64]]) -> Gathered:

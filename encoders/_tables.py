@@ -137,17 +137,16 @@ def recipe_of(reading: Reading) -> dict[str, Json]:
     The size of a batch is left out, and what is for records of the other kind; parts are told by
     the fingerprints of their vectors and by how each is scaled.
     """
-    found: dict[str, Json] = asdict(reading)
-    for name in ("batch_size", "scale", "parts", *_OF_TABLES):
-        found.pop(name, None)
+    unread = _OF_TABLES if reading.reads == "vector" else ()
+    found: dict[str, Json] = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(reading).items()
+        if name not in {"batch_size", "scale", "parts", *unread}
+    }
     if reading.reads == "tabular":
-        return found | {name: _plain(getattr(reading, name)) for name in _OF_TABLES}
+        return found
     parts: list[Json] = [p.recipe() | {"scaling": reading.scaling(p)} for p in reading.parts]
     return found | {"parts": parts}
-
-
-def _plain(value: Any) -> Json:  # noqa: ANN401 - a number, or some names
-    return list(value) if isinstance(value, tuple) else cast("int", value)
 
 
 class _Source(Protocol):
@@ -236,6 +235,14 @@ class Inputs:
             out[:, place] = np.where(there[:, None], centred, 0.0)
             at += source.width
         return out
+
+    def groups(self) -> NDArray[np.int64]:
+        """``(features,)``: those of one column have one number, those of vectors each its own."""
+        import numpy as np
+
+        if any(isinstance(source, _Vectors) for source in self.sources):
+            return np.arange(self.width)
+        return np.repeat(np.arange(len(self.sources)), [source.width for source in self.sources])
 
     def written(self) -> tuple[dict[str, NDArray[Any]], dict[str, Json]]:
         """Arrays and meta for a state, as `read` takes them."""
