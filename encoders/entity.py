@@ -291,6 +291,7 @@ class Entity(Learned[_Model]):
             )
         arrays = [table.numpy() for table in tables]
         weighed, scale = _fields.weighed(fields, arrays, index, beside)
+        figures |= {"records": len(rows) - out, "held_out_records": out}
         figures |= _fields.saved(fields, beside)
         self._take(_Model(tuple(fields), weighed, mean, scale, figures))
 
