@@ -12,12 +12,12 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from encoders import _tables
+from encoders import _reading, _tables
 from encoders._learned import Learned, expect
 from encoders._mlp import ACTIVATIONS, Activation, Mlp
+from encoders._reading import Reading, at_least_one
 from encoders._rows import blocks, each
 from encoders._svd import gathered
-from encoders._tables import Inputs, Reading, at_least_one
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from encoders._descent import Descent
+    from encoders._tables import Inputs
     from encoders.base import Json, Metric, Modality
 
     Arrays = dict[str, NDArray[np.float32]]
@@ -140,7 +141,7 @@ class Compressor(Learned[Model]):
 
     def __init__(self, params: Deep) -> None:
         super().__init__()
-        _tables.check(self.kind, params)
+        _reading.check(self.kind, params)
         self._params = params
         self.batch_size = params.batch_size
 
@@ -230,7 +231,7 @@ class Compressor(Learned[Model]):
 
     def recipe(self) -> dict[str, Json]:
         """Kind, code, parameters, the parts' fingerprints, and the digest of what was learned."""
-        params = _tables.recipe_of(self._params)
+        params = _reading.recipe_of(self._params)
         return {"kind": self.kind, "code": self.code, "params": params, "state": self._digest}
 
     def encode(self, batch: pl.DataFrame) -> NDArray[np.float32]:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from encoders import _compress
 from encoders._compress import Compressor, Deep
+from encoders._reading import READS
 from encoders._rows import unit
 from encoders._svd import signed
-from encoders._tables import READS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,8 @@ from encoders._columns import Category, learn
 from encoders._compress import check_descent
 from encoders._fields import Field, from_fields, learn_field
 from encoders._learned import Learned, expect
-from encoders._tables import at_least_one, column_names, require
+from encoders._reading import at_least_one, column_names
+from encoders._tables import require
 from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.learning import QUIET, Watch
 

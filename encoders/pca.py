@@ -13,11 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from encoders import _tables
+from encoders import _reading, _tables
 from encoders._learned import Learned, expect
+from encoders._reading import READS, Reading, at_least_one
 from encoders._rows import BLOCK, blocks, each
 from encoders._svd import gathered
-from encoders._tables import READS, Inputs, Reading, at_least_one
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
     from numpy.typing import NDArray
 
+    from encoders._tables import Inputs
     from encoders.base import Json, Metric, Modality
 
 __all__ = ["NESTED", "READS", "Params", "build", "modality"]
@@ -80,7 +81,7 @@ class Pca(Learned[_Model]):
 
     def __init__(self, params: Params) -> None:
         super().__init__()
-        _tables.check(self.kind, params)
+        _reading.check(self.kind, params)
         self.params = params
         self.batch_size = params.batch_size
 
@@ -145,7 +146,7 @@ class Pca(Learned[_Model]):
 
     def recipe(self) -> dict[str, Json]:
         """Kind, code, parameters, the parts' fingerprints, and the digest of what was learned."""
-        params = _tables.recipe_of(self.params)
+        params = _reading.recipe_of(self.params)
         return {"kind": self.kind, "code": REVISION, "params": params, "state": self._digest}
 
     def encode(self, batch: pl.DataFrame) -> NDArray[np.float32]:

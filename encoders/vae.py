@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from encoders import _compress
 from encoders._compress import Compressor, Deep
-from encoders._tables import READS
+from encoders._reading import READS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import polars.selectors as cs
 
-from encoders import _tables, autoencoder, entity, pca, tabular, vae
+from encoders import _reading, _tables, autoencoder, entity, pca, tabular, vae
 from encoders.base import Labelled
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main() -> None:
         order = np.random.default_rng(seed).permutation(len(income))
         test, train = order[: len(order) // 5], order[len(order) // 5 :]
         _told(f"split {seed}", "accuracy", "dim", "seconds", "figures")
-        one_hot = _tables.learn_inputs("one-hot", _tables.Reading(min_count=1), rows[train])
+        one_hot = _tables.learn_inputs("one-hot", _reading.Reading(min_count=1), rows[train])
         found = _probe(
             one_hot.rows(rows[train]), income[train], one_hot.rows(rows[test]), income[test]
         )
