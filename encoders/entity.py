@@ -2,7 +2,7 @@
 
 Guo & Berkhahn 2016, "Entity Embeddings of Categorical Variables". One-hot features are as far apart
 for Bern and Zürich as for Bern and Lima; here each category has a short vector of its own, learned
-from what it says of a label, or of the other columns (`encoders._entities`).
+from what it says of a label, or of the other columns (`encoders._categories`).
 
 A vector is that of each column side by side, in the order of their names, with numbers alongside
 (`encoders._fields`). Each column is centred and divided by the root of its total variance, so that
@@ -268,7 +268,7 @@ class Entity(Learned[_Model]):
         import numpy as np
         import torch
 
-        from encoders import _entities
+        from encoders import _categories
         from encoders._descent import Descent
         from encoders._repeatable import one_core
 
@@ -278,8 +278,8 @@ class Entity(Learned[_Model]):
         beside = np.column_stack([each.numbers(sample) for each in fields])
         mean, deviation = beside.mean(axis=0), beside.std(axis=0)
         standard = (beside - mean) / np.where(deviation > 0, deviation, 1.0)
-        target, goal = _entities.goal(fields, labels, params.target, params.dropping)
-        rows = _entities.Rows(
+        target, goal = _categories.goal(fields, labels, params.target, params.dropping)
+        rows = _categories.Rows(
             torch.tensor(index), torch.tensor(standard, dtype=torch.float32), target
         )
         order = torch.from_numpy(rng.permutation(len(rows)))
@@ -287,7 +287,7 @@ class Entity(Learned[_Model]):
         descent = Descent(params.epochs, params.rate, params.decay, params.patience)
         with one_core():
             split = rows[order[out:]], rows[order[:out]]
-            tables, figures = _entities.learn(
+            tables, figures = _categories.learn(
                 fields, split, goal, params.hidden, descent, rng, watch
             )
         arrays = [table.numpy() for table in tables]

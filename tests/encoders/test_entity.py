@@ -9,7 +9,7 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 
-from encoders._entities import Dropping, Masked, Rows
+from encoders._categories import Dropping, Masked, Rows
 from encoders._fields import _edges, rule
 from encoders.base import EncoderError, EncoderUsageError, Labelled, State, digest
 from encoders.entity import Entity, Params, build
