@@ -74,6 +74,16 @@ class Number:
         standard = np.clip((filled - self.mean) / self.deviation, -FARTHEST, FARTHEST)
         return np.column_stack([standard, missing] if self.gaps else [standard])
 
+    def missing(self, column: pl.Series) -> NDArray[np.bool_]:
+        """Which values are gaps, ``(n,)``.
+
+        Raises:
+            EncoderError: if the column holds no numbers.
+        """
+        import numpy as np
+
+        return np.isnan(_numbers(column))
+
 
 @dataclass(frozen=True)
 class Category:
@@ -105,6 +115,24 @@ class Category:
             EncoderError: if the column holds text where it held numbers, or the reverse.
         """
         import numpy as np
+
+        known = len(self.names)
+        index = self.index(column)
+        if not self.others:
+            index = np.where(index == known, -1, index)
+        index = np.where(index == known + 1, self.width - 1 if self.gaps else -1, index)
+        block = np.zeros((len(index), self.width))
+        there = np.flatnonzero(index >= 0)
+        block[there, index[there]] = 1
+        return block
+
+    def index(self, column: pl.Series) -> NDArray[np.int64]:
+        """The place of each value in `names`, ``(n,)``; then come all others, and then gaps.
+
+        Raises:
+            EncoderError: if the column holds text where it held numbers, or the reverse.
+        """
+        import numpy as np
         import polars as pl
 
         if column.dtype != pl.Null and _is_number(column.dtype) != self.numeric:
@@ -115,13 +143,8 @@ class Category:
             )
         texts = _texts(column)
         place = {name: index for index, name in enumerate(self.names)}
-        other = len(self.names) if self.others else -1
-        gap = self.width - 1 if self.gaps else -1
-        index = np.array([gap if t is None else place.get(t, other) for t in texts], dtype=np.int64)
-        block = np.zeros((len(texts), self.width))
-        known = np.flatnonzero(index >= 0)
-        block[known, index[known]] = 1
-        return block
+        other, gap = len(self.names), len(self.names) + 1
+        return np.array([gap if t is None else place.get(t, other) for t in texts], dtype=np.int64)
 
 
 def learn(
@@ -200,7 +223,7 @@ def _skewness(values: NDArray[np.float64]) -> float:
 
 def _learn_category(column: pl.Series, min_count: int, max_categories: int) -> Category | None:
     texts = _texts(column)
-    counts = texts.drop_nulls().value_counts()
+    counts = texts.drop_nulls().alias("name").value_counts(name="count")
     ranked = sorted(counts.iter_rows(), key=lambda row: (-row[1], row[0]))
     names = tuple(name for name, count in ranked[:max_categories] if count >= min_count)
     read = Category(

@@ -130,6 +130,13 @@ def test_nested_columns_are_refused() -> None:
         fit(one("x", [[1], [2]]))
 
 
+def test_a_column_of_categories_may_have_any_name() -> None:
+    values = ["a"] * 50 + ["b"] * 40
+    for name in ("count", "name", ""):
+        found = fit(one(name, values)).encode(one(name, values))
+        assert np.array_equal(found, fit(one("x", values)).encode(one("x", values)))
+
+
 def test_gaps_are_the_median_and_a_mark() -> None:
     sample = one("x", [*range(101), None, None])
     gap, median = fit(sample).encode(one("x", [None, 50]))
