@@ -64,11 +64,13 @@ class Words:
         from scipy.sparse import csr_matrix
 
         index = {word: place for place, word in enumerate(self.known)}
-        found = count(_texts(column), index, 1)
+        texts, places = np.unique(_texts(column), return_inverse=True)
+        found = count(texts.tolist(), index, 1)
         found.sort_indices()
         each = np.diff(found.indptr)
         shares = np.repeat(1 / np.maximum(each, 1), each)
-        return csr_matrix((shares, found.indices, found.indptr), found.shape)
+        # neighbourhoods share most of their nodes, so that few texts stand there once
+        return csr_matrix((shares, found.indices, found.indptr), found.shape)[places]
 
 
 Column: TypeAlias = "Words | Number | Category"
