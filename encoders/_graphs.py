@@ -111,7 +111,9 @@ def together(batch: pl.DataFrame) -> Graph:
     return Graph(ids, split.degrees[first], rows, features, found[split.roots].astype(np.int64))
 
 
-def product(left: csr_matrix, right: NDArray[np.float64]) -> NDArray[np.float64]:
+def product(
+    left: csr_matrix | NDArray[np.float64], right: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """A matrix product whose rows do not depend on how many there are.
 
     The sums of each row are taken in the order in which its entries stand; a product of two dense

@@ -58,7 +58,9 @@ def tensor(matrix: csr_matrix) -> Tensor:
     rows = matrix.tocsr().tocoo()
     places = torch.from_numpy(np.vstack([rows.row, rows.col]).astype(np.int64))
     values = torch.from_numpy(rows.data.astype(np.float32))
-    return torch.sparse_coo_tensor(places, values, rows.shape, is_coalesced=True, check_invariants=False)
+    return torch.sparse_coo_tensor(
+        places, values, rows.shape, is_coalesced=True, check_invariants=False
+    )
 
 
 def dropped(matrix: Tensor, share: float, generator: Generator) -> Tensor:
@@ -70,7 +72,9 @@ def dropped(matrix: Tensor, share: float, generator: Generator) -> Tensor:
     values = matrix.values()
     kept = torch.rand(values.shape, generator=generator) >= share
     values = values * kept / (1 - share)
-    return torch.sparse_coo_tensor(matrix.indices(), values, matrix.shape, is_coalesced=True, check_invariants=False)
+    return torch.sparse_coo_tensor(
+        matrix.indices(), values, matrix.shape, is_coalesced=True, check_invariants=False
+    )
 
 
 def glorot(shape: tuple[int, int], rng: np.random.Generator) -> Tensor:
@@ -115,7 +119,7 @@ def learn(
         optimizer.step()
         watch.advance(1)
     for weight in weights.values():
-        weight.requires_grad_(requires_grad=False)
+        weight.requires_grad_(False)  # noqa: FBT003 - torch's stubs know no name for it
     return losses
 
 

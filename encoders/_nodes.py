@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from encoders import _columns
-from encoders._columns import Category, Number
 from encoders._terms import by_frequency, count, in_texts
 from encoders.base import EncoderError
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
     from scipy.sparse import csr_matrix
 
+    from encoders._columns import Category, Number
     from encoders.base import Json
 
 _MOST_CATEGORIES = 50
@@ -154,7 +154,8 @@ def matrix(features: pl.DataFrame, columns: Sequence[Column]) -> csr_matrix:
             "features, with nulls where it is empty"
         )
     blocks = [csr_matrix(column.block(features[column.name])) for column in columns]
-    return hstack(blocks, format="csr")
+    found: csr_matrix = hstack(blocks, format="csr")
+    return found
 
 
 def to_json(columns: Sequence[Column]) -> Json:
@@ -185,4 +186,5 @@ def _texts(column: pl.Series) -> list[str]:
             f"feature {column.name!r} has type {column.dtype}, and words are read from text; set "
             f'types.{column.name} = "str" in the source, or take it out of words'
         )
-    return column.cast(pl.String).fill_null("").to_list()
+    texts: list[str] = column.cast(pl.String).fill_null("").to_list()
+    return texts

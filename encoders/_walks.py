@@ -89,7 +89,8 @@ class Walker:
         drawn = low + rng.random(len(at)) * (self._sums[ends] - low)
         places = np.searchsorted(self._sums, drawn, side="right") - 1
         # a sum of many weights is rounded, and may land one beyond
-        return self._others[np.clip(places, begins, ends - 1)]
+        others: NDArray[np.int64] = self._others[np.clip(places, begins, ends - 1)]
+        return others
 
     def _factor(self, before: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.float64]:
         import numpy as np
@@ -98,4 +99,5 @@ class Walker:
         asked = before * self._n + x
         places = np.minimum(np.searchsorted(self._pairs, asked), len(self._pairs) - 1)
         factor = np.where(self._pairs[places] == asked, near, far)
-        return np.where(before == x, back, factor)
+        found: NDArray[np.float64] = np.where(before == x, back, factor)
+        return found

@@ -191,9 +191,7 @@ class Gcn(Learned[_Model]):
         nodes, targets = (torch.from_numpy(part) for part in known)
 
         def loss() -> torch.Tensor:
-            seen = torch.sparse.mm(
-                _messages.dropped(x, params.dropout, chance), weights["hidden"]
-            )
+            seen = torch.sparse.mm(_messages.dropped(x, params.dropout, chance), weights["hidden"])
             hidden = torch.relu(torch.sparse.mm(a, seen) + weights["hidden_bias"])
             scores = torch.sparse.mm(a, drop(hidden) @ weights["classes"])
             return cross_entropy(scores[nodes] + weights["classes_bias"], targets)
@@ -234,7 +232,8 @@ class Gcn(Learned[_Model]):
     def recipe(self) -> dict[str, Json]:
         """Kind, revisions, parameters, libraries, and the digest of what was learned."""
         params: dict[str, Json] = asdict(self.params)
-        params |= {"words": [*self.params.words], "categories": sorted(self.params.categories)}
+        params["words"] = [*sorted(self.params.words)]
+        params["categories"] = [*sorted(self.params.categories)]
         del params["batch_size"]  # does not change the vectors
         return {
             "kind": self.kind,

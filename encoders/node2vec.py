@@ -178,8 +178,7 @@ class Node2Vec(Learned[_Model]):
         import numpy as np
 
         keys = np.frombuffer(b"".join(model.places), np.uint8).reshape(-1, _KEY_BYTES)
-        arrays = {"keys": keys, "vectors": model.vectors}
-        return State(arrays, {"figures": model.figures})
+        return State({"keys": keys, "vectors": model.vectors}, {"figures": model.figures})
 
     def _read(self, state: State) -> _Model:
         nodes = len(state.arrays["keys"]) if "keys" in state.arrays else 0

@@ -166,9 +166,7 @@ class Sage(Learned[_Model]):
         graph = _graphs.together(sample)
         self._fit(graph, _sage.Classes(graph.roots[there], targets, self.dim, rng), rng, watch)
 
-    def _fit(
-        self, graph: Graph, goal: _sage.Goal, rng: np.random.Generator, watch: Watch
-    ) -> None:
+    def _fit(self, graph: Graph, goal: _sage.Goal, rng: np.random.Generator, watch: Watch) -> None:
         params = self.params
         columns = _nodes.learn(graph.features, params, self.kind)
         features = _nodes.matrix(graph.features, columns)
@@ -196,7 +194,8 @@ class Sage(Learned[_Model]):
     def recipe(self) -> dict[str, Json]:
         """Kind, revisions, parameters, libraries, and the digest of what was learned."""
         params: dict[str, Json] = asdict(self.params)
-        params |= {"words": [*self.params.words], "categories": sorted(self.params.categories)}
+        params["words"] = [*sorted(self.params.words)]
+        params["categories"] = [*sorted(self.params.categories)]
         del params["batch_size"]  # does not change the vectors
         return {
             "kind": self.kind,
@@ -227,12 +226,9 @@ class Sage(Learned[_Model]):
         own = _graphs.product(x, known.wide("own_1"))
         hidden = _unit(np.maximum(own + near + known.wide("bias_1"), 0))
         met = _graphs.product(edges[graph.roots], hidden)
-        found = (
-            _graphs.product(hidden[graph.roots], known.wide("own_2"))
-            + _graphs.product(met, known.wide("near_2"))
-            + known.wide("bias_2")
-        )
-        return _unit(found).astype(np.float32)
+        own = _graphs.product(hidden[graph.roots], known.wide("own_2"))
+        near = _graphs.product(met, known.wide("near_2"))
+        return _unit(own + near + known.wide("bias_2")).astype(np.float32)
 
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -240,4 +236,5 @@ def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     import numpy as np
 
     norms = np.sqrt((rows**2).sum(axis=1, keepdims=True))
-    return rows / np.maximum(norms, _sage.LEAST_NORM)
+    found: NDArray[np.float64] = rows / np.maximum(norms, _sage.LEAST_NORM)
+    return found

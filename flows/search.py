@@ -248,6 +248,11 @@ def _encode_parts(
     settings: Settings, version: Version, modality: str, query: str
 ) -> list[NDArray[np.float32]]:
     """The vector of a query; where rows are windows of recordings, of each window of one."""
+    if version.modality == "graph":
+        raise SearchError(
+            f"{version.feature} holds the vectors of nodes, and no query says what is around one; "
+            "search it with --id"
+        )
     expected = "row" if version.modality == "tabular" else version.modality
     if modality != expected and "space" not in version.recipe:
         raise _other_space(version, modality, (expected,))

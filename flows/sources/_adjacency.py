@@ -1,7 +1,8 @@
 """The edges of a graph in memory: of each node its neighbours, one row after another.
 
-Rows of a compressed sparse matrix, 12 bytes an entry: an undirected edge has two. Nodes are numbered
-in the order of their ids, so that neither the order of the files nor that of their rows shows.
+Rows of a compressed sparse matrix, 12 bytes an entry: an undirected edge has two. Nodes are
+numbered in the order of their ids, so that neither the order of the files nor that of their rows
+shows.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Adjacency:
     """The neighbours of n nodes.
 
     Attributes:
-        begins: ``(n + 1,)`` int64: the neighbours of node i are ``others[begins[i]:begins[i + 1]]``.
+        begins: ``(n + 1,)`` int64: those of node i are ``others[begins[i]:begins[i + 1]]``.
         others: int32, in the order of their numbers; no node is its own neighbour.
         weights: float64, of the edge to each.
         degrees: ``(n,)`` float64: the sum of the weights of all edges, also of those cut.
@@ -87,11 +88,11 @@ def adjacency(ids: Sequence[str], ends: Ends, *, directed: bool, fanout: int) ->
     # also by weight, since a sum in another order would be another number
     order = np.lexsort((weight, pair))
     pairs, inverse = np.unique(pair[order], return_inverse=True)
-    summed = np.bincount(inverse, weight[order], len(pairs)) if len(pairs) else np.zeros(0)
+    summed = np.bincount(inverse, weight[order], len(pairs)).astype(np.float64)
     if ends.weight is None:
         summed = np.ones(len(pairs))
     rows, others = pairs // max(n, 1), pairs % max(n, 1)
-    degrees = np.bincount(rows, summed, n)
+    degrees = np.bincount(rows, summed, n).astype(np.float64)
     repeated = (len(pair) - len(pairs)) // (1 if directed else 2)
     loops = int((~plain).sum())
     counts = np.bincount(rows, minlength=n)

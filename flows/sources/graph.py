@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.sources import _params, _types, table
-from flows.sources._adjacency import Ends, adjacency
+from flows.sources._adjacency import adjacency
+from flows.sources._edges import Edges, Form
 from flows.sources._neighbourhoods import contents, hashes
 from flows.sources._params import ParamError
-from flows.sources.base import CHUNK_ROWS, Chunk, Reject, SourceUsageError
+from flows.sources.base import CHUNK_ROWS, Chunk, SourceUsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import polars as pl
-    from numpy.typing import NDArray
 
     from flows.sources._adjacency import Adjacency
     from flows.sources._records import RowSource
-    from flows.sources.base import Modality
+    from flows.sources.base import Modality, Reject
 
 STRANGERS = ("reject", "ignore")
 _ENDS = 2
@@ -224,20 +224,16 @@ class GraphSource:
         return records.with_columns(cells.alias("content"))
 
     def remarks(self) -> list[str]:
-        """What was made of edges that say nothing, or too much."""
+        """What was made of edges that say nothing, say it again, or are too many."""
         if self._loaded is None:
             return []
-        graph, params = self._loaded.graph, self._params
-        repeated = "their weights are added up" if params.weight else "each counts once"
+        graph, ignored = self._loaded.graph, self._loaded.ignored
+        seen, most = "with its weight added" if self._params.weight else "once", self._params.fanout
         found = {
-            f"edges lead from a node to itself; {params.nodes} counts without them": graph.loops,
-            f"edges stand more than once; {repeated}": graph.repeated,
-            "edges name a node that is not in the table of nodes; they are ignored": (
-                self._loaded.ignored
-            ),
-            f"nodes have more than fanout = {params.fanout} neighbours, of which so many are seen": (
-                graph.cut
-            ),
+            "edges lead from a node to itself, and are left out": graph.loops,
+            f"edges say again what another says, which counts {seen}": graph.repeated,
+            "edges name a node that is not in the table of nodes, and are ignored": ignored,
+            f"nodes have more than {most} neighbours (fanout), and show so many": graph.cut,
         }
         return [f"{count:,} {what}" for what, count in found.items() if count]
 
@@ -251,69 +247,14 @@ class GraphSource:
         # the first row of an id is the node; that there is another, the pipeline finds
         nodes = pl.concat(frames).unique("record_id", keep="first").sort("record_id")
         numbers = nodes.select("record_id", number=pl.int_range(pl.len(), dtype=pl.Int64))
-        ends, rejects, ignored = self._read_edges(numbers)
+        edges = Edges(Form(params.ends, params.weight, params.strangers == "reject"))
+        ends = edges.read(self._edges, numbers)
         ids = nodes["record_id"]
-        graph = adjacency(
-            ids.to_list(), ends, directed=params.directed, fanout=params.fanout
-        )
+        graph = adjacency(ids.to_list(), ends, directed=params.directed, fanout=params.fanout)
         found = hashes(nodes["content_hash"].to_list(), graph, params.hops)
         features = nodes["content"].struct.unnest().select(params.features)
-        return _Loaded(
-            chunks, ids, features, graph, pl.Series(found, dtype=pl.String), rejects, ignored
-        )
-
-    def _read_edges(self, numbers: pl.DataFrame) -> tuple[Ends, list[Reject], int]:
-        import polars as pl
-
-        parts: list[NDArray[np.float64]] = []
-        rejects: list[Reject] = []
-        ignored = 0
-        for chunk in self._edges.scan():
-            # an edge is no record: a name of its own keeps it from standing for any node
-            rejects += [Reject(r.place, r.reason, r.place, r.passes) for r in chunk.rejects]
-            rows = chunk.records["content"].struct.unnest()
-            found = [_looked_up(rows[end], numbers) for end in self._params.ends]
-            weight = rows[self._params.weight] if self._params.weight else pl.Series([1.0] * len(rows))
-            known = found[0].is_not_null() & found[1].is_not_null()
-            sound = weight.is_not_null() & (weight.cast(pl.Float64) > 0).fill_null(value=False)
-            wrong = (~(known & sound)).arg_true().to_list()
-            for row in wrong:
-                reason = self._fault(rows, found, weight, row)
-                if reason is None:
-                    ignored += 1
-                else:
-                    place = chunk.records["place"][row]
-                    rejects.append(Reject(place, reason, place))
-            good = pl.DataFrame([found[0].alias("0"), found[1].alias("1"), weight.cast(pl.Float64).alias("2")])
-            parts.append(good.filter(known & sound).to_numpy())
-        every = np.concatenate(parts) if parts else np.zeros((0, 3))
-        start, end = every[:, 0].astype(np.int64), every[:, 1].astype(np.int64)
-        weights = every[:, 2] if self._params.weight else None
-        return Ends(start, end, weights), rejects, ignored
-
-    def _fault(
-        self, rows: pl.DataFrame, found: Sequence[pl.Series], weight: pl.Series, row: int
-    ) -> str | None:
-        """What is wrong with an edge; None where it only names a stranger and may."""
-        for name, numbers in zip(self._params.ends, found, strict=True):
-            if rows[name][row] is None:
-                return f"no node in column {name!r}"
-        for name, numbers in zip(self._params.ends, found, strict=True):
-            if numbers[row] is None:
-                if self._params.strangers == "ignore":
-                    return None
-                # its id is not told: where the node was erased, nothing is to name it
-                return (
-                    f"column {name!r} names a node that is not in the table of nodes; add it "
-                    'there, or set strangers = "ignore"'
-                )
-        return f"column {self._params.weight!r} wants a weight above 0, got {weight[row]}"
-
-
-def _looked_up(ids: pl.Series, numbers: pl.DataFrame) -> pl.Series:
-    """The numbers of nodes; null where there is none."""
-    asked = ids.alias("record_id").to_frame()
-    return asked.join(numbers, on="record_id", how="left", maintain_order="left")["number"]
+        around = pl.Series(found, dtype=pl.String)
+        return _Loaded(chunks, ids, features, graph, around, edges.rejects, edges.ignored)
 
 
 def _numbered(records: pl.DataFrame, loaded: _Loaded) -> pl.DataFrame:
@@ -324,6 +265,6 @@ def _numbered(records: pl.DataFrame, loaded: _Loaded) -> pl.DataFrame:
         {"record_id": loaded.ids, "number": np.arange(len(loaded.ids)), "around": loaded.hashes}
     )
     joined = records.join(numbers, on="record_id", how="left", maintain_order="left")
-    return joined.with_columns(
-        content=pl.struct("number"), content_hash=pl.col("around")
-    ).select(records.columns)
+    return joined.with_columns(content=pl.struct("number"), content_hash=pl.col("around")).select(
+        records.columns
+    )

@@ -11,6 +11,8 @@ from PIL import Image
 
 from encoders.media import Audio
 from encoders.vectors import column
+from flows.sources._adjacency import Ends, adjacency
+from flows.sources._neighbourhoods import contents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +33,7 @@ def usual(modality: Modality) -> Any:  # noqa: ANN401 - a batch, see `Encoder.en
     rng = np.random.default_rng(11)
     makers = {
         "text": _texts, "image": _images, "audio": _recordings, "tabular": _rows,
-        "vector": _vectors, "interactions": _interactions,
+        "vector": _vectors, "graph": _nodes, "interactions": _interactions,
     }  # fmt: skip
     return makers[modality](rng)
 
@@ -70,9 +72,17 @@ def odd(modality: Modality) -> Any:  # noqa: ANN401 - as above
         return _odd_vectors()
     if modality == "interactions":
         return _odd_interactions()
+    if modality == "graph":
+        return _odd_nodes()
     nothing = dict.fromkeys(usual("tabular").columns)
     strange = {"size": 1e30, "count": -(2**40), "sort": "never seen before", "fresh": True}
     return pl.DataFrame([nothing, nothing | strange], schema=usual("tabular").schema)
+
+
+def labels(modality: Modality) -> list[str | None]:
+    """A class for most of the records that `usual` gives, and none for every fifth."""
+    batch = usual(modality)
+    return [None if row % 5 == 4 else "ab"[row % 2] for row in range(len(batch))]
 
 
 def take(batch: Any, rows: Sequence[int]) -> Any:  # noqa: ANN401 - as above
@@ -150,6 +160,53 @@ def _odd_vectors() -> pl.DataFrame:
             for name, part in usual("vector").to_dict().items()
         }
     )
+
+
+def _nodes(rng: np.random.Generator) -> pl.DataFrame:
+    """Nodes of two crowds, who have words of their own, and a few who know both."""
+    crowd = np.arange(ROWS) % 2
+    ends = np.array(
+        [
+            (one, other)
+            for one in range(ROWS)
+            for other in range(one)
+            if rng.random() < (0.25 if crowd[one] == crowd[other] else 0.02)
+        ]
+    )
+    ids = [f"n{row:02d}" for row in range(ROWS)]
+    graph = adjacency(
+        ids, Ends(ends[:, 0], ends[:, 1], rng.uniform(0.5, 2, len(ends))), directed=False, fanout=0
+    )
+    features = pl.DataFrame(
+        {
+            "about": [
+                " ".join(rng.choice(WORDS[:9] if side else WORDS[9:], 3 + row % 4))
+                for row, side in enumerate(crowd)
+            ],
+            "age": rng.normal(40, 9, ROWS),
+            "sort": pl.Series([None if i == 3 else "abc"[i] for i in rng.integers(0, 4, ROWS)]),
+        }
+    )
+    cells = contents(np.arange(ROWS), graph, 2, pl.Series(ids), features)
+    return cells.struct.unnest()
+
+
+def _odd_nodes() -> pl.DataFrame:
+    """A node alone of which nothing is known, and one with strange words and one heavy edge."""
+    known = usual("graph")
+    nothing = {"about": None, "age": None, "sort": None}
+    strange = {"about": "🙂 never seen " * 500, "age": 1e300, "sort": "new"}
+    alone = {
+        "node": "n07", "hops": 2, "ids": ["n07"], "degrees": [0.0],
+        "starts": [], "ends": [], "weights": [], "features": [nothing],
+    }  # fmt: skip
+    heavy = {
+        "node": "🙂", "hops": 2, "ids": ["🙂", "n03"], "degrees": [1e12, 1e12 + 4],
+        "starts": [0, 1], "ends": [1, 0], "weights": [1e12, 1e12], "features": [strange, nothing],
+    }  # fmt: skip
+    light = heavy | {"node": "", "ids": ["", "n03"], "degrees": [1e-12, 4.0]}
+    light |= {"weights": [1e-12, 1e-12]}
+    return pl.DataFrame([alone, heavy, light], schema=known.schema)
 
 
 def _rows(rng: np.random.Generator) -> pl.DataFrame:

@@ -50,9 +50,14 @@ def build(name: str, **changes: object) -> Encoder:
     return base.build(kind, wanted)
 
 
-def learn(encoder: Encoder) -> Encoder:
-    if isinstance(encoder, Learner):
-        encoder.fit(samples.usual(encoder.modality), np.random.default_rng(SEED))
+def learn(encoder: Encoder, rows: int = samples.ROWS) -> Encoder:
+    """The encoder, fitted on the first so many records, and on their labels where it wants some."""
+    modality, rng = encoder.modality, np.random.default_rng(SEED)
+    if isinstance(encoder, base.Labelled) and encoder.label is not None:
+        sample = samples.take(samples.usual(modality), range(rows))
+        encoder.fit_labelled(sample, samples.labels(modality)[:rows], rng)
+    elif isinstance(encoder, Learner):
+        encoder.fit(samples.take(samples.usual(modality), range(rows)), rng)
     return encoder
 
 
@@ -282,8 +287,7 @@ class TestEveryLearner:
     def test_its_fingerprint_names_what_it_learned(self, name: str) -> None:
         encoder = learner(name)
         before = fingerprint(encoder.recipe())
-        half = samples.take(samples.usual(encoder.modality), range(samples.ROWS // 2))
-        encoder.fit(half, np.random.default_rng(SEED))
+        learn(encoder, samples.ROWS // 2)
         assert encoder.fitted
         assert len({before, fingerprint(encoder.recipe()), fingerprint(ready(name).recipe())}) == 3
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from flows.sources import files, interactions, lance, query, table
+from flows.sources import files, graph, interactions, lance, query, table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,27 @@ def interactions_example(root: Path) -> Example:
     return Example(params, "interactions", 6, frozenset({"stars.csv:4", "stars.csv:5"}))
 
 
+def graph_example(root: Path) -> Example:
+    root.joinpath("people.csv").write_text(
+        "id,age,label,when\na,31,x,2024-01-01\nb,,y,\nc,old,x,\nd,50,,2024-01-03\n"
+    )
+    root.joinpath("calls.csv").write_text("from,to,times\na,b,2\nb,d,1\nd,zoe,1\na,d,-1\n")
+    params = graph.Params(
+        nodes="people.csv",
+        edges="calls.csv",
+        id="id",
+        ends=["from", "to"],
+        weight="times",
+        features=["age"],
+        types={"age": "int"},
+        keep=["label"],
+        event_time="when",
+    )
+    return Example(params, "graph", 6, frozenset({"people.csv:4", "calls.csv:4", "calls.csv:5"}))
+
+
 EXAMPLES = {
+    "graph": graph_example,
     "interactions": interactions_example,
     "table": table_example,
     "files": files_example,
