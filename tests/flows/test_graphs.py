@@ -1,4 +1,4 @@
-"""Graphs through the pipeline: what changes is encoded again, and what is near enough to feel it."""
+"""Graphs through the pipeline: a change is encoded, and what is near enough to feel it."""
 
 from __future__ import annotations
 
