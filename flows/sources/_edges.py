@@ -11,12 +11,16 @@ from flows.sources._adjacency import Ends
 from flows.sources.base import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import polars as pl
     from numpy.typing import NDArray
 
-    from flows.sources.base import Source
+    from flows.sources._records import RowSource
+
+
+_AT_ONCE = 524_288
+"""Edges that are looked up at a time: each time, all nodes are gone through."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +54,24 @@ class Edges:
         default_factory=list
     )
 
-    def read(self, table: Source, numbers: pl.DataFrame) -> Ends:
+    def read(self, table: RowSource, numbers: pl.DataFrame) -> Ends:
         """Read all edges of a table.
 
         Args:
             table: whose content has a field for each column of the form.
             numbers: columns record_id and number, of all nodes.
         """
-        for chunk in table.scan():
-            # an edge is no record: a name of its own keeps it from standing for any node
-            self.rejects += [Reject(r.place, r.reason, r.place, r.passes) for r in chunk.rejects]
-            rows = chunk.records["content"].struct.unnest()
-            self._take(rows, chunk.records["place"], numbers)
+        for records in _gathered(self._readable(table)):
+            self._take(records["content"].struct.unnest(), records["place"], numbers)
         none = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
         start, end, weight = (np.concatenate(part) for part in zip(none, *self._parts, strict=True))
         return Ends(start, end, None if self.form.weight is None else weight)
+
+    def _readable(self, table: RowSource) -> Iterator[pl.DataFrame]:
+        for chunk in table.rows():
+            # an edge is no record: a name of its own keeps it from standing for any node
+            self.rejects += [Reject(r.place, r.reason, r.place, r.passes) for r in chunk.rejects]
+            yield chunk.records.select("content", "place")
 
     def _take(self, rows: pl.DataFrame, places: pl.Series, numbers: pl.DataFrame) -> None:
         import polars as pl
@@ -108,3 +115,17 @@ class Edges:
                 )
         weight = self.form.weight
         return f"column {weight!r} wants a weight above 0, got {row[str(weight)]}"
+
+
+def _gathered(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Small frames as larger ones."""
+    import polars as pl
+
+    held: list[pl.DataFrame] = []
+    for frame in frames:
+        held.append(frame)
+        if sum(map(len, held)) >= _AT_ONCE:
+            yield pl.concat(held)
+            held = []
+    if held:
+        yield pl.concat(held)

@@ -228,14 +228,14 @@ class GraphSource:
         if self._loaded is None:
             return []
         graph, ignored = self._loaded.graph, self._loaded.ignored
-        seen, most = "with its weight added" if self._params.weight else "once", self._params.fanout
+        seen = "adds its weight" if self._params.weight else "counts once"
         found = {
-            "edges lead from a node to itself, and are left out": graph.loops,
-            f"edges say again what another says, which counts {seen}": graph.repeated,
-            "edges name a node that is not in the table of nodes, and are ignored": ignored,
-            f"nodes have more than {most} neighbours (fanout), and show so many": graph.cut,
+            "edges from a node to itself, which are left out": graph.loops,
+            f"edges that say again what another says, which {seen}": graph.repeated,
+            "edges that name a node which the table of nodes has not, ignored": ignored,
+            f"nodes with more neighbours than fanout = {self._params.fanout} shows": graph.cut,
         }
-        return [f"{count:,} {what}" for what, count in found.items() if count]
+        return [f"{what}: {count:,}" for what, count in found.items() if count]
 
     def _load(self) -> _Loaded:
         import polars as pl

@@ -1,8 +1,8 @@
 """Cora by node2vec, gcn and sage, beside torch_geometric.
 
-``VECMILL_TEST_DATA=... python -m tests.bench.graphs [seeds]``. The public split of Planetoid for gcn
-(accuracy on 1,000 test nodes of a fit on 140 labels); elsewhere a linear probe, fitted on a half of
-the nodes and scored on the other, or for sage on the nodes that came after the fit.
+``VECMILL_TEST_DATA=... python -m tests.bench.graphs [seeds]``. The public split of Planetoid for
+gcn (accuracy on 1,000 test nodes of a fit on 140 labels); elsewhere a linear probe, fitted on a
+half of the nodes and scored on the other, or for sage on the nodes that came after the fit.
 
 torch_geometric's Node2Vec takes its walks from a compiled library; where that is not installed it
 is given ours, so that what is compared is what it learns from them.
@@ -99,15 +99,13 @@ def _node2vec(nodes: pl.DataFrame) -> None:
     encoder = node2vec.build(node2vec.Params(**WALKS))
     encoder.fit(batch, np.random.default_rng(0))
     seconds = time.perf_counter() - begun
-    _told(
-        f"node2vec              {_probe(encoder.encode(batch), labels, half):.3f}  fit {seconds:.1f} s"
-    )
+    score = _probe(encoder.encode(batch), labels, half)
+    _told(f"node2vec              {score:.3f}  fit {seconds:.1f} s")
     begun = time.perf_counter()
     theirs = _their_node2vec(nodes)
     seconds = time.perf_counter() - begun
-    _told(
-        f"torch_geometric's     {_probe(theirs, labels, half):.3f}  fit {seconds:.1f} s, {EPOCHS} epochs"
-    )
+    score = _probe(theirs, labels, half)
+    _told(f"torch_geometric's     {score:.3f}  fit {seconds:.1f} s, {EPOCHS} epochs")
 
 
 def _their_node2vec(nodes: pl.DataFrame) -> NDArray[np.float32]:
