@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEEDS = 10
-EPOCHS = 5
+EPOCHS = 3
 """Of torch_geometric's Node2Vec, each over all walks; it learns slowly on a CPU."""
 WALKS = {"dim": 128, "walks": 10, "length": 20}
 
