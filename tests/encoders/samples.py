@@ -68,12 +68,9 @@ def odd(modality: Modality) -> Any:  # noqa: ANN401 - as above
             (one, 48_000),
         ]
         return [Audio(samples, rate) for samples, rate in waves]
-    if modality == "vector":
-        return _odd_vectors()
-    if modality == "interactions":
-        return _odd_interactions()
-    if modality == "graph":
-        return _odd_nodes()
+    makers = {"vector": _odd_vectors, "graph": _odd_nodes, "interactions": _odd_interactions}
+    if modality in makers:
+        return makers[modality]()
     nothing = dict.fromkeys(usual("tabular").columns)
     strange = {"size": 1e30, "count": -(2**40), "sort": "never seen before", "fresh": True}
     return pl.DataFrame([nothing, nothing | strange], schema=usual("tabular").schema)
