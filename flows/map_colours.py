@@ -21,10 +21,10 @@ MOST = 10
 """Categories that have a colour of their own."""
 
 # Petroff 2021, "Accessible color sequences for data visualization": told apart by people who see
-# no red, no green or no blue.
+# no red, no green or no blue. Its two greys come last here.
 PALETTE = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
-    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+    "#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59",
+    "#e76300", "#b9ac70", "#92dadd", "#717581", "#94a4a2",
 )  # fmt: skip
 
 FAINT = "#c8c8cc"

@@ -100,6 +100,15 @@ function legend() {
   });
 }
 
+function sound([source, part], where) {
+  const audio = element("audio", null, where);
+  audio.controls = true;
+  audio.autoplay = true;
+  audio.src = data.sounds[source] + part;
+  audio.addEventListener("error", () => element("p", "the recording cannot be played from here",
+    where));
+}
+
 function describe(i, where, withSound) {
   where.replaceChildren();
   if (data.thumbs && data.thumbs[i]) {
@@ -108,6 +117,7 @@ function describe(i, where, withSound) {
     image.alt = "";
   }
   element("h3", data.ids[i], where);
+  if (withSound && data.sound && data.sound[i] !== null) sound(data.sound[i], where);
   const told = element("dl", null, where);
   data.columns.forEach((name, c) => {
     const value = data.values[c][i];
@@ -115,15 +125,6 @@ function describe(i, where, withSound) {
     element("dt", name, told);
     element("dd", value, told);
   });
-  if (withSound && data.sound && data.sound[i] !== null) {
-    const [source, part] = data.sound[i];
-    const audio = element("audio", null, where);
-    audio.controls = true;
-    audio.autoplay = true;
-    audio.src = data.sounds[source] + part;
-    audio.addEventListener("error", () => element("p", "the recording cannot be played from here",
-      where));
-  }
 }
 
 const index = (event) => event.points.length ? event.points[0].customdata : undefined;
@@ -147,9 +148,17 @@ function mark(some) {
   }, [last]);
 }
 
-function dim(on) {
-  const all = plot.data.map((_, k) => k).slice(0, -1);
-  Plotly.restyle(plot, { "marker.opacity": on ? 0.15 : opacity }, all);
+// Found points keep their colours and the others fade; a few are ringed as well.
+function light(some) {
+  const inside = some && new Set(some);
+  const traces = plot.data.slice(0, -1);
+  const places = traces.map((trace) => {
+    const found = [];
+    if (inside) trace.customdata.forEach((i, k) => { if (inside.has(i)) found.push(k); });
+    return inside ? found : null;
+  });
+  Plotly.restyle(plot, { selectedpoints: places }, traces.map((_, k) => k));
+  mark(some && some.length <= 50 ? some : []);
 }
 
 function show(some, word) {
@@ -166,24 +175,20 @@ let texts = null;
 function search() {
   const wanted = byId("search").value.trim().toLowerCase();
   if (!wanted) {
-    mark([]);
-    dim(false);
+    light(null);
     return show([], "");
   }
   texts ??= data.ids.map((id, i) => [id, ...data.values.map((v) => v[i] ?? "")].join("\n")
     .toLowerCase());
   const found = [];
   texts.forEach((text, i) => { if (text.includes(wanted)) found.push(i); });
-  dim(true);
-  mark(found);
+  light(found);
   show(found, "found");
 }
 
 function clear() {
   byId("search").value = "";
-  if (plot.data.some((trace) => trace.selectedpoints)) {
-    Plotly.update(plot, { selectedpoints: null }, { selections: [] });
-  }
+  Plotly.relayout(plot, { selections: [] });
   search();
 }
 
@@ -238,8 +243,10 @@ Plotly.newPlot(plot, traces(), layout(), config).then(() => {
   plot.on("plotly_click", (event) => {
     const i = index(event);
     if (i === undefined) return;
+    tip.hidden = true;
     describe(i, byId("details"), true);
-    if (!byId("search").value) mark([i]);
+    byId("details").scrollIntoView({ block: "nearest" });
+    mark([i]);
   });
   plot.on("plotly_selected", (event) => {
     if (!event) return;

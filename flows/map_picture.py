@@ -40,7 +40,7 @@ def picture(found: Map, colours: Colours, path: Path) -> None:
     for side in axes.spines.values():
         side.set_color("#dddddd")
     heading, below = headings(found, colours.column)
-    figure.suptitle(_plain(heading), x=0.012, ha="left", fontsize=15, fontweight="bold", color=_INK)
+    figure.suptitle(_plain(heading), x=0.006, ha="left", fontsize=15, fontweight="bold", color=_INK)
     axes.set_title(_plain(below), loc="left", fontsize=9.5, color=_DIM)
     if isinstance(colours, Numbers):
         _bar(figure, axes, colours)
