@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.codes import FINE
 from flows.compare import published
 from flows.maps import kept_places
 from flows.progress import listener
@@ -67,10 +68,15 @@ def explore(
         raise UsageError(f"{version.table} has no record to show; run `vecmill run {name}` first")
     told = "with the places of its map" if kept else "without a map: it makes its own, by UMAP"
     listener().note(f"{len(rows):,} records of {version.table} {told}; Ctrl-C ends it")
-    with tempfile.TemporaryDirectory(prefix="vecmill-explore-") as folder:
+    # In the store, where erasing and collecting garbage find what a kill left.
+    home = settings.catalog.parent
+    with tempfile.TemporaryDirectory(prefix=".vecmill-explore-", dir=home) as folder:
         file = write(rows, Path(folder) / f"{version.table}.parquet")
         options = arguments(rows, version.metric, port)
-        return subprocess.run([*program, str(file), *options], check=False).returncode  # noqa: S603 - our own words
+        try:
+            return subprocess.run([*program, str(file), *options], check=False).returncode  # noqa: S603 - our own words
+        except KeyboardInterrupt:
+            return FINE
 
 
 def command() -> list[str]:
@@ -104,13 +110,14 @@ def arguments(rows: pa.Table, metric: str, port: int) -> list[str]:
 
 
 def write(rows: pa.Table, file: Path) -> Path:
-    """The rows as Parquet, vectors as lists of any length: it reads those of a fixed one not."""
+    """The rows as Parquet, with vectors as plain lists, and texts that a byte search finds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     vectors = rows["vector"].cast(pa.list_(pa.float32()))
     place = rows.column_names.index("vector")
-    pq.write_table(rows.set_column(place, "vector", vectors), file)
+    rows = rows.set_column(place, "vector", vectors)
+    pq.write_table(rows, file, compression="none", use_dictionary=False)
     return file
 
 

@@ -111,6 +111,7 @@ class Holdings:
             if place is not None and place.is_dir():
                 folders += [folder for folder in place.iterdir() if named.fullmatch(folder.stem)]
         folders += [export.path for export in self.exports() if export.path.is_dir()]
+        folders += self.home.glob(".vecmill-*/")
         files = [path for folder in folders for path in cleaning.files_under(folder)]
         files += self.home.glob(f"{self.settings.catalog.name}*")
         files += self.home.glob(".vecmill-*")

@@ -38,8 +38,11 @@ K = 10
 """Neighbours that trustworthiness asks for."""
 
 _COMPONENTS, _PERPLEXITY, _NEIGHBOURS = 50, 30, 15
+_SMALL = 1e-4
+"""The spread that t-SNE begins with, so that it begins by what is near (as openTSNE has it)."""
+
 _NEAR, _PLACED_PERPLEXITY = 25, 5
-_BLOCK = 2**25
+_MANY, _BLOCK = 1_000, 2**25
 
 
 def prepared(vectors: NDArray[Any], metric: str) -> Matrix:
@@ -170,6 +173,15 @@ def _onto(rows: Matrix, laid: Matrix, places: Matrix) -> Matrix:
     return found
 
 
+def _start(rows: Matrix, seed: int) -> Matrix:
+    """Where t-SNE and UMAP begin: the main components, shaken a little, as rows may be equal."""
+    found = _principal(rows, 2, seed)
+    size = float(found[:, 0].std()) or 1.0
+    rng = np.random.default_rng(seed)
+    shaken: Matrix = (found / size + rng.normal(0, 0.01, found.shape)).astype(np.float32)
+    return shaken
+
+
 # --- t-SNE ----------------------------------------------------------------------------------------
 
 
@@ -177,8 +189,13 @@ def _tsne(rows: Matrix, seed: int) -> Matrix:
     from openTSNE import TSNE
 
     fewer = _principal(rows, _COMPONENTS, seed)
-    model = TSNE(perplexity=_perplexity(len(rows)), neighbors="exact", random_state=seed,
-                 n_jobs=_cores())  # fmt: skip
+    model = TSNE(
+        perplexity=_perplexity(len(rows)),
+        initialization=_SMALL * _start(fewer, seed),
+        neighbors="exact",
+        random_state=seed,
+        n_jobs=_cores(len(rows)),
+    )
     return np.array(model.fit(fewer), np.float32)
 
 
@@ -187,7 +204,7 @@ def _among_tsne(rows: Matrix, laid: Matrix, places: Matrix, seed: int) -> Matrix
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
 
-    cores = _cores()
+    cores = _cores(len(laid))
     affinities = PerplexityBasedNN(
         _principal(laid, _COMPONENTS, seed), _perplexity(len(laid)), method="exact", n_jobs=cores
     )
@@ -221,7 +238,8 @@ def _placed_perplexity(n: int) -> int:
 def _umap(rows: Matrix, seed: int) -> Matrix:
     from umap import UMAP
 
-    model = UMAP(n_neighbors=min(_NEIGHBOURS, len(rows) - 1), init="pca", random_state=seed)
+    count = min(_NEIGHBOURS, len(rows) - 1)
+    model = UMAP(n_neighbors=count, init=_start(rows, seed), random_state=seed)
     return np.array(model.fit_transform(rows), np.float32)
 
 
@@ -235,7 +253,10 @@ def _among_umap(rows: Matrix, laid: Matrix, places: Matrix, seed: int) -> Matrix
     return np.array(model.transform(rows), np.float32)
 
 
-def _cores() -> int:
+def _cores(n: int) -> int:
+    """Threads for so many rows: few rows are done before two threads have met."""
+    if n < _MANY:
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
