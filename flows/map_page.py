@@ -118,7 +118,7 @@ def _data(found: Map, colours: Colours, sounds: Sounds | None, left: _Left) -> d
     names, values = _texts(found.rows, left)
     given: dict[str, Any] = {
         "name": f"{version.table}-{found.method}",
-        "ids": [visible(i) for i in found.rows["record_id"].to_pylist()],
+        "ids": found.rows["record_id"].to_pylist(),
         "x": _packed(found.places[:, 0]),
         "y": _packed(found.places[:, 1]),
         "columns": names,

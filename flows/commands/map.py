@@ -26,7 +26,8 @@ def draw_map(  # noqa: PLR0913 - one option a choice
     sample: Annotated[int, Parameter(metavar="N")] = 20_000,
     anew: Flag = False,
     output: Annotated[
-        tuple[Path, ...], Parameter(name=["-o", "--output"], metavar="FILE", negative="")
+        tuple[Path, ...],
+        Parameter(name=["-o", "--output"], metavar="FILE", negative="", show_default=False),
     ] = (),
     conf: Conf = None,
     json: AsJson = False,
