@@ -110,7 +110,9 @@ def colours(column: str | None, values: pa.ChunkedArray | None, n: int) -> Colou
         numbers = _as_numbers(values)
         if len(np.unique(numbers[np.isfinite(numbers)])) > MOST:
             return _numbers(column, numbers, is_time=kinds.is_temporal(values.type))
-    return _categories(column, values.to_pylist())
+    # Lists and structures cannot be counted by, their texts can.
+    plain = [v if isinstance(v, str | int | float | None) else str(v) for v in values.to_pylist()]
+    return _categories(column, plain)
 
 
 def _categories(column: str, values: Sequence[Any]) -> Categories:

@@ -9,6 +9,7 @@ picture that are of its group, with that of the laid-out points themselves besid
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,12 +38,9 @@ def main() -> int:
         rows, groups = drawn(n + n // 10)
         laid, new = slice(0, n), slice(n, None)
         for method in projection.METHODS:
-            took, places = timed(lambda m=method, r=rows[laid]: projection.lay_out(r, m, 0))
-            more, theirs = timed(
-                lambda m=method, r=rows, p=places, a=laid, b=new: projection.place(
-                    r[b], r[a], p, m, 0
-                )
-            )
+            took, places = timed(partial(projection.lay_out, rows[laid], method, 0))
+            known = (rows[laid], places)
+            more, theirs = timed(partial(projection.place, rows[new], *known, method, 0))
             trust = projection.trustworthiness(rows[laid], places, np.random.default_rng(0))
             own = purity(places, groups[laid], places[: n // 10], groups[: n // 10], skip=1)
             placed = purity(places, groups[laid], theirs, groups[new], skip=0)

@@ -288,6 +288,15 @@ def test_a_few_values_are_categories_in_their_order(values: list[object]) -> Non
     assert names in (["2", "9", "10"], ["False", "True"])
 
 
+def test_lists_and_what_has_no_value_are_categories() -> None:
+    found = of([["a", "b"], ["a"], None, ["a"]])
+    assert isinstance(found, Categories)
+    assert [c.name for c in found.categories] == ["['a', 'b']", "['a']", "no value"]
+    nothing = colours("at", pa.chunked_array([pa.nulls(5, pa.timestamp("us"))]), 5)
+    assert isinstance(nothing, Categories)
+    assert [(c.name, c.count) for c in nothing.categories] == [("no value", 5)]
+
+
 def test_far_out_numbers_do_not_stretch_the_scale() -> None:
     found = of([*range(1000), 10**9, None])
     assert isinstance(found, Numbers)

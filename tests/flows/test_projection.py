@@ -159,7 +159,7 @@ def test_trustworthiness_at_its_ends() -> None:
 
 def test_directions_count_but_for_plain_distances() -> None:
     rows = np.array([[3.0, 4.0], [0.0, 0.0], [0.0, 2.0]], np.float32)
-    unit = [[0.6, 0.8], [0, 0], [0, 1]]
+    unit = np.array([[0.6, 0.8], [0, 0], [0, 1]])
     np.testing.assert_allclose(prepared(rows, "cosine"), unit, rtol=1e-6)
     np.testing.assert_allclose(prepared(rows, "dot"), unit, rtol=1e-6)
     np.testing.assert_array_equal(prepared(rows, "l2"), rows)
