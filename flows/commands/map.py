@@ -9,10 +9,8 @@ from cyclopts import Parameter
 
 from flows.answers import print_json, say
 from flows.codes import FINE
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
-
-Version = Annotated[int | None, Parameter(metavar="N")]
 
 
 @app.command(name="map")
@@ -22,7 +20,7 @@ def draw_map(  # noqa: PLR0913 - one option a choice
     *,
     method: Literal["tsne", "umap", "pca"] = "tsne",
     color: Annotated[str | None, Parameter(metavar="COLUMN")] = None,
-    version: Version = None,
+    version: Ordinal | None = None,
     sample: Annotated[int, Parameter(metavar="N")] = 20_000,
     anew: Flag = False,
     output: Annotated[
@@ -83,7 +81,7 @@ def explore(
     feature: str,
     /,
     *,
-    version: Version = None,
+    version: Ordinal | None = None,
     sample: Annotated[int, Parameter(metavar="N")] = 100_000,
     port: Annotated[int, Parameter(metavar="N")] = 5055,
     conf: Conf = None,
