@@ -45,8 +45,8 @@ max_dead = 1.0
 """
 COMMANDS = ("backfill", "caption", "compare", "dead", "demo", "dims", "doctor", "erase",
             "explore", "export", "fit", "gc", "init", "label", "lineage", "map", "monitor",
-            "plan", "promote", "recipe", "reduced", "replay", "retire", "rollback", "run",
-            "search", "sql", "status", "versions", "words")  # fmt: skip
+            "plan", "promote", "recipe", "recommend", "reduced", "replay", "retire", "rollback",
+            "run", "search", "sql", "status", "versions", "words")  # fmt: skip
 
 
 @dataclass(frozen=True)
