@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows import journal as journals
 from flows.engine import Direct
-from flows.held import with_descendants
+from flows.held import drawing, with_descendants
 from flows.holdings import Holdings
 from flows.receipt import prove, some
 from flows.stores import Stores
@@ -101,6 +101,7 @@ class Eraser:
                 step("publish", partial(self._publish, version))
                 step("states", partial(self._states, version))
                 step("staging", partial(self._staging, version))
+            step("maps", partial(self._maps, journal, reporter))
             step("exports", partial(self._exports, journal))
             step("memory", self._memory)
             step("catalog", partial(self._catalog, journal))
@@ -126,6 +127,9 @@ class Eraser:
         chunked = [v.version for v in catalog.versions(holdings.feature) if v.chunked]
         traces.parts |= forgetting.parts_in_findings(catalog, holdings.feature, chunked, ids)
         journal.parts = sorted({*journal.parts, *traces.parts})
+        for version in holdings.mapped():
+            on_map = self._stores.maps.count(version.table, ids, chunked=version.chunked)
+            found[f"points on maps of {version.table}"] = on_map
         for export in holdings.exports():
             if export.path.exists():
                 rows = count_in(export.path, export.form, ids, export.by)
@@ -241,6 +245,14 @@ class Eraser:
         if folder.exists():
             shutil.rmtree(folder)
         self._removed[f"files on their way to {version.table}"] += files
+
+    def _maps(self, journal: Journal, reporter: Reporter) -> None:
+        """After the rows: a map that is being made is kept for the rows that are there then."""
+        with drawing(self._holdings.settings, self._holdings.feature, reporter):
+            for version in self._holdings.mapped():
+                table, chunked = version.table, version.chunked
+                gone = self._stores.maps.erase(table, journal.ids, chunked=chunked)
+                self._removed[f"points on maps of {table}"] += gone
 
     def _exports(self, journal: Journal) -> None:
         self._unreachable = []

@@ -91,6 +91,7 @@ class Collector:
             if version.table in tables:
                 yield from self._table(version)
             yield from self._staging(version)
+            yield from self._maps(version)
 
     def _table(self, version: Version) -> Iterator[Work]:
         table = version.table
@@ -186,8 +187,25 @@ class Collector:
         forget = partial(cleaning.drop_version, catalog, version, "gc")
         drop = partial(self._stores.vectors.drop, version.table)
         published = any(m.forgotten_at is None for m in catalog.manifests(version))
-        steps = (("forget", forget), ("remove", drop)) if published else (("remove", drop),)
-        return Work(item, steps)
+        maps = partial(self._stores.maps.drop, version.table)
+        removed = (("remove", drop), ("maps", maps))
+        return Work(item, (("forget", forget), *removed) if published else removed)
+
+    def _maps(self, version: Version) -> Iterator[Work]:
+        """Maps of a version that was dropped, and what is left of one that was never finished."""
+        maps, table = self._stores.maps, version.table
+        name = (version.feature, version.version, "map")
+        if version.dropped_at is not None and table in maps.tables():
+            why, size = f"{table} is dropped", maps.size(table)
+            item = Item(*name, f"the maps of {table}", goes=True, why=why, bytes=size)
+            yield Work(item, (("maps", partial(maps.drop, table)),))
+            return
+        for path in maps.leftovers(table):
+            if self._leftovers.young(path):
+                continue
+            size, why = cleaning.size_of(path), "what made it has ended"
+            item = Item(*name, str(path), goes=True, why=why, bytes=size)
+            yield Work(item, (("maps", partial(path.unlink, missing_ok=True)),))
 
     def _staging(self, version: Version) -> Iterator[Work]:
         """Work on its way: of use to the next run of the version, if there is to be one."""

@@ -49,3 +49,16 @@ def with_those_over(settings: Settings, names: Iterable[str]) -> list[str]:
     known = reversed(kin.ordered(settings.features, settings.features))
     unknown = sorted(found - set(settings.features))
     return [*(name for name in known if name in found), *unknown]
+
+
+@contextmanager
+def drawing(settings: Settings, feature: str, reporter: Reporter) -> Iterator[None]:
+    """Hold the lock of a feature's maps; runs of it may go on.
+
+    Raises:
+        StorageError: if another holder outlasts ``wait_seconds``.
+    """
+    lock = Stores.of(settings).locks / f"{feature}.maps.lock"
+    wait = settings.engine.wait_seconds
+    with exclusive(lock, f"the maps of {feature}", wait, reporter.note):
+        yield

@@ -61,6 +61,11 @@ class Holdings:
         """The versions that have a table, whether anything of it is published or not."""
         return [version for version in self.versions() if self.has_table(version)]
 
+    def mapped(self) -> list[Version]:
+        """The versions that have maps, whether they have a table or not."""
+        tables = set(self.stores.maps.tables())
+        return [v for v in self.stores.catalog.versions(self.feature) if v.table in tables]
+
     def has_table(self, version: Version) -> bool:
         """Whether a version has a table."""
         return version.table in self.stores.vectors.tables()
@@ -102,10 +107,11 @@ class Holdings:
         """The store's files, but those of other features, and the journal, which goes last."""
         folders = [self.home / "states", self.home / "locks", self.home / "memory"]
         named = re.compile(re.escape(self.feature) + r"_v\d+")
-        for place in (self.stores.staging, self.stores.vectors.folder):
+        for place in (self.stores.staging, self.stores.vectors.folder, self.home / "maps"):
             if place is not None and place.is_dir():
                 folders += [folder for folder in place.iterdir() if named.fullmatch(folder.stem)]
         folders += [export.path for export in self.exports() if export.path.is_dir()]
+        folders += self.home.glob(".vecmill-*/")
         files = [path for folder in folders for path in cleaning.files_under(folder)]
         files += self.home.glob(f"{self.settings.catalog.name}*")
         files += self.home.glob(".vecmill-*")

@@ -27,8 +27,8 @@ class Item:
 
     Attributes:
         feature: whose it is, None where it is nobody's.
-        kind: ``state``, ``leftover``, ``fragments``, ``table``, ``staging``, ``fit``, ``export``
-            or ``temporary``.
+        kind: ``state``, ``leftover``, ``fragments``, ``table``, ``staging``, ``map``, ``fit``,
+            ``export`` or ``temporary``.
         bytes: what goes with it, 0 where that is not known before.
     """
 
@@ -90,7 +90,7 @@ class Leftovers:
     def _fits(self) -> Iterator[Work]:
         used = cleaning.states_in_use(self._stores.catalog)
         for file in sorted(self._stores.states.glob("*")):
-            if file.name.removesuffix(".safetensors") in used or self._young(file):
+            if file.name.removesuffix(".safetensors") in used or self.young(file):
                 continue
             what, size = f"what an encoder learned: {file.name}", cleaning.size_of(file)
             item = Item(None, None, "fit", what, goes=True, why="no version names it", bytes=size)
@@ -106,17 +106,18 @@ class Leftovers:
         }
         found = [path for folder in sorted(folders) for path in sorted(folder.glob(".vecmill-*"))]
         found += [
-            folder for folder in sorted(self._stores.staging.glob("*/"))
+            folder for place in (self._stores.staging, home / "maps")
+            for folder in sorted(place.glob("*/"))
             if folder.name not in known and _TABLE.fullmatch(folder.name)
         ]  # fmt: skip
         for path in found:
-            if self._young(path):
+            if self.young(path):
                 continue
             size, why = cleaning.size_of(path), "what made it has ended"
             item = Item(None, None, "temporary", str(path), goes=True, why=why, bytes=size)
             yield Work(item, (("temporary", partial(_remove_path, path)),))
 
-    def _young(self, path: Path) -> bool:
+    def young(self, path: Path) -> bool:
         """Whether somebody may still be at work on it."""
         files = [path, *(cleaning.files_under(path) if path.is_dir() else ())]
         newest = max(file.lstat().st_mtime for file in files)

@@ -65,6 +65,7 @@ def prove(
     )
     proof = [
         *_tables(holdings, journal),
+        *_maps(holdings, journal),
         *_exports(holdings, journal),
         _check("files of the store", how, sum(left.values())),
         *(_check(path, "byte search", n) for path, n in left.items()),
@@ -104,6 +105,12 @@ def _tables(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
         how = f"read again, deleted rows too, in all {states} states"
         yield _check(version.table, how, rows)
         yield _check(version.table, "other states", states - 1)
+
+
+def _maps(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
+    for version in holdings.mapped():
+        found = holdings.stores.maps.count(version.table, journal.ids, chunked=version.chunked)
+        yield _check(f"maps of {version.table}", "read again", found)
 
 
 def _exports(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flows.progress import listener
 from storage.catalog import Catalog
+from storage.maps import Maps
 from storage.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Stores:
         states: what encoders have learned.
         locks: a file a feature, held by what changes it.
         memory: what sources keep to save time, a folder each; may be deleted.
+        maps: where the records of versions lie in two dimensions.
     """
 
     catalog: Catalog
@@ -35,6 +37,7 @@ class Stores:
     states: Path
     locks: Path
     memory: Path
+    maps: Maps
 
     @classmethod
     def of(cls, settings: Settings, reporter: Reporter | None = None) -> Stores:
@@ -54,4 +57,5 @@ class Stores:
             home / "states",
             home / "locks",
             home / "memory",
+            Maps(home / "maps"),
         )

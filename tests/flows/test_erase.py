@@ -15,6 +15,7 @@ import pytest
 from flows.cli import run_command
 from flows.erase import Eraser
 from flows.holdings import Holdings
+from flows.maps import Asked, draw
 from flows.progress import Silent
 from storage import cleaning
 from storage.model import StorageError
@@ -282,8 +283,8 @@ with installed():
     Eraser(settings, "notes", sys.argv[3:], Stopping(point=sys.argv[2], how=die)).erase(Silent())
 """
 STEPS = (
-    "note", "rows", "publish", "states", "staging", "exports", "memory", "catalog", "rewrite",
-    "prove", "receipt", "done",
+    "note", "rows", "publish", "states", "staging", "maps", "exports", "memory", "catalog",
+    "rewrite", "prove", "receipt", "done",
 )  # fmt: skip
 
 
@@ -292,6 +293,7 @@ STEPS = (
 def test_killed_anywhere_the_next_one_finishes(project: Project, step: str) -> None:
     project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
     project.run()
+    draw(project.settings(), "notes", Asked("pca"), Silent())
     project.write(OTHERS)
     project.run()
     before = published(project)
