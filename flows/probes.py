@@ -20,7 +20,6 @@ from storage.parts import PARTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import duckdb
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -130,8 +129,8 @@ class Probed:
         guess = "the mean" if asked.numeric else "the most frequent one"
         told = [
             f"{what} for {asked.label!r}{of} on {self.records:,} records, each of another content",
-            f"mean ± standard deviation over {n} folds{apart}; always saying {guess} gives "
-            + f"{self.baseline.mean:.3f}",
+            f"mean ± standard deviation over {n} folds{apart}",
+            f"always saying {guess} gives {self.baseline.mean:.3f}",
         ]
         if self.rare:
             told.append(
@@ -181,8 +180,7 @@ def probe(settings: Settings, names: Sequence[str], asked: Asked) -> Probed:
     if asked.group is not None:
         check_kept(versions[0], kept, "--group", asked.group)
     salt = " ".join(manifest.run_id for _, manifest in states)
-    with query.connect(stores.catalog, stores.vectors) as con:
-        table = _draw(con, versions, asked, salt)
+    table = _draw(stores, versions, asked, salt)
     vectors = [
         matrix(table.column(f"vector_{nth}"), version.dim).astype(np.float64)
         for nth, version in enumerate(versions)
@@ -204,9 +202,7 @@ def probe(settings: Settings, names: Sequence[str], asked: Asked) -> Probed:
     return replace(found, rare=rare)
 
 
-def _draw(
-    con: duckdb.DuckDBPyConnection, versions: Sequence[Version], asked: Asked, salt: str
-) -> pa.Table:
+def _draw(stores: Stores, versions: Sequence[Version], asked: Asked, salt: str) -> pa.Table:
     """The vectors, label and group of records that every version has, drawn by their content."""
     rows = [views.current(v.table) if v.history else f"FROM {v.table}" for v in versions]
     group = asked.group or (PARTS.parent if versions[0].chunked else None)
@@ -228,7 +224,8 @@ def _draw(
         salt=salt,
         size=asked.size,
     )
-    return query.run(con, sql).to_arrow_table()
+    with query.connect(stores.catalog, stores.vectors) as con:
+        return query.run(con, sql).to_arrow_table()
 
 
 def _name(column: str) -> str:

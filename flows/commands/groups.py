@@ -1,4 +1,4 @@
-"""Commands that group a feature's records: clusters."""
+"""Commands that group a feature's records: clusters, and what is nearly the same."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from flows.answers import print_json, table
 from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, app, load
 from flows.commands._words import show
+
+_SHOWN, _NAMED = 20, 5
+"""Groups that are shown to people, and records of each."""
 
 
 @app.command
@@ -73,4 +76,50 @@ def cluster(  # noqa: PLR0913 - one option a choice
         table(described, ["cluster", "size", "share", "about", "examples"])
         for sentence in found.sentences():
             show(sentence)
+    return FINE
+
+
+@app.command
+def duplicates(
+    feature: str,
+    /,
+    *,
+    threshold: Annotated[float, Parameter(metavar="COSINE")] = 0.95,
+    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    conf: Conf = None,
+    json: AsJson = False,
+) -> int:
+    """Find groups of records that are nearly, or exactly, the same; writes nothing.
+
+    Every record is compared with every other, exactly, so the time grows with the square of their
+    number. Records that are linked by way of others are in one group.
+
+    Parameters
+    ----------
+    feature
+        The feature.
+    threshold
+        The cosine from which two records count as nearly the same.
+    version
+        The version, instead of the live one.
+    """
+    from flows.answers import say
+    from flows.console import reporting
+    from flows.duplicates import duplicates as find
+
+    with reporting() as reporter:
+        found = find(load(conf), feature, reporter, threshold, version)
+    rows = [group.row(found.version, number) for number, group in enumerate(found.groups)]
+    print_json(rows, json=json)
+    if not json:
+        told = [
+            row | {"record_ids": ", ".join(row["record_ids"][:_NAMED])} for row in rows[:_SHOWN]
+        ]
+        if told:
+            columns = ["group", "kind", "size", "contents", "lowest_similarity", "record_ids"]
+            table(told, columns)
+        for sentence in found.sentences():
+            show(sentence)
+        if len(rows) > _SHOWN:
+            say(f"{len(rows) - _SHOWN:,} groups more, and the ids of all; see them with --json")
     return FINE
