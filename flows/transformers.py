@@ -74,7 +74,7 @@ class VectorTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._pin()
         return self
 
-    def transform(self, ids: Sequence[Any]) -> NDArray[np.float32]:
+    def transform(self, ids: Sequence[Any] | NDArray[Any]) -> NDArray[np.float32]:
         """The vectors of records, ``(n, dim)`` float32, in the order of the ids.
 
         Args:
@@ -197,7 +197,7 @@ class EncoderTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return hasattr(self, "_chosen")
 
 
-def _ids(given: Sequence[Any]) -> list[str]:
+def _ids(given: Sequence[Any] | NDArray[Any]) -> list[str]:
     """Record ids as texts, whatever holds them."""
     ids = np.asarray(given, dtype=object)
     if ids.ndim == 2 and ids.shape[1] == 1:  # noqa: PLR2004 - one column of a data frame
