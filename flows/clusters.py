@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows import clustering, describing
+from flows import clustering
 from flows.chosen import check_kept, kept_columns, readable
+from flows.clustered import Asked, Clustered
 from flows.clustering import NOISE, Model
 from flows.matrices import comparable, matrix, usable
+from flows.noting import Notes
 from flows.stores import Stores
 from storage import clusters, query
-from storage.clusters import Clustering, Draft, Group
+from storage.clusters import Clustering, Draft
 from storage.ids import seed
 from storage.locks import exclusive
 from storage.model import UsageError
@@ -36,126 +36,9 @@ SAMPLES = {"kmeans": 20_000, "hdbscan": 10_000}
 """Records that clusters are looked for among, by method; k-means then sees all."""
 
 LEAST = 10
-_BLOCK, _DESCRIBED, _EXAMPLES = 8_192, 20_000, 3
+_BLOCK, _DESCRIBED = 8_192, 20_000
 _SMALLEST = 5
 """Rows that a cluster of HDBSCAN has in its sample at least."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is wanted; what is None is as it was, or as Vecmill chooses.
-
-    Attributes:
-        method: how clusters are found.
-        k: how many, for k-means.
-        least: records that make a cluster, for HDBSCAN.
-        words: the kept column of texts that clusters are described by.
-        anew: find clusters again, though there are some.
-    """
-
-    method: Method | None = None
-    k: int | None = None
-    least: int | None = None
-    words: str | None = None
-    anew: bool = False
-
-    def __post_init__(self) -> None:
-        if self.k is not None and self.k < 1:
-            raise UsageError(f"-k must be at least 1, got {self.k}")
-        if self.least is not None and self.least < 2:  # noqa: PLR2004 - one record is no group
-            raise UsageError(f"--min-size must be at least 2, got {self.least}")
-        if self.k is not None and (self.method == "hdbscan" or self.least is not None):
-            raise UsageError("-k goes with --method kmeans; hdbscan finds out how many there are")
-        if self.least is not None and self.method == "kmeans":
-            raise UsageError("--min-size goes with --method hdbscan; kmeans takes -k")
-
-
-@dataclass(frozen=True)
-class Clustered:
-    """The clusters of a version.
-
-    Attributes:
-        clustering: how they were found.
-        groups: what each is.
-        fresh: whether they were found just now.
-        new: records assigned that were not before; None where nothing was assigned.
-        changed: records assigned again, since their content is another; as above.
-        unassigned: rows of the version that belong to no cluster and are no noise either.
-    """
-
-    version: Version
-    clustering: Clustering
-    groups: Sequence[Group]
-    fresh: bool
-    new: int | None
-    changed: int | None
-    unassigned: int
-
-    def table(self) -> list[dict[str, Any]]:
-        """One row of plain values a cluster."""
-        return [
-            {
-                "feature": self.version.feature,
-                "version": self.version.version,
-                "cluster": group.cluster,
-                "size": group.size,
-                "share": group.share,
-                "words": list(group.words),
-                "kept_values": list(group.kept_values),
-                "examples": list(group.examples),
-            }
-            for group in self.groups
-        ]
-
-    def summary(self) -> dict[str, Any]:
-        """What holds for all of them, as plain values."""
-        return {
-            "feature": self.version.feature,
-            "version": self.version.version,
-            "method": self.clustering.method,
-            "clusters": sum(group.cluster != NOISE for group in self.groups),
-            "rows": self.clustering.rows,
-            "noise": self.clustering.noise,
-            "found_now": self.fresh,
-            "new": self.new,
-            "changed": self.changed,
-            "unassigned": self.unassigned,
-            "figures": dict(self.clustering.figures),
-        }
-
-    def sentences(self) -> list[str]:
-        """How to read the table."""
-        name, figures = self.version.feature, self.clustering.figures
-        told = []
-        if self.fresh and "silhouette" in figures:
-            tried = ", ".join(f"{k}: {value:.3f}" for k, value in figures["silhouette"].items())
-            told.append(
-                f"k = {figures['k']} has the highest mean silhouette on a sample ({tried}); -k "
-                "takes another"
-                if tried
-                else "the records are too few or too equal to tell clusters apart, so all are one"
-            )
-            if tried and figures["k"] == clustering.TRIED[-1]:
-                told.append(f"k = {figures['k']} is the largest that is tried; more may fit better")
-        if self.new is not None and not self.fresh:
-            told.append(
-                f"{self.new:,} new and {self.changed:,} changed records assigned to the clusters "
-                f"of {self.clustering.made_at:%Y-%m-%d %H:%M}; --anew finds others"
-            )
-        if self.clustering.noise:
-            told.append(f"{self.clustering.noise:,} records are noise (-1): they are in no cluster")
-        if self.unassigned and self.new is None:
-            told.append(
-                f"{self.unassigned:,} rows of {self.version.table} are not assigned yet; "
-                f"`vecmill cluster {name}` does so"
-            )
-        elif self.unassigned:
-            told.append(
-                f"{self.unassigned:,} rows of {self.version.table} are not assigned: their vectors "
-                "are not finite, or all zero"
-            )
-        told.append(f"in SQL: {self.version.table}_clusters and {self.version.table}_cluster_sizes")
-        return told
 
 
 def cluster(
@@ -354,7 +237,7 @@ class _Work:
         if words is not None:
             check_kept(self.version, kept, "--words", words)
         told = [name for name in kept if name not in PARTS.names]
-        notes = _Notes(told, min(1.0, _DESCRIBED / max(self.manifest.rows, 1)))
+        notes = Notes(told, min(1.0, _DESCRIBED / max(self.manifest.rows, 1)))
         draft = Draft(self.stores.catalog, self.version)
         self.reporter.stage(self.version.feature, "assign", self.manifest.rows)
         draft.write(self._assigned(model, drawn, told, notes), model.arrays())
@@ -376,7 +259,7 @@ class _Work:
         return sum(len(block) for block in blocks)
 
     def _assigned(
-        self, model: Model, drawn: dict[str, tuple[str, int]], told: Sequence[str], notes: _Notes
+        self, model: Model, drawn: dict[str, tuple[str, int]], told: Sequence[str], notes: Notes
     ) -> Iterator[pa.Table]:
         import pyarrow as pa
 
@@ -395,58 +278,3 @@ class _Work:
                 {"record_id": ids, "content_hash": hashes, "cluster": labels,
                  "distance": pa.array(far, from_pandas=True), "drawn": known}
             )  # fmt: skip
-
-
-@dataclass
-class _Notes:
-    """What is gathered while records are assigned: sizes, the nearest, and a sample of columns."""
-
-    columns: Sequence[str]
-    share: float
-    sizes: Counter[int] = field(default_factory=Counter)
-    _nearest: dict[int, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
-    _sampled: dict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
-    _labels: list[int] = field(default_factory=list)
-
-    def add(self, table: pa.Table, labels: Labels, far: Rows, rng: np.random.Generator) -> None:
-        """Take note of some records."""
-        numbers, counts = np.unique(labels, return_counts=True)
-        self.sizes.update(dict(zip(numbers.tolist(), counts.tolist(), strict=True)))
-        ids = table.column("record_id")
-        for number in numbers.tolist():
-            places = np.flatnonzero(labels == number)
-            best = places[np.argsort(far[places], kind="stable")[:_EXAMPLES]]
-            found = [(float(far[place]), str(ids[int(place)].as_py())) for place in best]
-            if number != NOISE:
-                self._nearest[number] = heapq.nsmallest(_EXAMPLES, self._nearest[number] + found)
-        chosen = np.flatnonzero(rng.random(len(labels)) < self.share)
-        sampled = table.take(chosen)
-        for name in self.columns:
-            self._sampled[name] += sampled.column(name).to_pylist()
-        self._labels += labels[chosen].tolist()
-
-    def groups(self, column: str | None, k: int) -> list[Group]:
-        """What is said of each cluster; empty ones too, since they have numbers."""
-        labels = np.array(self._labels, np.int64)
-        column = column or describing.text_column(self._sampled)
-        texts = None if column is None else [_text(value) for value in self._sampled[column]]
-        words = describing.words(texts, labels) if texts and len(labels) else {}
-        others = {name: given for name, given in self._sampled.items() if name != column}
-        values = describing.values(others, labels) if len(labels) else {}
-        rows = sum(self.sizes.values())
-        numbers = [*([NOISE] if self.sizes.get(NOISE) else []), *range(k)]
-        return [
-            Group(
-                number,
-                self.sizes.get(number, 0),
-                self.sizes.get(number, 0) / max(rows, 1),
-                words.get(number, ()),
-                values.get(number, ()),
-                tuple(name for _, name in self._nearest.get(number, [])),
-            )
-            for number in numbers
-        ]
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from flows.answers import print_json, table
 from flows.codes import FINE
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
 
 _SHOWN, _NAMED = 20, 5
@@ -24,7 +24,7 @@ def cluster(  # noqa: PLR0913 - one option a choice
     k: Annotated[int | None, Parameter(name="-k", metavar="N")] = None,
     min_size: Annotated[int | None, Parameter(metavar="N")] = None,
     words: Annotated[str | None, Parameter(metavar="COLUMN")] = None,
-    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    version: Ordinal | None = None,
     anew: Flag = False,
     only_show: Annotated[bool, Parameter(name="--show", negative="", show_default=False)] = False,
     conf: Conf = None,
@@ -55,13 +55,14 @@ def cluster(  # noqa: PLR0913 - one option a choice
         Print the groups there are, and how many rows are not assigned yet; write nothing.
     """
     from flows import clusters
+    from flows.clustered import Asked
     from flows.console import reporting
 
     settings = load(conf)
     if only_show:
         found = clusters.show(settings, feature, version)
     else:
-        asked = clusters.Asked(method, k, min_size, words, anew)
+        asked = Asked(method, k, min_size, words, anew)
         with reporting() as reporter:
             found = clusters.cluster(settings, feature, asked, reporter, version)
     rows = found.table()
@@ -85,7 +86,7 @@ def duplicates(
     /,
     *,
     threshold: Annotated[float, Parameter(metavar="COSINE")] = 0.95,
-    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    version: Ordinal | None = None,
     conf: Conf = None,
     json: AsJson = False,
 ) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from flows import clusters
 from flows.cli import run_command
-from flows.clusters import Asked
+from flows.clustered import Asked
 from flows.erase import Eraser
 from flows.gc import Collector
 from flows.progress import Silent
@@ -28,7 +28,7 @@ from tests.flows.topics import TOPICS, texts, topical
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.clusters import Clustered
+    from flows.clustered import Clustered
     from tests.flows.project import Project
 
 
