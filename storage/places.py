@@ -5,7 +5,7 @@ A reader can be sent to another process: it opens the table there, when it is fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,10 +92,6 @@ class Reader:
         with reading(self.table):
             return self._dataset().take(asked.tolist(), columns=list(columns))
 
-    def dim(self) -> int:
-        """How wide vectors are."""
-        return int(self._dataset().schema.field("vector").type.list_size)
-
     def names(self) -> list[str]:
         """All columns of the table."""
         return list(self._dataset().schema.names)
@@ -116,10 +112,6 @@ class Reader:
                     break
         return sorted(found)[: most + 1]
 
-    def at(self, lance_version: int) -> Reader:
-        """The same of another state."""
-        return replace(self, lance_version=lance_version)
-
     def _scan(self, columns: list[str]) -> Any:  # noqa: ANN401 - lance ships no types
         return self._dataset().to_batches(columns=columns, batch_size=_ROWS, scan_in_order=True)
 
@@ -134,6 +126,6 @@ class Reader:
     def _dataset(self) -> Any:  # noqa: ANN401 - as above
         opened = self.__dict__["_opened"]
         if opened is None:
-            opened = self.vectors.state(self.table, self.lance_version)
+            opened = self.vectors.dataset(self.table, self.lance_version)
             object.__setattr__(self, "_opened", opened)
         return opened
