@@ -43,6 +43,7 @@ from flows.settings import (
     Store,
 )
 from flows.templates import TemplateError, fill, is_template, unfilled
+from storage import clusters
 from storage.names import CATALOG_TABLES, TAKEN
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 DEFAULT_CONF = "conf/base.toml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _VERSIONED = re.compile(r".*_v\d+")
+_OF_CLUSTERS = re.compile(rf"(?P<feature>.+?)(_v\d+)?_({'|'.join(clusters.VIEWS)})")
 _OF_HISTORY = re.compile(r"(?P<feature>.+?)(_v\d+)?_(history|at)")
 _SMALLEST, _LARGEST = 16, 512
 """Pixels of a thumbnail: beyond, tables hold more pictures than vectors."""
@@ -278,8 +280,14 @@ def _check_feature_name(name: str) -> None:
 
 
 def _refuse_clashes(features: Mapping[str, Feature]) -> None:
-    """Refuse a feature that is called as a view of another's history is."""
+    """Refuse a feature that is called as a view of another's history or clusters is."""
     for name in features:
+        told = _OF_CLUSTERS.fullmatch(name)
+        if told and told["feature"] in features:
+            raise SettingsError(
+                f"a feature cannot be called {name!r} beside [features.{told['feature']}], whose "
+                "clusters SQL shows under this name; call one of them otherwise"
+            )
         told = _OF_HISTORY.fullmatch(name)
         owner = features.get(told["feature"]) if told else None
         if owner is not None and owner.history:

@@ -23,7 +23,7 @@ from flows.held import drawing, with_descendants
 from flows.holdings import Holdings
 from flows.receipt import prove, some
 from flows.stores import Stores
-from storage import cleaning, erasure, forgetting
+from storage import cleaning, clusters, erasure, forgetting
 from storage.exported import count_in, erase_from
 from storage.model import UsageError
 from storage.parts import key, parent_of
@@ -102,6 +102,7 @@ class Eraser:
                 step("states", partial(self._states, version))
                 step("staging", partial(self._staging, version))
             step("maps", partial(self._maps, journal, reporter))
+            step("clusters", partial(self._clusters, journal))
             step("exports", partial(self._exports, journal))
             step("memory", self._memory)
             step("catalog", partial(self._catalog, journal))
@@ -160,6 +161,7 @@ class Eraser:
                 seen.append(erasure.traces(self._stores.vectors, table, ids, published, by))
                 found[f"rows of {table} ({version.standing})"] = seen[1].rows
                 found[f"rows of earlier states of {table}"] = seen[1].older
+                found[f"clusters of {table}"] = clusters.count(self._stores.catalog, version, ids)
             for one in seen:
                 every.hashes |= one.hashes
                 every.values |= one.values
@@ -253,6 +255,11 @@ class Eraser:
                 table, chunked = version.table, version.chunked
                 gone = self._stores.maps.erase(table, journal.ids, chunked=chunked)
                 self._removed[f"points on maps of {table}"] += gone
+
+    def _clusters(self, journal: Journal) -> None:
+        for version in self._stores.catalog.versions(self._holdings.feature):
+            found = clusters.erase(self._stores.catalog, version, journal.ids)
+            self._removed[f"clusters of {version.table}"] += found
 
     def _exports(self, journal: Journal) -> None:
         self._unreachable = []

@@ -15,12 +15,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.chosen import chosen
 from flows.codes import FINE
 from flows.compare import published
 from flows.maps import kept_places
 from flows.progress import listener
 from flows.stores import Stores
-from flows.widths import chosen_version
 from storage import current_rows, query
 from storage.model import UsageError
 from storage.parts import PARTS
@@ -60,7 +60,7 @@ def explore(
     """
     program = command()
     stores = Stores.of(settings)
-    version = chosen_version(settings, stores, name, number)
+    version = chosen(settings, stores, name, number)
     published(stores.catalog, version)
     kept = kept_places(settings, version)
     rows = _rows(settings, version, None if kept is None else kept[1], size)

@@ -19,7 +19,7 @@ from flows.held import with_descendants
 from flows.leftovers import Item, Leftovers, Work
 from flows.retention import judge, unnamed
 from flows.stores import Stores
-from storage import cleaning
+from storage import cleaning, clusters
 from storage.staging import clear_leftovers
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Collector:
                 yield from self._table(version)
             yield from self._staging(version)
             yield from self._maps(version)
+            yield from self._clusters(version)
 
     def _table(self, version: Version) -> Iterator[Work]:
         table = version.table
@@ -185,11 +186,12 @@ class Collector:
         )
         catalog = self._stores.catalog
         forget = partial(cleaning.drop_version, catalog, version, "gc")
+        ungroup = partial(clusters.drop, catalog, version)
         drop = partial(self._stores.vectors.drop, version.table)
         published = any(m.forgotten_at is None for m in catalog.manifests(version))
         maps = partial(self._stores.maps.drop, version.table)
-        removed = (("remove", drop), ("maps", maps))
-        return Work(item, (("forget", forget), *removed) if published else removed)
+        steps = (("clusters", ungroup), ("remove", drop), ("maps", maps))
+        return Work(item, (("forget", forget), *steps) if published else steps)
 
     def _maps(self, version: Version) -> Iterator[Work]:
         """Maps of a version that was dropped, and what is left of one that was never finished."""
@@ -206,6 +208,26 @@ class Collector:
             size, why = cleaning.size_of(path), "what made it has ended"
             item = Item(*name, str(path), goes=True, why=why, bytes=size)
             yield Work(item, (("maps", partial(path.unlink, missing_ok=True)),))
+
+    def _clusters(self, version: Version) -> Iterator[Work]:
+        """Files of clusterings that another took the place of, or whose version is dropped."""
+        loose = clusters.loose(self._stores.catalog, version)
+        newest = max((file.lstat().st_mtime for file in loose), default=0.0)
+        if not loose or self._now.timestamp() - newest < self.policy.grace_hours * 3600:
+            return
+        name = (version.feature, version.version, "leftover", f"clusters of {version.table}")
+        size = sum(cleaning.size_of(file) for file in loose)
+        why = "a later clustering took their place"
+        if version.dropped_at is not None:
+            why = f"{version.table} is dropped"
+        item = Item(*name, goes=True, why=why, bytes=size)
+        yield Work(item, (("clusters", partial(self._ungroup, version)),))
+
+    def _ungroup(self, version: Version) -> None:
+        if version.dropped_at is not None:
+            clusters.drop(self._stores.catalog, version)
+        for file in clusters.loose(self._stores.catalog, version):
+            file.unlink(missing_ok=True)
 
     def _staging(self, version: Version) -> Iterator[Work]:
         """Work on its way: of use to the next run of the version, if there is to be one."""

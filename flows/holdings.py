@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows.stores import Stores
-from storage import cleaning, erasure, parts
+from storage import cleaning, clusters, erasure, parts
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -107,7 +107,9 @@ class Holdings:
         """The store's files, but those of other features, and the journal, which goes last."""
         folders = [self.home / "states", self.home / "locks", self.home / "memory"]
         named = re.compile(re.escape(self.feature) + r"_v\d+")
-        for place in (self.stores.staging, self.stores.vectors.folder, self.home / "maps"):
+        grouped = clusters.home(self.stores.catalog)
+        places = (self.stores.staging, grouped, self.home / "maps", self.stores.vectors.folder)
+        for place in places:
             if place is not None and place.is_dir():
                 folders += [folder for folder in place.iterdir() if named.fullmatch(folder.stem)]
         folders += [export.path for export in self.exports() if export.path.is_dir()]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows import projection
+from flows.chosen import chosen
 from flows.compare import published
 from flows.held import drawing
 from flows.stores import Stores
-from flows.widths import chosen_version
 from storage import current_rows, query
 from storage.entries import code_version
 from storage.maps import KeptMap
@@ -147,7 +147,7 @@ def draw(settings: Settings, name: str, asked: Asked, reporter: Reporter) -> Map
     if asked.size < projection.LEAST:
         raise UsageError(f"--sample must be {projection.LEAST} or more, got {asked.size}")
     stores = Stores.of(settings)
-    version = chosen_version(settings, stores, name, asked.number)
+    version = chosen(settings, stores, name, asked.number)
     published(stores.catalog, version)
     kept = None if asked.anew else stores.maps.load(version.table, asked.method)
     with query.connect(stores.catalog, stores.vectors) as con:
@@ -263,15 +263,15 @@ class _Work:
 
     def _map(self, rows: pa.Table, vectors: Matrix, after: KeptMap, *, kept: int) -> Map:
         known = {i: row for row, i in enumerate(after.ids)}
-        chosen = [known[i] for i in rows["record_id"].to_pylist()]
-        places = after.places[chosen]
+        drawn = [known[i] for i in rows["record_id"].to_pylist()]
+        places = after.places[drawn]
         self._reporter.stage(self._version.feature, "trustworthiness", None)
         trust = projection.trustworthiness(vectors, places, np.random.default_rng(_SEED))
         return Map(
             *(self._version, self._method, rows, places, self._total),
             left_out=len(self._hashes) - len(rows),
             kept=kept,
-            added=int(after.added[chosen].sum()),
+            added=int(after.added[drawn].sum()),
             laid_out=str(after.meta.get("laid_out", "")),
             trust=trust,
             neighbours=min(projection.K, (len(rows) - 1) // 2),
@@ -285,7 +285,7 @@ def columns(settings: Settings, name: str, number: int | None) -> list[str]:
         UsageError: if there is no such version.
     """
     stores = Stores.of(settings)
-    version = chosen_version(settings, stores, name, number)
+    version = chosen(settings, stores, name, number)
     state = published(stores.catalog, version)
     return list(stores.vectors.dataset(version.table, state.lance_version).schema.names)
 
@@ -302,7 +302,7 @@ def _keep(
     """Keep a map, of those rows that are there now: some may have been erased meanwhile."""
     stores = Stores.of(settings)
     with drawing(settings, version.feature, reporter):
-        now = chosen_version(settings, stores, version.feature, version.version)
+        now = chosen(settings, stores, version.feature, version.version)
         if now.dropped_at is not None:
             return
         with query.connect(stores.catalog, stores.vectors) as con:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from storage import erasure, forgetting
+from storage import clusters, erasure, forgetting
 from storage.entries import code_version
 from storage.exported import count_in
 
@@ -105,6 +105,8 @@ def _tables(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
         how = f"read again, deleted rows too, in all {states} states"
         yield _check(version.table, how, rows)
         yield _check(version.table, "other states", states - 1)
+        grouped = clusters.count(holdings.stores.catalog, version, journal.ids)
+        yield _check(f"clusters of {version.table}", "read again", grouped)
 
 
 def _maps(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:

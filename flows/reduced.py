@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.compare import published
+from flows.chosen import readable
 from flows.ranking import Best
 from flows.stores import Stores
 from flows.whole import whole_of
-from flows.widths import chosen_version
 from storage.footprint import footprint
 from storage.ids import seed
 from storage.model import UsageError
@@ -139,8 +138,7 @@ def measure(
     if not 1 <= size <= _MOST:
         raise UsageError(f"--sample must be 1 to {_MOST:,}, got {size}")
     stores = Stores.of(settings)
-    version = chosen_version(settings, stores, name, number)
-    manifest = published(stores.catalog, version)
+    version, manifest = readable(settings, stores, name, number)
     whole = whole_of(settings, stores, version)
     ids, small, large = _queries(stores, version, manifest, whole, size)
     if not ids:

@@ -321,16 +321,24 @@ def _row(query: str, types: Mapping[str, str]) -> pl.DataFrame:
         raise SearchError(f"--row takes a JSON object, got {query!r}: {error}") from error
     if not isinstance(row, dict):
         raise SearchError(f'--row takes a JSON object such as {{"age": 39}}, got {query!r}')
-    return pl.DataFrame([_typed(pl.Series(k, [v]), types.get(k)) for k, v in row.items()])
+    return pl.DataFrame([typed(pl.Series(k, [v]), types.get(k)) for k, v in row.items()])
 
 
-def _typed(given: pl.Series, named: str | None) -> pl.Series:
+def typed(given: pl.Series, named: str | None, where: str = "--row") -> pl.Series:
+    """A column of a query, read as the source reads it.
+
+    Raises:
+        SearchError: if a value does not fit.
+    """
     wanted = given.dtype if named is None else _types.dtype(named)
+    misfits = [True] * len(given)
     if _types.can_cast(given.dtype, wanted):
-        typed = _types.cast(given, wanted)
-        if not _types.misfit(given, typed).any():
-            return typed
-    raise SearchError(f"--row: column {given.name!r} wants {named}, got {given[0]!r}")
+        cast_ = _types.cast(given, wanted)
+        misfits = _types.misfit(given, cast_).to_list()
+        if not any(misfits):
+            return cast_
+    wrong = given[misfits.index(True)] if misfits else None
+    raise SearchError(f"{where}: column {given.name!r} wants {named}, got {wrong!r}")
 
 
 def own_encoder(settings: Settings, version: Version) -> Encoder:

@@ -9,12 +9,12 @@ import numpy as np
 
 import encoders.base
 from flows import dims
-from flows.compare import published
+from flows.chosen import readable
+from flows.matrices import matrix
 from flows.stores import Stores
 from storage import query, views
 from storage.ids import seed
 from storage.model import UsageError
-from storage.standings import no_version
 from storage.vectors import SYSTEM_COLUMNS
 
 if TYPE_CHECKING:
@@ -139,8 +139,7 @@ def measure(
         UsageError: if a width, the label, the sample or the version makes no sense.
     """
     stores = Stores.of(settings)
-    version = chosen_version(settings, stores, name, number)
-    manifest = published(stores.catalog, version)
+    version, manifest = readable(settings, stores, name, number)
     chosen = _widths(version, wanted)
     if not dims.LEAST <= size <= _MOST:
         raise UsageError(f"--sample must be {dims.LEAST} to {_MOST:,}, got {size}")
@@ -157,23 +156,6 @@ def measure(
     found = tuple(dims.widths(vectors, version.metric, chosen, rng, known))
     nested = encoders.base.nested(version.kind)
     return Widths(version, manifest.rows, len(vectors), found, label, guess, nested)
-
-
-def chosen_version(settings: Settings, stores: Stores, name: str, number: int | None) -> Version:
-    """The version of a number, or the live one.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    known = {version.version: version for version in stores.catalog.versions(name)}
-    if not known:
-        settings.feature(name)
-    if number is not None and number not in known:
-        raise UsageError(no_version(name, number, known))
-    found = stores.catalog.live(name) if number is None else known[number]
-    if found is None:
-        raise UsageError(f"{name} has no live version yet; run `vecmill run {name}` first")
-    return found
 
 
 def _widths(version: Version, wanted: Sequence[int]) -> Sequence[int]:
@@ -203,8 +185,7 @@ def _draw(
         quoted = "''" if label is None else '"' + label.replace('"', '""') + '"'
         sql = _DRAWN.format(rows=rows, label=quoted, salt=manifest.run_id, size=size)
         table = query.run(con, sql).to_arrow_table()
-    flat = table.column("vector").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    vectors = flat.astype(np.float64).reshape(len(table), version.dim)
+    vectors = matrix(table.column("vector"), version.dim).astype(np.float64)
     labels = np.array([str(value) for value in table.column("label").to_pylist()], dtype=np.str_)
     finite = np.isfinite(vectors).all(axis=1)
     return vectors[finite], labels[finite]

@@ -36,6 +36,8 @@ _SEEN_AT = {
     "backfills": "started_at",
     "exports": "exported_at",
     "erasures": "erased_at",
+    "clusterings": "assigned_at",
+    "clustering_groups": "assigned_at",
 }
 """The column by which a row of each table came to be."""
 

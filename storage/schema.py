@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from storage.model import Counts
 
-VERSION = 3
+VERSION = 4
 """The schema that this release reads and writes."""
 
 TABLES = (
@@ -27,6 +27,8 @@ TABLES = (
     "backfill_windows",
     "exports",
     "erasures",
+    "clusterings",
+    "clustering_groups",
 )
 """All tables, as a SQL session sees them."""
 
@@ -113,5 +115,15 @@ ALTER TABLE runs ADD COLUMN cut_tokens BIGINT DEFAULT 0;
 ALTER TABLE runs ADD COLUMN text_tokens BIGINT DEFAULT 0;
 """
 
-MIGRATIONS = {1: _SECOND, 2: _THIRD}
+_FOURTH = """
+CREATE TABLE clusterings (
+    feature VARCHAR, version INTEGER, clustering VARCHAR, method VARCHAR, settings JSON,
+    figures JSON, run_id VARCHAR, rows BIGINT, noise BIGINT, made_at TIMESTAMPTZ,
+    assigned_at TIMESTAMPTZ);
+CREATE TABLE clustering_groups (
+    feature VARCHAR, version INTEGER, cluster INTEGER, size BIGINT, share DOUBLE, words VARCHAR[],
+    kept_values VARCHAR[], examples VARCHAR[], assigned_at TIMESTAMPTZ);
+"""
+
+MIGRATIONS = {1: _SECOND, 2: _THIRD, 3: _FOURTH}
 """What makes the next schema of each."""

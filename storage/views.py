@@ -5,6 +5,9 @@ version keeps a history there are more: ``articles_history`` has every row with 
 ``[valid_from, valid_until)`` that it was the current one, and ``articles_at(moment)`` the row of
 each record that was current at a moment, never one from later. The row that is current has no
 ``valid_until``; one without an event time, from before the history was kept, no ``valid_from``.
+
+Where a version's records were grouped (`storage.clusters`), ``articles_clusters`` says to which
+cluster each belongs, and ``articles_cluster_sizes`` what each cluster is.
 """
 
 from __future__ import annotations
@@ -12,13 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage import moments
+from storage import clusters, moments
 from storage.database import fetch
 from storage.model import StorageError, UsageError
 from storage.schema import TABLES
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     import duckdb
 
@@ -97,6 +101,7 @@ def create(
             row = [version.feature, version.version, version.live, version.history]
             row += [version.run_id, version.lance_version]
             con.execute("INSERT INTO vecmill_shown VALUES (?, ?, ?, ?, ?, ?)", row)
+            _show_clusters(con, clusters.home(catalog), version, taken)
 
 
 def shown(con: duckdb.DuckDBPyConnection) -> list[Shown]:
@@ -129,6 +134,26 @@ def _open(
             con.execute(f"CREATE VIEW {name}_history AS {history(version.table)}")
         con.execute(f"CREATE MACRO {name}_at(moment) AS TABLE {_at(version.table)}")
     return None
+
+
+def _show_clusters(
+    con: duckdb.DuckDBPyConnection, home: Path, version: Shown, taken: set[str]
+) -> None:
+    """Make the views of a version's clusters, where it has any."""
+    key = [version.feature, version.version]
+    found = fetch(con, "SELECT clustering FROM clusterings WHERE feature = ? AND version = ?", *key)
+    file = clusters.rows_file(home, version.table, found[0]["clustering"]) if found else None
+    for name in version.names if file is not None else ():
+        # As with histories: who is configured no more may have been called so.
+        if file is not None and file.is_file() and f"{name}_clusters" not in taken:
+            rows = current(version.table) if version.history else f"FROM {version.table}"
+            con.execute(f"CREATE VIEW {name}_clusters AS {clusters.shown(file, rows)}")
+        if f"{name}_cluster_sizes" not in taken:
+            con.execute(
+                f"CREATE VIEW {name}_cluster_sizes AS SELECT cluster, size, share, words, "
+                "kept_values, examples FROM clustering_groups WHERE feature = "
+                f"'{version.feature}' AND version = {version.version} ORDER BY cluster"
+            )
 
 
 def choose(con: duckdb.DuckDBPyConnection, feature: str, number: int | None) -> Shown:
