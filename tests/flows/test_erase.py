@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from flows.cli import run_command
 from flows.erase import Eraser
@@ -194,6 +196,28 @@ def test_values_and_ids_that_others_hold_too_are_no_trace(project: Project) -> N
     receipt = erase(project, ID)
     assert receipt["proved"], receipt["proof"]
     assert project.rows()[f"{ID}-other"]["label"] == LABEL
+
+
+def test_what_other_sources_remember_of_the_same_files_goes_too(project: Project) -> None:
+    (project.root / "pictures").mkdir()
+    for number in range(4):
+        path = project.root / "pictures" / f"{ID}-{number}.png"
+        Image.new("RGB", (8, 8), (40 * number, 9, 9)).save(path)
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # long ago, so that its hash is kept
+    project.source = {"kind": "files", "path": "pictures/*.png"}
+    project.encoder = {"kind": "vision", "centroids": 2}
+    project.more = (
+        '[sources.same]\nkind = "files"\npath = "pictures/*.png"\n'
+        '[features.again]\nsource = "same"\nencoder = "mill"\n'
+    )
+    project.run()
+    project.run(name="again")
+    (project.root / "pictures" / f"{ID}-1.png").unlink()
+    receipt = erase(project, f"{ID}-1.png")
+    assert receipt["proved"], receipt["proof"]
+    remembered = cleaning.files_under(project.stores().memory)
+    assert [path for path in remembered if f"{ID}-1.png".encode() in path.read_bytes()] == []
+    assert project.run(name="again").counts.deleted == 1
 
 
 def test_a_tag_on_an_earlier_state_does_not_keep_it(project: Project) -> None:
