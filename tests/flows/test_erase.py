@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pkgutil
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from PIL import Image
 
 from flows.cli import run_command
 from flows.erase import Eraser
+from flows.export import Asked
+from flows.export import export as write
 from flows.holdings import Holdings
 from flows.maps import Asked, draw
 from flows.progress import Silent
@@ -243,6 +246,29 @@ def test_texts_are_blotted_and_short_ids_only_where_they_are_quoted(project: Pro
     assert row["error"] == "7 of 9 cannot be read: '[erased]' says '[erased]'"
 
 
+@pytest.mark.parametrize("form", ["parquet", "npy"])
+@pytest.mark.parametrize("point", ["storage.exports.note", "storage.swaps.put"])
+def test_an_export_that_an_erasure_overtakes_holds_none(
+    project: Project, monkeypatch: pytest.MonkeyPatch, point: str, form: Any
+) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    project.write(OTHERS)
+    target = project.root / "out"
+    step = pkgutil.resolve_name(point)
+
+    def overtaken(*given: Any) -> None:
+        assert erase(project, ID)["proved"]
+        monkeypatch.setattr(point, step)
+        step(*given)
+
+    monkeypatch.setattr(point, overtaken)
+    with pytest.raises(StorageError, match="erased from notes_v1 while it was exported"):
+        write(project.settings(), "notes", Asked(target, form))
+    assert not target.exists()
+    assert write(project.settings(), "notes", Asked(target, form))["rows"] == 20
+
+
 def test_a_session_from_before_is_fine_or_told(project: Project) -> None:
     import duckdb
 
@@ -297,6 +323,8 @@ KILL = """
 import sys
 from pathlib import Path
 from flows.erase import Eraser
+from flows.export import Asked
+from flows.export import export as write
 from flows.holdings import Holdings
 from flows.progress import Silent
 from tests.flows.engines import Stopping, die
