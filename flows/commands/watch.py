@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+
 from flows.answers import listing, print_json, say, table
 from flows.codes import FAILED, FINDING, FINE
 from flows.commands._app import AsJson, Conf, IsDirect, Ordinal, app, load

@@ -31,6 +31,7 @@ from tests.processes import python
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storage.exports import Form
     from tests.flows.project import Project
 
 ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
@@ -249,7 +250,7 @@ def test_texts_are_blotted_and_short_ids_only_where_they_are_quoted(project: Pro
 @pytest.mark.parametrize("form", ["parquet", "npy"])
 @pytest.mark.parametrize("point", ["storage.exports.note", "storage.swaps.put"])
 def test_an_export_that_an_erasure_overtakes_holds_none(
-    project: Project, monkeypatch: pytest.MonkeyPatch, point: str, form: Any
+    project: Project, monkeypatch: pytest.MonkeyPatch, point: str, form: Form
 ) -> None:
     project.write([*OTHERS, (ID, TEXT, LABEL)])
     project.run()
@@ -257,7 +258,7 @@ def test_an_export_that_an_erasure_overtakes_holds_none(
     target = project.root / "out"
     step = pkgutil.resolve_name(point)
 
-    def overtaken(*given: Any) -> None:
+    def overtaken(*given: object) -> None:
         assert erase(project, ID)["proved"]
         monkeypatch.setattr(point, step)
         step(*given)
