@@ -295,7 +295,7 @@ def test_the_command_names_records_in_three_ways(
     assert "rows of notes_v1" in capsys.readouterr().out
     assert ID in project.rows()
     file, receipt = project.root / "ids.txt", project.root / "receipt.json"
-    file.write_text("record-0\n\nrecord-1\n")
+    file.write_bytes(b"\xef\xbb\xbfrecord-0\r\n\r\nrecord-1\r\n")  # as sheets write them
     command = ["erase", "--all-features", "--ids-from", str(file), "--id", ID, "--yes", "--json"]
     assert run_command([*command, "--receipt", str(receipt), *conf]) == 0
     (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
