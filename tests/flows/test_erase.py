@@ -17,7 +17,7 @@ from PIL import Image
 
 from flows.cli import run_command
 from flows.erase import Eraser
-from flows.export import Asked
+from flows.export import Asked as Export
 from flows.export import export as write
 from flows.holdings import Holdings
 from flows.maps import Asked, draw
@@ -265,9 +265,9 @@ def test_an_export_that_an_erasure_overtakes_holds_none(
 
     monkeypatch.setattr(point, overtaken)
     with pytest.raises(StorageError, match="erased from notes_v1 while it was exported"):
-        write(project.settings(), "notes", Asked(target, form))
+        write(project.settings(), "notes", Export(target, form))
     assert not target.exists()
-    assert write(project.settings(), "notes", Asked(target, form))["rows"] == 20
+    assert write(project.settings(), "notes", Export(target, form))["rows"] == 20
 
 
 def test_a_session_from_before_is_fine_or_told(project: Project) -> None:
