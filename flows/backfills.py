@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flows.costs import Costs
+from flows.redact import redact
 from flows.scope import Scope, refuse_naive
 from flows.steps import compare, letters, read
 from flows.stores import Stores
@@ -204,7 +205,7 @@ def _fill(
 
         if code_of(error) is None:
             raise
-        failed = replace(window, status="failed", error=str(error))
+        failed = replace(window, status="failed", error=redact(str(error)))
         backfills.note(stores.catalog, begun.backfill_id, failed)
         return failed
     done = replace(

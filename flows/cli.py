@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 load_all()
+for _name in app:
+    if not _name.startswith("-"):
+        # In a command --version names a feature's, where it has one, and never Vecmill's own.
+        app[_name].version_flags = ()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,13 +15,14 @@ from collections import Counter
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import journal as journals
 from flows.engine import Direct
 from flows.held import drawing, with_descendants
 from flows.holdings import Holdings
-from flows.receipt import prove, some
+from flows.receipt import MOST_TERMS, prove, some
 from flows.stores import Stores
 from storage import cleaning, clusters, erasure, forgetting
 from storage.exported import count_in, erase_from
@@ -104,7 +105,7 @@ class Eraser:
             step("maps", partial(self._maps, journal, reporter))
             step("clusters", partial(self._clusters, journal))
             step("exports", partial(self._exports, journal))
-            step("memory", self._memory)
+            step("memory", partial(self._memory, journal))
             step("catalog", partial(self._catalog, journal))
             step("rewrite", self._stores.catalog.rewrite)
             step("prove", partial(self._prove, journal, source))
@@ -272,11 +273,19 @@ class Eraser:
                     "or export anew"
                 )
 
-    def _memory(self) -> None:
+    def _memory(self, journal: Journal) -> None:
+        """What a source keeps only saves time, so whatever may name a record goes.
+
+        That of other sources too: one may read the same files, or be this one by an earlier name.
+        """
         feature = self._holdings.settings.features.get(self._holdings.feature)
-        memory = self._stores.memory
-        if feature is not None and (memory / feature.source.name).exists():
-            shutil.rmtree(memory / feature.source.name)
+        memory, terms = self._stores.memory, journal.terms
+        if len(terms) > MOST_TERMS:
+            shutil.rmtree(memory, ignore_errors=True)
+        elif feature is not None:
+            shutil.rmtree(memory / feature.source.name, ignore_errors=True)
+        for path in erasure.search(cleaning.files_under(memory), terms):
+            Path(path).unlink(missing_ok=True)
 
     def _catalog(self, journal: Journal) -> None:
         removed = forgetting.purge_catalog(

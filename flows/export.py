@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.stores import Stores
 from storage import exports, moments, query, views
-from storage.model import UsageError
+from storage.model import StorageError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def export(settings: Settings, name: str, asked: Asked) -> dict[str, Any]:
     Raises:
         UsageError: if there is no such version, or nothing was published by then.
         QueryError: if the condition cannot be understood.
-        StorageError: if the place cannot be written to.
+        StorageError: if the place cannot be written to, or records were erased meanwhile.
     """
     stores = Stores.of(settings)
     moment = moments.moment_of(stores.catalog, asked.as_of) if asked.as_of else None
@@ -62,10 +62,24 @@ def export(settings: Settings, name: str, asked: Asked) -> dict[str, Any]:
                 "keep one from the next run on"
             )
 
+        def refuse_erased() -> None:
+            if exports.is_erased(stores.catalog, version, shown.run_id):
+                raise StorageError(
+                    f"records were erased from {version.table} while it was exported, so {path} is "
+                    "not written; export again"
+                )
+
         def announce(rows: int) -> None:
+            refuse_erased()
             exports.note(stores.catalog, version, shown.run_id, path, asked.form, rows)
 
         rows = exports.write(con, _select(version, asked), asked.form, path, version.dim, announce)
+        try:
+            # Between the two an erasure looks for the file in vain.
+            refuse_erased()
+        except StorageError:
+            exports.remove(path)
+            raise
     return {
         "feature": name,
         "version": version.version,

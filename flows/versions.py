@@ -16,6 +16,7 @@ from flows.stores import Stores
 from storage import fits
 from storage.ids import fingerprint
 from storage.model import UsageError, Version
+from storage.standings import no_version
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 from storage.views import VALIDITY
 
@@ -185,8 +186,7 @@ def _targeted(
         return _recorded(named[-1], stores, root)
     configured = _configured(feature, stores)
     if isinstance(target, int):
-        known = ", ".join(f"v{v.version}" for v in versions) or "none"
-        raise UsageError(f"{feature.name} has no version v{target}; there are: {known}")
+        raise UsageError(_no_version(feature.name, target, stores))
     if target == "candidate" and configured is not None:
         raise UsageError(
             f"{feature.name} has no candidate: the encoder as configured is that of "
@@ -194,6 +194,19 @@ def _targeted(
             "a version by its number"
         )
     return configured
+
+
+def _no_version(name: str, number: int, stores: Stores) -> str:
+    """That a version is not there, or not any more."""
+    versions = {version.version: version for version in stores.catalog.versions(name)}
+    gone = versions[number].dropped_at if number in versions else None
+    if gone is not None:
+        return (
+            f"{name}_v{number} was dropped on {gone:%Y-%m-%d}, so its vectors are gone; a run with "
+            f"the encoder that `vecmill recipe {name} {number}` shows makes a new version"
+        )
+    left = [other for other in versions if versions[other].dropped_at is None]
+    return no_version(name, number, left)
 
 
 def _configured(feature: Feature, stores: Stores) -> Version | None:

@@ -106,6 +106,26 @@ def note(
         insert(con, "exports", row | {"exported_at": datetime.now(UTC)})
 
 
+def is_erased(catalog: Catalog, version: Version, run_id: str) -> bool:
+    """Whether records were erased from a version since the state that a run published."""
+    found = catalog.query(
+        "SELECT count(*) AS n FROM manifests WHERE feature = ? AND version = ? AND run_id = ? "
+        "AND forgotten_by = 'erase'",
+        *(version.feature, version.version, run_id),
+    )
+    return bool(found.column("n")[0].as_py())
+
+
+def remove(target: Path) -> None:
+    """Take an export away, be it a file or the folder of one as ``npy``."""
+    if target.is_dir():
+        for name in (VECTORS, ROWS):
+            (target / name).unlink(missing_ok=True)
+        target.rmdir()
+    else:
+        target.unlink(missing_ok=True)
+
+
 def _check(form: Form, target: Path) -> None:
     if not target.parent.is_dir():
         raise UsageError(f"there is no folder {target.parent}; make it, or name another --output")

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from flows.answers import print_json, say, table
 from flows.codes import FINE
-from flows.commands._app import AsJson, Conf, app, load
+from flows.commands._app import AsJson, Conf, Ordinal, app, load
 from flows.commands._words import show
 
 
@@ -21,7 +21,7 @@ def dims(  # noqa: PLR0913 - one option a choice
     widths: Annotated[str | None, Parameter(name="--try", metavar="N,N,…")] = None,
     label: Annotated[str | None, Parameter(metavar="COLUMN")] = None,
     sample: Annotated[int, Parameter(metavar="N")] = 2000,
-    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    version: Ordinal | None = None,
     png: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     conf: Conf = None,
     json: AsJson = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations when it runs
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -21,7 +21,7 @@ def export(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,
     *,
-    output: Annotated[Path, Parameter(metavar="PATH")],
+    output: Annotated[Path | None, Parameter(metavar="PATH")] = None,
     format: Form | None = None,  # noqa: A002 - the option's name
     version: Ordinal | None = None,
     as_of: AsOf = None,
@@ -38,8 +38,10 @@ def export(  # noqa: PLR0913 - one option a choice
         The feature.
     output
         The file to write, over what is there; for npy a folder of vectors.npy and rows.parquet.
+        Where none is given it is called as the feature, here, and replaces nothing.
     format
-        parquet, arrow or npy; where none is given, the ending of the path says which.
+        parquet, arrow or npy; where none is given, the ending of the path says which, and without
+        a path it is parquet.
     version
         The version, instead of the live one.
     as_of
@@ -52,6 +54,8 @@ def export(  # noqa: PLR0913 - one option a choice
     from flows.export import Asked
     from flows.export import export as write
 
+    if output is None:
+        output = _unnamed(feature, format or "parquet")
     form = format or _FORMS.get(output.suffix.lower())
     if form is None:
         complain(f"the ending of {output} says no format; add --format parquet, arrow or npy")
@@ -61,3 +65,17 @@ def export(  # noqa: PLR0913 - one option a choice
     if not json:
         say(f"wrote {row['rows']:,} rows of {feature} v{row['version']} to {row['path']}")
     return FINE
+
+
+def _unnamed(feature: str, form: Form) -> Path:
+    """Where an export goes that was given no place: never over what nobody has named.
+
+    Raises:
+        UsageError: if something is there.
+    """
+    from storage.model import UsageError
+
+    place = Path(feature if form == "npy" else f"{feature}.{form}")
+    if place.exists():
+        raise UsageError(f"{place} is there already; name it as --output to replace it, or another")
+    return place

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from flows.answers import listing, print_json, say, table
 from flows.codes import FAILED, FINDING, FINE
-from flows.commands._app import AsJson, Conf, IsDirect, app, load
+from flows.commands._app import AsJson, Conf, IsDirect, Ordinal, app, load
 from flows.commands._app import stores as stores_of
 
 
@@ -18,7 +15,7 @@ def monitor(
     feature: str,
     /,
     *,
-    version: Annotated[int | None, Parameter(metavar="N")] = None,
+    version: Ordinal | None = None,
     conf: Conf = None,
     json: AsJson = False,
     direct: IsDirect = False,

@@ -14,7 +14,7 @@ from flows.cli import run_command
 from flows.progress import Silent
 from flows.runner import runner
 from storage.ids import hash_text
-from storage.model import UsageError
+from storage.model import StorageError, UsageError
 from tests.flows.engines import Interruption, Stopping
 from tests.processes import python
 
@@ -183,6 +183,22 @@ def test_a_window_that_fails_keeps_no_other_from_being_filled(timed: Project) ->
         True, False, True, True,
     ]  # fmt: skip
     assert ids(timed) == numbers(1, 2, 3, 4)
+
+
+def test_the_catalog_keeps_no_secret_of_a_window_that_fails(
+    timed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTES_TOKEN", "a-token-nobody-may-see")
+    timed.encoder = {"kind": "keyed", "token": "${NOTES_TOKEN}"}
+
+    def unreachable(target: Target, scope: Scope) -> dict[str, Any]:
+        raise StorageError(f"{target}, {scope.kind}: a-token-nobody-may-see is refused")
+
+    settings = timed.settings()
+    timed.run()  # which fills the token in
+    timed.write([(n, f"{t} anew", x, a) for n, t, x, a in ROWS], HEADER)
+    rows = backfills.backfill(settings, "notes", JANUARY, unreachable, Silent())
+    assert {row.error for row in rows} == {"1, backfill: ${NOTES_TOKEN} is refused"}
 
 
 def test_a_candidate_is_filled_and_then_completed(timed: Project) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import pkgutil
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from flows.cli import run_command
 from flows.erase import Eraser
+from flows.export import Asked as Export
+from flows.export import export as write
 from flows.holdings import Holdings
 from flows.maps import Asked, draw
 from flows.progress import Silent
@@ -26,6 +31,7 @@ from tests.processes import python
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from storage.exports import Form
     from tests.flows.project import Project
 
 ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
@@ -196,6 +202,28 @@ def test_values_and_ids_that_others_hold_too_are_no_trace(project: Project) -> N
     assert project.rows()[f"{ID}-other"]["label"] == LABEL
 
 
+def test_what_other_sources_remember_of_the_same_files_goes_too(project: Project) -> None:
+    (project.root / "pictures").mkdir()
+    for number in range(4):
+        path = project.root / "pictures" / f"{ID}-{number}.png"
+        Image.new("RGB", (8, 8), (40 * number, 9, 9)).save(path)
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # long ago, so that its hash is kept
+    project.source = {"kind": "files", "path": "pictures/*.png"}
+    project.encoder = {"kind": "vision", "centroids": 2}
+    project.more = (
+        '[sources.same]\nkind = "files"\npath = "pictures/*.png"\n'
+        '[features.again]\nsource = "same"\nencoder = "mill"\n'
+    )
+    project.run()
+    project.run(name="again")
+    (project.root / "pictures" / f"{ID}-1.png").unlink()
+    receipt = erase(project, f"{ID}-1.png")
+    assert receipt["proved"], receipt["proof"]
+    remembered = cleaning.files_under(project.stores().memory)
+    assert [path for path in remembered if f"{ID}-1.png".encode() in path.read_bytes()] == []
+    assert project.run(name="again").counts.deleted == 1
+
+
 def test_a_tag_on_an_earlier_state_does_not_keep_it(project: Project) -> None:
     project.write([*OTHERS, (ID, TEXT, LABEL)])
     project.run()
@@ -217,6 +245,29 @@ def test_texts_are_blotted_and_short_ids_only_where_they_are_quoted(project: Pro
     erase(project, "7")
     (row,) = catalog.query("SELECT error FROM runs WHERE run_id = 'r'").to_pylist()
     assert row["error"] == "7 of 9 cannot be read: '[erased]' says '[erased]'"
+
+
+@pytest.mark.parametrize("form", ["parquet", "npy"])
+@pytest.mark.parametrize("point", ["storage.exports.note", "storage.swaps.put"])
+def test_an_export_that_an_erasure_overtakes_holds_none(
+    project: Project, monkeypatch: pytest.MonkeyPatch, point: str, form: Form
+) -> None:
+    project.write([*OTHERS, (ID, TEXT, LABEL)])
+    project.run()
+    project.write(OTHERS)
+    target = project.root / "out"
+    step = pkgutil.resolve_name(point)
+
+    def overtaken(*given: object) -> None:
+        assert erase(project, ID)["proved"]
+        monkeypatch.setattr(point, step)
+        step(*given)
+
+    monkeypatch.setattr(point, overtaken)
+    with pytest.raises(StorageError, match="erased from notes_v1 while it was exported"):
+        write(project.settings(), "notes", Export(target, form))
+    assert not target.exists()
+    assert write(project.settings(), "notes", Export(target, form))["rows"] == 20
 
 
 def test_a_session_from_before_is_fine_or_told(project: Project) -> None:
@@ -244,7 +295,7 @@ def test_the_command_names_records_in_three_ways(
     assert "rows of notes_v1" in capsys.readouterr().out
     assert ID in project.rows()
     file, receipt = project.root / "ids.txt", project.root / "receipt.json"
-    file.write_text("record-0\n\nrecord-1\n")
+    file.write_bytes(b"\xef\xbb\xbfrecord-0\r\n\r\nrecord-1\r\n")  # as sheets write them
     command = ["erase", "--all-features", "--ids-from", str(file), "--id", ID, "--yes", "--json"]
     assert run_command([*command, "--receipt", str(receipt), *conf]) == 0
     (told,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -273,6 +324,8 @@ KILL = """
 import sys
 from pathlib import Path
 from flows.erase import Eraser
+from flows.export import Asked
+from flows.export import export as write
 from flows.holdings import Holdings
 from flows.progress import Silent
 from tests.flows.engines import Stopping, die

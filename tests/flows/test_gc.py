@@ -16,7 +16,7 @@ from flows.progress import Silent
 from flows.settings import Gc
 from storage import cleaning
 from storage.locks import exclusive
-from storage.model import StorageError
+from storage.model import StorageError, UsageError
 from tests.flows.engines import Interruption, Stopping, stop
 from tests.flows.project import vector
 from tests.processes import python
@@ -241,6 +241,8 @@ def test_a_version_retired_for_long_is_dropped_but_its_story_stays(project: Proj
     assert second.dropped_at is None
     assert project.stores().catalog.published(first) is None
     rows_equal(project, before)
+    with pytest.raises(UsageError, match=r"notes_v1 was dropped on .*`vecmill recipe notes 1`"):
+        project.run(target=1)
     with project.connect() as con:
         assert con.sql("SELECT count(*) FROM runs WHERE version = 1").fetchall() == [(2,)]
         assert ("notes_v1",) not in con.sql("SELECT name FROM (SHOW TABLES)").fetchall()

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
@@ -15,6 +16,7 @@ from flows.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any
 
     from tests.flows.project import Project
@@ -173,6 +175,31 @@ def test_versions_are_named_as_they_are_shown(vecmill: Call) -> None:
     assert by_name == by_number
     assert by_name[0] == 0
     assert vecmill("recipe", "notes", "v2") == vecmill("recipe", "notes", "2")
+    options = ("monitor", "notes", "--direct", "--version"), ("dims", "notes", "--version")
+    for option in options:
+        assert vecmill(*option, "v1") == vecmill(*option, "1")
     code, out, complaint = vecmill("compare", "notes", "old", "v2")
     assert (code, out) == (2, "")
     assert "a version is named by its number, such as 2 or v2; got 'old'" in complaint
+
+
+def test_a_command_without_a_version_to_name_does_not_tell_of_vecmill(vecmill: Call) -> None:
+    code, out, complaint = vecmill("search", "notes", "--id", "0", "--version", "v2")
+    assert (code, out) == (2, "")
+    assert "Unknown option: --version" in complaint
+
+
+def test_an_export_without_a_place_is_called_as_the_feature_and_replaces_nothing(
+    vecmill: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert vecmill("export", "notes")[0] == 0
+    assert vecmill("export", "notes", "--format", "npy")[0] == 0
+    assert len(pq.read_table(here / "notes.parquet")) == len(ROWS)
+    assert (here / "notes" / "vectors.npy").is_file()
+    code, out, complaint = vecmill("export", "notes", "--format", "parquet")
+    assert (code, out) == (2, "")
+    assert "notes.parquet is there already; name it as --output to replace it" in complaint
+    assert vecmill("export", "notes", "--output", "notes.parquet")[0] == 0
