@@ -12,7 +12,7 @@ from flows.commands._app import AsJson, Conf, Flag, app, load
 from flows.commands._words import show
 
 
-@app.command
+@app.command(usage="Usage: vecmill probe --label COLUMN [OPTIONS] FEATURES...")
 def probe(
     *features: str,
     label: Annotated[str, Parameter(metavar="COLUMN")],

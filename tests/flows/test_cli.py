@@ -43,10 +43,11 @@ source = "notes"
 encoder = "mill"
 max_dead = 1.0
 """
-COMMANDS = ("backfill", "caption", "compare", "dead", "demo", "dims", "doctor", "erase",
-            "explore", "export", "fit", "gc", "init", "label", "lineage", "map", "monitor",
-            "plan", "promote", "recipe", "recommend", "reduced", "replay", "retire", "rollback",
-            "run", "search", "sql", "status", "versions", "words")  # fmt: skip
+COMMANDS = ("backfill", "caption", "cluster", "compare", "dead", "demo", "dims",
+            "doctor", "duplicates", "erase", "explore", "export", "fit", "gc", "init",
+            "label", "lineage", "map", "monitor", "plan", "probe", "promote", "recipe",
+            "recommend", "reduced", "replay", "retire", "rollback", "run", "search",
+            "sql", "status", "versions", "words")  # fmt: skip
 
 
 @dataclass(frozen=True)
