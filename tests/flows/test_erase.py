@@ -324,8 +324,6 @@ KILL = """
 import sys
 from pathlib import Path
 from flows.erase import Eraser
-from flows.export import Asked
-from flows.export import export as write
 from flows.holdings import Holdings
 from flows.progress import Silent
 from tests.flows.engines import Stopping, die
