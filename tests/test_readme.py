@@ -17,6 +17,7 @@ from storage import query
 
 README = Path(__file__).parent.parent / "README.md"
 MAKEFILE = README.with_name("Makefile")
+SET_UP = ["conf", "data", "news", "photos", "readings"]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
@@ -59,6 +60,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for i in range(60)
     ]
     (tmp_path / "news/january.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (tmp_path / "readings").mkdir()
+    read = [f"r{i % 20},n{(i % 4) + 4 * (i * i % 15)},{i % 3 + 1}" for i in range(400)]
+    readings = "\n".join(["reader,article,times", *read]) + "\n"
+    (tmp_path / "readings/2026.csv").write_text(readings, encoding="utf-8")
     rng = np.random.default_rng(0)
     for label in ("cat", "dog"):
         folder = tmp_path / "photos" / label
@@ -87,4 +92,4 @@ def test_the_blocks_run(project: Path, capfd: pytest.CaptureFixture[str]) -> Non
     for source in blocks("python"):
         exec(source, names)  # noqa: S102 - the README's own example
     assert names["articles"].shape == (60, 3)  # type: ignore[attr-defined] # a polars DataFrame
-    assert sorted(p.name for p in project.iterdir()) == ["conf", "data", "news", "photos"]
+    assert sorted(p.name for p in project.iterdir()) == SET_UP
