@@ -127,10 +127,10 @@ def _check_work(done: Disturbance, rows: Mapping[str, Mapping[str, Any]]) -> boo
 
 
 def _look(conf: Path, records: Path) -> None:
-    """One query in SQL and one search a modality, as commands to try again."""
-    _say("6  Ask: SQL over vectors, and the nearest records to a query")
+    """SQL, a search a modality, a map and a probe, as commands to try again."""
+    _say("6  Ask: SQL over vectors, the nearest records to a query, a map, what labels they tell")
     image = min((records / "images" / "3").glob("*.png"))
-    sheet = records.parent / "digits.html"
+    sheet, drawn = records.parent / "digits.html", records.parent / "map.html"
     audio = min((records / "audio" / "bell").glob("*.wav"))
     for arguments in (
         ["sql", _QUERY],
@@ -138,6 +138,8 @@ def _look(conf: Path, records: Path) -> None:
         ["search", "digits", "--image", str(image), "-k", "12", "--sheet", str(sheet)],
         ["search", "notes", "--audio", str(audio), "-k", "3"],
         ["search", "cells", "--id", "cell-000", "-k", "3"],
+        ["map", "digits", "--color", "label", "--output", str(drawn)],
+        ["probe", "cells", "--label", "label"],
         ["dead"],
     ):
         shown = " ".join(_quoted(argument) for argument in arguments)
@@ -150,6 +152,7 @@ def _next(conf: Path, home: Path) -> None:
     out.print(f"   vectors, one Lance table a version: {home / 'vectors'}")
     out.print(f"   runs, versions, dead letters, findings: {home / 'catalog.duckdb'}")
     out.print(f"   the digits nearest to one of them, to open in a browser: {home / 'digits.html'}")
+    out.print(f"   a map of all digits, to hover, search and lasso in: {home / 'map.html'}")
     for command, why in (
         (f"vecmill status --conf {conf}", "where each feature stands"),
         (f"vecmill plan docstrings --conf {conf}", "what a run would do; change a record and ask"),
