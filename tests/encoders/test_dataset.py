@@ -48,6 +48,7 @@ def test_a_batch_is_one_fetch() -> None:
 def test_tensors_are_ones_own() -> None:
     rows = Rows(classes=False)
     data = VectorDataset(rows)
+    assert isinstance(data, torch.utils.data.Dataset)
     item = data[2]
     assert isinstance(item, torch.Tensor)
     item += 1

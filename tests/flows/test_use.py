@@ -222,6 +222,6 @@ def test_workers_fetch_what_one_process_does(topics: Project) -> None:
 
 def test_rows_of_records_can_be_split(topics: Project) -> None:
     data = dataset("notes", conf=conf(topics))
-    parts: Any = torch.utils.data.random_split(data, [40, 20])  # type: ignore[arg-type]
+    parts: Any = torch.utils.data.random_split(data, [40, 20])
     loader = torch.utils.data.DataLoader(parts[1], batch_size=7)
     assert [len(batch) for batch in loader] == [7, 7, 6]
