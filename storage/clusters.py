@@ -244,16 +244,23 @@ def unassigned(
 
     rows = current(version.table) if version.history else f"FROM {version.table}"
     file = rows_file(home(catalog), version.table, clustering.clustering)
-    if not file.is_file():
-        raise StorageError(
-            f"{file}, which says how {version.table} is grouped, is away; restore it from a "
-            f"backup, or begin anew with `vecmill cluster {version.feature} --anew`"
-        )
+    if (why := why_away(file)) is not None:
+        raise StorageError(why)
     found = con.sql(
         f"SELECT count(*) FROM ({rows}) r ANTI JOIN read_parquet({_literal(file)}) c "
         "ON r.record_id = c.record_id AND r.content_hash = c.content_hash"
     ).fetchall()
     return int(found[0][0])
+
+
+def why_away(file: Path) -> str | None:
+    """Why the file of a clustering's rows cannot be read, None where it can."""
+    try:
+        with _session(file) as con:
+            con.sql(f"SELECT count(*) FROM read_parquet({_literal(file)})").fetchall()
+    except StorageError as error:
+        return str(error)
+    return None
 
 
 # --- what goes ------------------------------------------------------------------------------------
@@ -277,7 +284,10 @@ def drop(catalog: Catalog, version: Version) -> None:
 
 
 def count(catalog: Catalog, version: Version, ids: Collection[str]) -> int:
-    """How many rows of a version's clusterings, the one before included, name these records."""
+    """How many rows of a version's clusterings, the one before included, name these records.
+
+    A file that cannot be read counts as one.
+    """
     found = 0
     for file in sorted((home(catalog) / version.table).glob("*.parquet")):
         try:
@@ -285,7 +295,7 @@ def count(catalog: Catalog, version: Version, ids: Collection[str]) -> int:
                 rows = f"SELECT count(*) {_of_them(file, version, kept=False)}"
                 found += int(con.sql(rows).fetchall()[0][0])
         except StorageError:
-            continue  # cut short by a kill, and removed by `erase`
+            found += 1
     return found
 
 
@@ -294,14 +304,20 @@ def erase(catalog: Catalog, version: Version, ids: Collection[str]) -> int:
 
     What was said of its clusters may tell of them, so it is forgotten until records are assigned
     again. A centre that no other record has a part in goes as well. The rows go last: while they
-    are there, a call that was broken off begins again.
+    are there, a call that was broken off begins again. Where they cannot be read, nobody can tell
+    whom they name, and all of the clustering goes; that counts as one.
     """
     known = find(catalog, version)
     for path in loose(catalog, version):
         path.unlink(missing_ok=True)
-    if known is None or not (found := count(catalog, version, ids)):
+    if known is None:
         return 0
     file = rows_file(home(catalog), version.table, known.clustering)
+    if why_away(file) is not None:
+        drop(catalog, version)
+        return 1
+    if not (found := count(catalog, version, ids)):
+        return 0
     fresh = file.with_suffix(".tmp")
     with _session(file, ids) as con:
         left = _of_them(file, version, kept=True)

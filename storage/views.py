@@ -143,11 +143,15 @@ def _show_clusters(
     key = [version.feature, version.version]
     found = fetch(con, "SELECT clustering FROM clusterings WHERE feature = ? AND version = ?", *key)
     file = clusters.rows_file(home, version.table, found[0]["clustering"]) if found else None
+    away = None if file is None else clusters.why_away(file)
     for name in version.names if file is not None else ():
         # As with histories: who is configured no more may have been called so.
-        if file is not None and file.is_file() and f"{name}_clusters" not in taken:
+        if file is not None and f"{name}_clusters" not in taken:
             rows = current(version.table) if version.history else f"FROM {version.table}"
-            con.execute(f"CREATE VIEW {name}_clusters AS {clusters.shown(file, rows)}")
+            if away is None:
+                con.execute(f"CREATE VIEW {name}_clusters AS {clusters.shown(file, rows)}")
+            else:
+                con.execute("INSERT INTO vecmill_missing VALUES (?, ?)", [f"{name}_clusters", away])
         if f"{name}_cluster_sizes" not in taken:
             con.execute(
                 f"CREATE VIEW {name}_cluster_sizes AS SELECT cluster, size, share, words, "

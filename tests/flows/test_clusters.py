@@ -19,8 +19,9 @@ from flows.gc import Collector
 from flows.progress import Silent
 from flows.settings import Gc, SettingsError
 from storage import clusters as kept
-from storage import query
+from storage import query, views
 from storage.model import StorageError, UsageError
+from storage.query import QueryError
 from tests.flows.chunked import cut
 from tests.flows.test_gc import age
 from tests.flows.topics import TOPICS, texts, topical
@@ -181,6 +182,17 @@ def test_a_history_is_grouped_by_what_records_are_now(project: Project) -> None:
     assert rows == [(20, 1)] * 3
 
 
+def test_what_records_were_does_not_count_among_a_groups_least(project: Project) -> None:
+    topical(project, [])
+    project.source |= {"event_time": "at"}
+    project.feature = {"history": True}
+    for day in (1, 2):
+        rows = [(one, f"{text} day", t) for one, text, t in texts(90)]
+        project.write([(*row, f"2024-01-0{day}") for row in rows], ("id", "text", "label", "at"))
+        project.run()
+    assert cluster(project, least=10).clustering.figures["least_in_sample"] == 10
+
+
 def test_vectors_that_cannot_be_compared_are_told(project: Project) -> None:
     topical(project, [*texts(40), ("empty", "zzz", "none")])  # no term that another text has
     project.encoder = project.encoder | {"min_texts": 2}
@@ -223,6 +235,40 @@ def test_a_damaged_model_is_told(topics: Project) -> None:
     with pytest.raises(StorageError, match=r"clusters of notes_v1 cannot be read.*--anew"):
         cluster(topics)
     assert cluster(topics, anew=True).fresh
+
+
+def test_damaged_groups_keep_nothing_else_from_being_read(topics: Project) -> None:
+    cluster(topics, k=3)
+    (file,) = (topics.root / "data" / "clusters").rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-9])
+    with topics.connect() as con:
+        assert con.sql("SELECT count(*) FROM notes").fetchall() == [(90,)]
+        assert {*views.missing(con)} == {"notes_clusters", "notes_v1_clusters"}
+        with pytest.raises(QueryError, match=r"cannot be read: .*--anew"):
+            query.run(con, "FROM notes_clusters")
+    with pytest.raises(StorageError, match=r"cannot be read: .*--anew"):
+        clusters.show(topics.settings(), "notes")
+    assert cluster(topics, anew=True).fresh
+    assert len(assigned(topics)) == 90
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_groups_that_cannot_be_read_are_erased_whole(project: Project, away: bool) -> None:  # noqa: FBT001 - a case
+    topical(project, [*texts(40), (ID, "milla millb millc", "mill")])
+    project.run()
+    cluster(project, k=41)
+    (file,) = (project.root / "data" / "clusters").rglob("*.parquet")
+    if away:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:-9])
+    project.write(texts(40))
+    receipt = Eraser(project.settings(), "notes", [ID]).erase(Silent())
+    assert receipt["proved"], receipt["proof"]
+    data = project.root / "data"
+    assert [f for f in data.rglob("*") if f.is_file() and ID.encode() in f.read_bytes()] == []
+    assert not list((data / "clusters").rglob("*.*"))
+    assert cluster(project).fresh
 
 
 @pytest.mark.parametrize(
