@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -192,7 +193,7 @@ class _Work:
         return model, figures | {"k": k, "sampled": len(sample)}
 
     def _hdbscan(self, sample: Rows, least: int | None) -> tuple[Labels, Model, dict[str, Any]]:
-        whole = self.manifest.rows
+        whole = self._whole
         least = least or max(_SMALLEST, whole // 100)
         inside = max(_SMALLEST if whole > len(sample) else 2, round(least * len(sample) / whole))
         labels, model = clustering.hdbscan(
@@ -237,9 +238,9 @@ class _Work:
         if words is not None:
             check_kept(self.version, kept, "--words", words)
         told = [name for name in kept if name not in PARTS.names]
-        notes = Notes(told, min(1.0, _DESCRIBED / max(self.manifest.rows, 1)))
+        notes = Notes(told, min(1.0, _DESCRIBED / max(self._whole, 1)))
         draft = Draft(self.stores.catalog, self.version)
-        self.reporter.stage(self.version.feature, "assign", self.manifest.rows)
+        self.reporter.stage(self.version.feature, "assign", self._whole)
         draft.write(self._assigned(model, drawn, told, notes), model.arrays())
         new, changed = draft.changes(before)
         rows = sum(notes.sizes.values())
@@ -247,11 +248,12 @@ class _Work:
         groups = notes.groups(words, len(model.centres))
         draft.publish(made, groups)
         found = clusters.find(self.stores.catalog, self.version) or made
-        left = self._all() - rows
+        left = self._whole - rows
         return Clustered(self.version, found, groups, fresh, new, changed, left)
 
-    def _all(self) -> int:
-        """How many records the version has."""
+    @cached_property
+    def _whole(self) -> int:
+        """How many records the version has: of a history the current rows alone are grouped."""
         if not self.version.history:
             return self.manifest.rows
         where = (self.version.table, self.manifest.lance_version)
