@@ -189,7 +189,7 @@ class _Work:
             known = {i: row for row, i in enumerate(self._kept.ids)}
         new = [i for i in self._hashes if i not in known]
         enough = self._kept is not None and (~self._kept.added).sum() >= projection.LEAST
-        if new and not enough:
+        if not enough and (new or not self._hashes):
             if self._kept is not None:
                 self._reporter.note(
                     f"next to nothing of the map of {self._version.table} is there any more, so it "

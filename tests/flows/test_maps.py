@@ -127,6 +127,16 @@ def test_where_next_to_nothing_is_left_it_is_laid_out_afresh(project: Project) -
     assert "laid out afresh" in notes.told[0]
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_version_without_records_has_no_map(project: Project, before: bool) -> None:  # noqa: FBT001 - a case
+    ran(project, *records(0, 30))
+    if before:
+        drawn(project)
+    ran(project)
+    with pytest.raises(UsageError, match="notes_v1 has 0 records with a vector; a map needs 10"):
+        drawn(project)
+
+
 def test_a_sample_is_of_the_same_records_and_a_larger_one_adds_to_it(project: Project) -> None:
     ran(project, *records(0, 60))
     small = drawn(project, Asked("pca", size=30))
