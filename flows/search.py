@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from storage.model import Manifest, Version
 
 
-_QUERIES = ("text", "image", "audio", "row")
+QUERIES = ("text", "image", "audio", "row")
 """What a query may be besides a record of the feature."""
 
 
@@ -286,7 +286,7 @@ def _cut(version: Version, batch: Sequence[Audio]) -> Sequence[Audio]:
 
 
 def _other_space(version: Version, modality: str, taken: Sequence[str]) -> SearchError:
-    options = [*(f"--{name}" for name in taken if name in _QUERIES), "--id"]
+    options = [*(f"--{name}" for name in taken if name in QUERIES), "--id"]
     return SearchError(
         f"{version.feature} holds {version.modality} vectors of {version.kind!r}; a query "
         f"by {modality} would be of another space. Search it with "

@@ -13,7 +13,7 @@ import numpy as np
 from encoders.base import EncoderError
 from encoders.vectors import Placed, column
 from flows import over
-from flows.search import SearchError, _encode, check_k, live, own_encoder
+from flows.search import QUERIES, SearchError, _encode, check_k, live, own_encoder
 from flows.stores import Stores
 from storage.within import nearest_within
 
@@ -97,7 +97,13 @@ def asked_of(
         known = ", ".join(
             f"{name} ({', '.join(f'--{modality}' for modality in each)})"
             for name, each in takes.items()
+            if each
         )
+        if not known:
+            raise SearchError(
+                f"{version.feature} has no part that takes a query by {strange[0]}, or by anything "
+                "else that can be said of a record; search it with --id"
+            )
         raise SearchError(
             f"{version.feature} has no part that takes a query by {strange[0]}; its parts: "
             f"{known}. Search it by these, or by --id"
@@ -106,9 +112,13 @@ def asked_of(
 
 
 def _takes(stores: Stores, version: Version) -> list[str]:
-    """What queries a version takes; those of its parts where it is over others."""
+    """What queries a version takes; those of its parts where it is over others.
+
+    None for nodes of graphs, and who met whom: no query says what is around one.
+    """
     if version.modality != "vector":
-        return ["row" if version.modality == "tabular" else version.modality]
+        query = "row" if version.modality == "tabular" else version.modality
+        return [query] if query in QUERIES else []
     made = [over.made_by(part, stores.catalog) for part in over.parts_of(version)]
     return list(dict.fromkeys(one for part in made for one in _takes(stores, part)))
 
@@ -122,9 +132,10 @@ def vector_of(
         SearchError: if it takes more queries than there are, or one does not fit.
     """
     if version.modality != "vector":
-        [modality] = _takes(stores, version)
-        asked = queries.get(modality)
-        return None if asked is None else _encode(settings, version, modality, asked)
+        for modality in _takes(stores, version):
+            if modality in queries:
+                return _encode(settings, version, modality, queries[modality])
+        return None
     parts = over.parts_of(version)
     made = {part.feature: over.made_by(part, stores.catalog) for part in parts}
     vectors = {name: vector_of(settings, stores, one, queries) for name, one in made.items()}
