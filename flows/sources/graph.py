@@ -154,7 +154,7 @@ class _Loaded:
     """One reading of both tables.
 
     Attributes:
-        chunks: the nodes as rows, in the order of their files.
+        chunks: the nodes as rows, in the order of their files; one at least.
         ids: of the nodes, in order; their places are their numbers.
         features: of the nodes, by number.
         graph: the neighbours of each, by number.
@@ -210,11 +210,10 @@ class GraphSource:
         self._loaded = loaded = self._load()
         for chunk in loaded.chunks:
             yield Chunk(_numbered(chunk.records, loaded), chunk.rejects)
-        empty = loaded.chunks[0].records.clear() if loaded.chunks else None
+        empty = loaded.chunks[0].records.clear()
         for at in range(0, len(loaded.rejects), CHUNK_ROWS):
-            if empty is not None:
-                rejects = list(loaded.rejects[at : at + CHUNK_ROWS])
-                yield Chunk(_numbered(empty, loaded), rejects)
+            rejects = list(loaded.rejects[at : at + CHUNK_ROWS])
+            yield Chunk(_numbered(empty, loaded), rejects)
 
     def fetch(self, records: pl.DataFrame) -> pl.DataFrame:
         """See `flows.sources.base.Deferred`; of the graph as the last scan met it."""
@@ -241,7 +240,7 @@ class GraphSource:
         import polars as pl
 
         params = self._params
-        chunks = list(self._nodes.scan())
+        chunks = list(self._nodes.scan()) or [Chunk(self._no_nodes())]
         columns = ("record_id", "content", "content_hash")
         frames = [chunk.records.select(columns) for chunk in chunks]
         # the first row of an id is the node; that there is another, the pipeline finds
@@ -255,6 +254,15 @@ class GraphSource:
         features = nodes["content"].struct.unnest().select(params.features)
         around = pl.Series(found, dtype=pl.String)
         return _Loaded(chunks, ids, features, graph, around, edges.rejects, edges.ignored)
+
+    def _no_nodes(self) -> pl.DataFrame:
+        """The rows of a table that has none."""
+        import polars as pl
+
+        content = dict.fromkeys([self._params.id, *self._params.features], pl.String())
+        first = {"record_id": pl.String(), "place": pl.String(), "content": pl.Struct(content)}
+        then = {"content_hash": pl.String(), "event_time": pl.Datetime("us", "UTC")}
+        return pl.DataFrame(schema={**first, **then, **self.kept})
 
 
 def _numbered(records: pl.DataFrame, loaded: _Loaded) -> pl.DataFrame:

@@ -227,6 +227,30 @@ def test_a_node_is_searched_by_id_and_by_nothing_else(town: Town) -> None:
             search(settings, "notes", modality, query, 5)
 
 
+def test_what_is_over_nodes_takes_no_query_either(town: Town) -> None:
+    town.project.more = """
+[encoders.bytes]
+kind = "quantize"
+
+[features.small]
+over = ["notes"]
+encoder = "bytes"
+"""
+    town.run()
+    town.project.run(name="small")
+    assert len(search(town.project.settings(), "small", "id", name(3), 5)) == 5
+    with pytest.raises(SearchError, match=r"query by text, or by anything else .*; .* with --id"):
+        search(town.project.settings(), "small", "text", "a person", 5)
+
+
+def test_nodes_that_are_all_gone_are_deleted_as_other_records_are(town: Town) -> None:
+    town.run()
+    town.ages, town.edges = {}, []
+    counts = town.run()
+    assert (counts.records, counts.deleted) == (0, NODES)
+    assert town.project.rows() == {}
+
+
 def test_labels_are_learned_from_where_there_are_any(town: Town) -> None:
     town.configure({"kind": "gcn", "label": "sort", "dim": 4, "epochs": 5})
     assert town.run().encoded == NODES
