@@ -291,12 +291,16 @@ def count(catalog: Catalog, version: Version, ids: Collection[str]) -> int:
     found = 0
     for file in sorted((home(catalog) / version.table).glob("*.parquet")):
         try:
-            with _session(file, ids) as con:
-                rows = f"SELECT count(*) {_of_them(file, version, kept=False)}"
-                found += int(con.sql(rows).fetchall()[0][0])
+            found += _count(file, version, ids)
         except StorageError:
             found += 1
     return found
+
+
+def _count(file: Path, version: Version, ids: Collection[str]) -> int:
+    with _session(file, ids) as con:
+        rows = con.sql(f"SELECT count(*) {_of_them(file, version, kept=False)}").fetchall()
+    return int(rows[0][0])
 
 
 def erase(catalog: Catalog, version: Version, ids: Collection[str]) -> int:
@@ -313,10 +317,14 @@ def erase(catalog: Catalog, version: Version, ids: Collection[str]) -> int:
     if known is None:
         return 0
     file = rows_file(home(catalog), version.table, known.clustering)
-    if why_away(file) is not None:
+    try:
+        found = _count(file, version, ids)
+    except disk.DiskError:
+        raise  # the file is sound, for all that is known
+    except StorageError:
         drop(catalog, version)
         return 1
-    if not (found := count(catalog, version, ids)):
+    if not found:
         return 0
     fresh = file.with_suffix(".tmp")
     with _session(file, ids) as con:
@@ -391,7 +399,9 @@ def _session(file: Path, ids: Collection[str] = ()) -> Iterator[duckdb.DuckDBPyC
         con.register("gone", pa.table({"record_id": pa.array(sorted(ids), pa.string())}))
         try:
             yield con
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        except (duckdb.OutOfMemoryException, duckdb.InterruptException):
+            raise  # which say nothing of the file
+        except duckdb.Error as error:
             raise disk.told(error) or StorageError(
                 f"{file}, which says which record belongs to which cluster, cannot be read: "
                 f"{str(error).splitlines()[0]}; restore it from a backup, or begin anew with "

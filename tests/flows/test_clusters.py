@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from tests.flows.test_gc import age
 from tests.flows.topics import TOPICS, texts, topical
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from flows.clustered import Clustered
     from tests.flows.project import Project
@@ -240,7 +241,7 @@ def test_a_damaged_model_is_told(topics: Project) -> None:
 def test_damaged_groups_keep_nothing_else_from_being_read(topics: Project) -> None:
     cluster(topics, k=3)
     (file,) = (topics.root / "data" / "clusters").rglob("*.parquet")
-    file.write_bytes(file.read_bytes()[:-9])
+    cut_short(file)
     with topics.connect() as con:
         assert con.sql("SELECT count(*) FROM notes").fetchall() == [(90,)]
         assert {*views.missing(con)} == {"notes_clusters", "notes_v1_clusters"}
@@ -252,16 +253,24 @@ def test_damaged_groups_keep_nothing_else_from_being_read(topics: Project) -> No
     assert len(assigned(topics)) == 90
 
 
-@pytest.mark.parametrize("away", [False, True])
-def test_groups_that_cannot_be_read_are_erased_whole(project: Project, away: bool) -> None:  # noqa: FBT001 - a case
+def cut_short(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-9])
+
+
+def garbled(file: Path) -> None:
+    data = file.read_bytes()
+    file.write_bytes(data[:4] + b"\xff" * 200 + data[204:])
+
+
+@pytest.mark.parametrize("harm", [cut_short, garbled, Path.unlink])
+def test_groups_that_cannot_be_read_are_erased_whole(
+    project: Project, harm: Callable[[Path], None]
+) -> None:
     topical(project, [*texts(40), (ID, "milla millb millc", "mill")])
     project.run()
     cluster(project, k=41)
     (file,) = (project.root / "data" / "clusters").rglob("*.parquet")
-    if away:
-        file.unlink()
-    else:
-        file.write_bytes(file.read_bytes()[:-9])
+    harm(file)
     project.write(texts(40))
     receipt = Eraser(project.settings(), "notes", [ID]).erase(Silent())
     assert receipt["proved"], receipt["proof"]

@@ -287,14 +287,17 @@ class TestNodes:
 
 
 def test_a_table_without_nodes_has_no_records_and_every_edge_is_at_fault(tmp_path: Path) -> None:
-    opened(tmp_path)
+    def read(*keep: str) -> Everything:
+        params = graph.Params("nodes.csv", "edges.csv", "id", features=["age"], keep=[*keep])
+        return everything(graph.open(params, tmp_path, "graph"))
+
     write(tmp_path / "nodes.csv", [("id", "age")])
-    given = {"nodes": "nodes.csv", "edges": "edges.csv", "id": "id", "features": ["age"]}
-    found = everything(graph.open(graph.Params(**given, keep=["age"]), tmp_path, "graph"))
+    write(tmp_path / "edges.csv", [("source", "target"), *PATH])
+    found = read("age")
     assert len(found.records) == 0
     assert [reject.place for reject in found.rejects] == [f"edges.csv:{n}" for n in range(2, 7)]
     write(tmp_path / "edges.csv", [("source", "target")])
-    found = everything(graph.open(graph.Params(**given), tmp_path, "graph"))
+    found = read()
     assert (len(found.records), found.rejects) == (0, [])
 
 
