@@ -212,9 +212,24 @@ def _ids(given: Sequence[Any] | NDArray[Any]) -> list[str]:
 def _batch(records: Any, version: Version) -> Any:  # noqa: ANN401 - as Encoder.encode takes it
     if version.modality == "text":
         return _texts(records, version)
-    if version.modality != "tabular":
-        return list(records)
-    return _rows(records, version.types)
+    if version.modality == "tabular":
+        return _rows(records, version.types)
+    if version.modality in {"graph", "interactions"}:
+        return _batched(records, version)
+    return list(records)
+
+
+def _batched(records: Any, version: Version) -> pl.DataFrame:  # noqa: ANN401 - as above
+    """Records that are told by whom they are near to, or have met: as a batch has them."""
+    import polars as pl
+
+    if not isinstance(records, pl.DataFrame):
+        raise UsageError(
+            f"{version.table} encodes records of modality {version.modality!r}, which come as a "
+            f"data frame of Polars with the columns of a batch, got {type(records).__name__}; "
+            "VectorTransformer takes their ids"
+        )
+    return records
 
 
 def _texts(records: Any, version: Version) -> list[str]:  # noqa: ANN401 - as above

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from encoders import interactions
 from flows.search import SearchError
 from flows.use import EncoderTransformer, VectorTransformer, dataset
 from storage.model import UsageError
@@ -155,6 +156,22 @@ def test_rows_are_read_as_the_source_reads_them(project: Project) -> None:
         EncoderTransformer("notes", conf=conf(project)).fit_transform(
             [{"size": "many", "colour": "red"}]
         )
+
+
+def test_interactions_come_as_a_batch_has_them(project: Project) -> None:
+    project.encoder = {"kind": "factors", "factors": 3, "iterations": 2}
+    source = {"kind": "interactions", "path": "notes.csv", "user": "user", "item": "item"}
+    project.source = source
+    pairs = [(f"u{n % 12}", f"i{n % 7}") for n in range(60)]
+    project.write(pairs, ("user", "item"))
+    project.run()
+    encoder = EncoderTransformer("notes", conf=conf(project)).fit()
+    met = sorted({item for user, item in pairs if user == "u3"})
+    weights = [float(pairs.count(("u3", item))) for item in met]
+    found = encoder.transform(interactions.batch("user", [met], [weights]))
+    np.testing.assert_allclose(found, stacked(project, ["user:u3"]), atol=1e-6)
+    with pytest.raises(UsageError, match=r"modality 'interactions', .*, got list; VectorTransf"):
+        encoder.transform(["u3"])
 
 
 # --- PyTorch --------------------------------------------------------------------------------------
