@@ -119,7 +119,7 @@ class Clustered:
                 f"of {self.clustering.made_at:%Y-%m-%d %H:%M}; --anew finds others"
             )
         if self.clustering.noise:
-            told.append(f"{self.clustering.noise:,} records are noise (-1): they are in no cluster")
+            told.append(f"noise (-1), in no cluster: {self.clustering.noise:,} records")
         if self.unassigned and self.new is None:
             told.append(
                 f"{self.unassigned:,} rows of {self.version.table} are not assigned yet; "

@@ -197,7 +197,7 @@ class _Ask:
         near = lookups.nearest(
             self.stores.catalog, self.stores.vectors, self.version.table, entity, side
         )
-        where = " and in its source" if side == "user" else ""
+        where = ", nor in its source" if side == "user" else ""
         return SearchError(
             f"there is no {side} {entity!r} in {self.version.table}{where}"
             + (f"; the nearest name is {near!r}" if near is not None else f"; it has no {side}s")

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, table
-from flows.codes import FINE
+from flows.answers import complain, print_json, table
+from flows.codes import FINE, USAGE
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
 
@@ -59,6 +59,9 @@ def cluster(  # noqa: PLR0913 - one option a choice
     from flows.console import reporting
 
     settings = load(conf)
+    if only_show and (anew or (method, k, min_size, words) != (None, None, None, None)):
+        complain("--show prints the groups there are; leave out what says how to find others")
+        return USAGE
     if only_show:
         found = clusters.show(settings, feature, version)
     else:

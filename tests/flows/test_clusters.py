@@ -433,3 +433,5 @@ def test_the_command_prints_and_keeps(topics: Project, capsys: pytest.CaptureFix
     assert (summary["clusters"], summary["rows"], summary["unassigned"]) == (3, 90, 0)
     assert run_command(["cluster", "notes", "-k", "4", *conf]) == 2
     assert "add --anew" in capsys.readouterr().err
+    assert run_command(["cluster", "notes", "--show", "--anew", *conf]) == 2
+    assert "--show prints the groups there are" in capsys.readouterr().err

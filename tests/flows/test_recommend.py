@@ -232,7 +232,10 @@ def test_titles_stand_beside(shop: Project) -> None:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"user": "777"}, "there is no user '777' in notes_v1 and in its source; the nearest name"),
+        (
+            {"user": "777"},
+            "there is no user '777' in notes_v1, nor in its source; the nearest name",
+        ),
         (
             {"items": {"3": None, "399": None}},
             "there is no item '399' in notes_v1; the nearest",
