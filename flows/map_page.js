@@ -227,6 +227,89 @@ function layout() {
   };
 }
 
+// To paint so many points anew takes longer than a frame may. While the hand moves, what is painted
+// is moved and stretched as it is; it is painted anew when the hand rests.
+const MANY = 4000;
+
+function glide() {
+  let scale = 1, left = 0, top = 0, rest = null, passing = false;
+  const painted = () => [...plot.querySelectorAll(".gl-container")];
+  const draggable = (event) => kind === "scattergl" && event.target.closest(".nsewdrag");
+
+  function place() {
+    for (const layer of painted()) {
+      layer.style.transformOrigin = "0 0";
+      layer.style.transform = scale === 1 && !left && !top ? ""
+        : `translate(${left}px, ${top}px) scale(${scale})`;
+    }
+  }
+
+  async function settle() {
+    const { xaxis, yaxis } = plot._fullLayout;
+    const across = (at) => xaxis.p2d((at - left) / scale);
+    const down = (at) => yaxis.p2d((at - top) / scale);
+    await Plotly.relayout(plot, {
+      "xaxis.range": [across(0), across(xaxis._length)],
+      "yaxis.range": [down(yaxis._length), down(0)],
+    });
+    scale = 1;
+    left = top = 0;
+    place();
+  }
+
+  function soon(milliseconds) {
+    clearTimeout(rest);
+    rest = setTimeout(settle, milliseconds);
+  }
+
+  plot.addEventListener("mousedown", (event) => {
+    if (passing || event.button || plot._fullLayout.dragmode !== "pan" || !draggable(event)) return;
+    event.stopPropagation();
+    event.preventDefault();
+    clearTimeout(rest);
+    const from = { x: event.clientX - left, y: event.clientY - top };
+    let moved = false;
+    const move = (now) => {
+      moved ||= Math.hypot(now.clientX - event.clientX, now.clientY - event.clientY) > 3;
+      if (!moved) return;
+      now.stopPropagation();
+      tip.hidden = true;
+      left = now.clientX - from.x;
+      top = now.clientY - from.y;
+      place();
+    };
+    const end = (now) => {
+      removeEventListener("mousemove", move, true);
+      removeEventListener("mouseup", end, true);
+      if (moved || scale !== 1 || left || top) return soon(0);
+      // It was a click, which is Plotly's to tell of.
+      passing = true;
+      for (const type of ["mousedown", "mouseup"]) {
+        event.target.dispatchEvent(new MouseEvent(type, { bubbles: true, cancelable: true,
+          view: window, button: 0, clientX: now.clientX, clientY: now.clientY }));
+      }
+      passing = false;
+    };
+    addEventListener("mousemove", move, true);
+    addEventListener("mouseup", end, true);
+  }, true);
+
+  plot.addEventListener("wheel", (event) => {
+    if (!draggable(event)) return;
+    event.stopPropagation();
+    event.preventDefault();
+    tip.hidden = true;
+    const box = plot.getBoundingClientRect();
+    const x = event.clientX - box.left, y = event.clientY - box.top;
+    const by = Math.exp(-Math.max(-100, Math.min(100, event.deltaY)) / 500);
+    scale *= by;
+    left = x - by * (x - left);
+    top = y - by * (y - top);
+    place();
+    soon(250);
+  }, { capture: true, passive: false });
+}
+
 const config = {
   scrollZoom: true, displaylogo: false, responsive: true, plotlyServerURL: "", displayModeBar: true,
   modeBarButtons: [["pan2d", "lasso2d", "select2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"],
@@ -238,6 +321,7 @@ const started = performance.now();
 Plotly.newPlot(plot, traces(), layout(), config).then(() => {
   plot.dataset.drawn = String(Math.round(performance.now() - started));
   legend();
+  if (n > MANY) glide();
   plot.on("plotly_hover", hover);
   plot.on("plotly_unhover", () => { tip.hidden = true; });
   plot.on("plotly_click", (event) => {
