@@ -30,7 +30,7 @@ SAMPLE = 2_000
 _MOST = 10_000
 _LISTED = 10
 _LOOKS = """
-SELECT monitor, verdict, summary FROM findings WHERE feature = ? AND version = ?
+SELECT monitor, verdict, summary, blocks FROM findings WHERE feature = ? AND version = ?
 QUALIFY row_number() OVER (PARTITION BY monitor ORDER BY found_at DESC) = 1 ORDER BY monitor
 """
 _RATE = """
@@ -182,6 +182,7 @@ def side_of(stores: Stores, version: Version) -> Side:
         dead=len(catalog.dead_letters(version)),
         rate=None if pace is None else 1 / pace.per_record,
         monitors={look["monitor"]: (look["verdict"], look["summary"]) for look in looks},
+        harmless=frozenset(look["monitor"] for look in looks if look["blocks"] == "nothing"),
         chunked=version.chunked,
     )
 

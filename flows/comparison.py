@@ -25,6 +25,7 @@ class Side:
         dead: its dead letters.
         rate: records a second that its last runs encoded, None where none did.
         monitors: what each monitor said when it last looked: its verdict and its summary.
+        harmless: those whose alarms keep nothing from happening.
         chunked: whether its rows are chunks of records.
     """
 
@@ -45,11 +46,16 @@ class Side:
     rate: float | None
     monitors: Mapping[str, tuple[str, str]]
     chunked: bool = False
+    harmless: frozenset[str] = frozenset()
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """The monitors that raised an alarm when they last looked."""
-        return tuple(name for name, (verdict, _) in self.monitors.items() if verdict == "alarm")
+        """The monitors that raised an alarm when they last looked, which a promotion heeds."""
+        return tuple(
+            name
+            for name, (verdict, _) in self.monitors.items()
+            if verdict == "alarm" and name not in self.harmless
+        )
 
     def row(self) -> dict[str, Any]:
         """As plain values."""
@@ -57,7 +63,8 @@ class Side:
             name: {"verdict": verdict, "summary": summary}
             for name, (verdict, summary) in self.monitors.items()
         }
-        return asdict(self) | {
+        row = {key: value for key, value in asdict(self).items() if key != "harmless"}
+        return row | {
             "seconds_per_1000": 1000 / self.rate if self.rate else None,
             "monitors": monitors,
         }

@@ -19,13 +19,13 @@ import re
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import encoders.base
 import flows.monitors.base
 import flows.sources.base
 from encoders.media import Limits
-from flows import kin, spaces
+from flows import kin, references, spaces
 from flows.anchors import anchored
 from flows.gates import Gates
 from flows.nearest import hint
@@ -35,6 +35,7 @@ from flows.settings import (
     Engine,
     Feature,
     Gc,
+    Monitor,
     Over,
     PartOf,
     Plugin,
@@ -44,10 +45,13 @@ from flows.settings import (
 )
 from flows.templates import TemplateError, fill, is_template, unfilled
 from storage import clusters
+from storage.model import Blocks
 from storage.names import CATALOG_TABLES, TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+P = TypeVar("P", bound=Plugin)
 
 DEFAULT_CONF = "conf/base.toml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -56,6 +60,7 @@ _OF_CLUSTERS = re.compile(rf"(?P<feature>.+?)(_v\d+)?_({'|'.join(clusters.VIEWS)
 _OF_HISTORY = re.compile(r"(?P<feature>.+?)(_v\d+)?_(history|at)")
 _SMALLEST, _LARGEST = 16, 512
 """Pixels of a thumbnail: beyond, tables hold more pictures than vectors."""
+BLOCKS: tuple[str, ...] = get_args(Blocks)
 _CRON_FIELDS = 5
 _SECTIONS = ("store", "engine", "gc", "limits", "sources", "encoders", "monitors", "features")
 
@@ -75,7 +80,7 @@ class _FeatureKeys:
     history: bool = False
     update: Literal["configured", "live", "both"] = "configured"
     schedule: str | None = None
-    reference: Literal["previous", "first"] = "previous"
+    reference: str = "previous"
     shares_space_with: str | list[str] = field(default_factory=list)
     gates: dict[str, Any] = field(default_factory=dict)
     thumbnails: int = 0
@@ -86,6 +91,7 @@ class _FeatureKeys:
                 f"thumbnails is the longer side in pixels, {_SMALLEST} to {_LARGEST}, or 0 for "
                 f"none, got {self.thumbnails}"
             )
+        references.check(self.reference)
         for name in ("max_dead", "max_deleted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
@@ -188,10 +194,7 @@ def _check(
         name: _anchored(plugin, root)
         for name, plugin in _plugins(raw, written, "encoders", encoders.base).items()
     }
-    monitors = _plugins(raw, written, "monitors", flows.monitors.base)
-    for kind in flows.monitors.base.kinds():
-        if kind not in monitors:
-            monitors[kind] = Plugin(kind, kind, flows.monitors.base.params_type(kind)())
+    monitors = _monitors(raw, written)
     features = {}
     for name, keys in raw.get("features", {}).items():
         _check_feature_name(name)
@@ -221,7 +224,7 @@ def _check(
     store = parse(Store, raw.get("store", {}), "[store]")
     engine = parse(Engine, raw.get("engine", {}), "[engine]")
     gc = parse(Gc, raw.get("gc", {}), "[gc]")
-    defaults = tuple(monitors[kind] for kind in flows.monitors.base.kinds())
+    defaults = tuple(monitors[kind] for kind in flows.monitors.base.by_default())
     return Settings(conf, root, files, store, engine, features, defaults, gc)
 
 
@@ -248,6 +251,32 @@ def _plugins(
         templates = {key: given[key] for key in keys if is_template(given[key])}
         plugins[name] = Plugin(name, kind, params, templates)
     return plugins
+
+
+def _monitors(raw: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, Monitor]:
+    """The monitors that are configured, and of each other kind one as it comes."""
+    kinds, blocks = flows.monitors.base.kinds(), {}
+    bare: dict[str, Any] = {}
+    for name, table in raw.get("monitors", {}).items():
+        bare[name] = table
+        if isinstance(table, dict):
+            blocks[name] = table.get("blocks", "promotion")
+            bare[name] = {key: value for key, value in table.items() if key != "blocks"}
+            if blocks[name] not in BLOCKS:
+                raise SettingsError(
+                    f"[monitors.{name}] blocks must be one of {', '.join(BLOCKS)}, got "
+                    f"{blocks[name]!r}{hint(str(blocks[name]), BLOCKS)}"
+                )
+    plugins = _plugins({"monitors": bare}, written, "monitors", flows.monitors.base)
+    as_they_come = {
+        kind: Plugin(kind, kind, flows.monitors.base.params_type(kind)())
+        for kind in kinds
+        if kind not in plugins
+    }
+    return {
+        name: Monitor(p.name, p.kind, p.params, p.templates, blocks.get(name, "promotion"))
+        for name, p in (plugins | as_they_come).items()
+    }
 
 
 def _anchored(plugin: Plugin, root: Path) -> Plugin:
@@ -347,7 +376,7 @@ def _listed(names: str | list[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _named(name: str, known: Mapping[str, Plugin], feature: str, what: str) -> Plugin:
+def _named(name: str, known: Mapping[str, P], feature: str, what: str) -> P:
     if name not in known:
         raise SettingsError(
             f"[features.{feature}] names the {what} {name!r}, which is not defined"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from storage.model import Blocks
+
 _MAX_RETRIES = 10
 
 
@@ -114,6 +116,18 @@ class Plugin:
 
 
 @dataclass(frozen=True)
+class Monitor(Plugin):
+    """A monitor as configured.
+
+    Attributes:
+        blocks: what its alarm keeps from happening: the ``publishing`` of the run that it is about,
+            the ``promotion`` of the version, or ``nothing``.
+    """
+
+    blocks: Blocks = "promotion"
+
+
+@dataclass(frozen=True)
 class PartOf:
     """A feature that another is over.
 
@@ -158,7 +172,7 @@ class Feature:
             the version of the ``configured`` encoder, the ``live`` one, or ``both``.
         schedule: a cron line of five fields. It is checked and kept for the scheduler that is to
             serve it; until then cron, or a Prefect deployment of `flows.run.embed`, starts runs.
-        reference: what monitors compare a run with: the state published before it, or the first.
+        reference: what monitors compare a run with, as `flows.references` understands it.
         shares_space_with: features whose vectors may be held against its own; it is checked that
             the encoders put them into one space.
         limits: what its images and recordings may cost to decode, as ``[limits]`` says for all.
@@ -170,14 +184,14 @@ class Feature:
     name: str
     source: Plugin
     encoder: Plugin
-    monitors: tuple[Plugin, ...] = ()
+    monitors: tuple[Monitor, ...] = ()
     vanished: Literal["remove", "keep"] = "remove"
     max_dead: float = 0.1
     max_deleted: float = 0.5
     history: bool = False
     update: Literal["configured", "live", "both"] = "configured"
     schedule: str | None = None
-    reference: Literal["previous", "first"] = "previous"
+    reference: str = "previous"
     shares_space_with: tuple[str, ...] = ()
     limits: Limits = DEFAULT
     gates: Gates = DEFAULT_GATES
@@ -197,7 +211,7 @@ class Settings:
         conf: the file that was named.
         root: the project folder, from which relative paths are taken.
         files: the files it was read from, in the order they were merged.
-        default_monitors: one of each kind, for features that name no monitors of their own.
+        default_monitors: for features that name no monitors of their own.
     """
 
     conf: Path
@@ -206,7 +220,7 @@ class Settings:
     store: Store
     engine: Engine
     features: dict[str, Feature]
-    default_monitors: tuple[Plugin, ...]
+    default_monitors: tuple[Monitor, ...]
     gc: Gc = Gc()
 
     @property

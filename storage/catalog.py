@@ -334,7 +334,8 @@ class Catalog:
                     [feature, version, run_id, finding.monitor],
                 )
                 row = asdict(finding) | {"feature": feature, "version": version, "run_id": run_id}
-                row |= {"detail": json.dumps(row["detail"]), "found_at": datetime.now(UTC)}
+                row |= {name: json.dumps(row[name]) for name in ("detail", "parts", "series")}
+                row |= {"found_at": datetime.now(UTC), "alone": row["alone"] or row["verdict"]}
                 insert(con, "findings", row | {"record_ids": list(finding.record_ids)})
 
     # --- reading --------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ GONE = "[erased]"
 
 _TEXTS = (
     ("runs", "error"), ("dead_letters", "reason"), ("dead_letters", "place"),
-    ("findings", "summary"), ("findings", "detail"), ("standings", "reason"),
+    ("findings", "summary"), ("findings", "detail"), ("findings", "parts"),
+    ("standings", "reason"), ("snoozes", "reason"), ("alerts", "error"),
     ("standings", "gates"), ("backfill_windows", "error"),
 )  # fmt: skip
 

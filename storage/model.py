@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,9 +209,23 @@ class DeadLetter:
     content_hash: str | None = None
 
 
+Blocks: TypeAlias = Literal["nothing", "promotion", "publishing"]
+"""What an alarm keeps from happening."""
+
+
 @dataclass(frozen=True)
 class FindingRow:
-    """A monitor's finding, as the catalog keeps it."""
+    """A monitor's finding, as the catalog keeps it.
+
+    Attributes:
+        verdict: in the light of the looks before it.
+        alone: what this look says by itself; `verdict` where that is all there is.
+        reference: what the reference is, in words.
+        reference_run: the run whose published state it was read at.
+        parts: what it is about, as `flows.monitors.base.Part` in plain values.
+        blocks: what an alarm of this monitor keeps from happening.
+        series: what is known of the looks before it and of their error rate.
+    """
 
     monitor: str
     verdict: str
@@ -225,3 +239,8 @@ class FindingRow:
     reference_run: str | None
     record_ids: tuple[str, ...] = ()
     detail: Mapping[str, float] = field(default_factory=dict)
+    parts: tuple[Mapping[str, Any], ...] = ()
+    blocks: Blocks = "promotion"
+    reference: str | None = None
+    alone: str | None = None
+    series: Mapping[str, float] = field(default_factory=dict)

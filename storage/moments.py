@@ -38,6 +38,10 @@ _SEEN_AT = {
     "erasures": "erased_at",
     "clusterings": "assigned_at",
     "clustering_groups": "assigned_at",
+    "profiles": "noted_at",
+    "occupancy": "noted_at",
+    "alerts": "sent_at",
+    "snoozes": "snoozed_at",
 }
 """The column by which a row of each table came to be."""
 

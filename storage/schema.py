@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from storage.model import Counts
 
-VERSION = 4
+VERSION = 5
 """The schema that this release reads and writes."""
 
 TABLES = (
@@ -29,6 +29,10 @@ TABLES = (
     "erasures",
     "clusterings",
     "clustering_groups",
+    "profiles",
+    "occupancy",
+    "alerts",
+    "snoozes",
 )
 """All tables, as a SQL session sees them."""
 
@@ -125,5 +129,23 @@ CREATE TABLE clustering_groups (
     kept_values VARCHAR[], examples VARCHAR[], assigned_at TIMESTAMPTZ);
 """
 
-MIGRATIONS = {1: _SECOND, 2: _THIRD, 3: _FOURTH}
+_FIFTH = """
+ALTER TABLE findings ADD COLUMN parts JSON DEFAULT '[]';
+ALTER TABLE findings ADD COLUMN blocks VARCHAR DEFAULT 'promotion';
+ALTER TABLE findings ADD COLUMN reference VARCHAR;
+ALTER TABLE findings ADD COLUMN alone VARCHAR;
+ALTER TABLE findings ADD COLUMN series JSON;
+CREATE TABLE profiles (
+    feature VARCHAR, version INTEGER, run_id VARCHAR, profile JSON, noted_at TIMESTAMPTZ);
+CREATE TABLE occupancy (
+    feature VARCHAR, version INTEGER, run_id VARCHAR, basis VARCHAR, cell INTEGER,
+    contents BIGINT, noted_at TIMESTAMPTZ);
+CREATE TABLE alerts (
+    alert_id VARCHAR PRIMARY KEY, feature VARCHAR, version INTEGER, monitor VARCHAR,
+    run_id VARCHAR, channel VARCHAR, status VARCHAR, error VARCHAR, sent_at TIMESTAMPTZ);
+CREATE TABLE snoozes (
+    feature VARCHAR, monitor VARCHAR, until TIMESTAMPTZ, reason VARCHAR, snoozed_at TIMESTAMPTZ);
+"""
+
+MIGRATIONS = {1: _SECOND, 2: _THIRD, 3: _FOURTH, 4: _FIFTH}
 """What makes the next schema of each."""

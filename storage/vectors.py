@@ -279,8 +279,9 @@ class Vectors:
         lance_version: int,
         size: int,
         rng: np.random.Generator,
-        run_id: str | None = None,
+        runs: Sequence[str] | None = None,
         *,
+        columns: Sequence[str] = (),
         history: bool = False,
     ) -> pa.Table:
         """An even sample without replacement of record_id, content_hash and vector.
@@ -290,25 +291,26 @@ class Vectors:
             lance_version: the state to read.
             size: how many rows at most.
             rng: all chance comes from here.
-            run_id: only rows that this run wrote, None for all.
+            runs: only rows that these wrote, None for all.
+            columns: further ones to read.
             history: whether the table keeps a history; only current rows are drawn then.
         """
         import pyarrow as pa
 
         dataset = self._read(table, lance_version)
-        where = None if run_id is None else f"run_id = {_literal(run_id)}"
+        where = _by(runs)
         with reading(table):
-            eligible = _eligible(dataset, run_id, history=history)
+            eligible = _eligible(dataset, runs, history=history)
         drawn = rng.choice(len(eligible), min(size, len(eligible)), replace=False)
         chosen = eligible[np.sort(drawn)]
-        columns = ["record_id", "content_hash", "vector"]
+        names = ["record_id", "content_hash", "vector", *columns]
         picked, seen = [], 0
         with reading(table):
-            for batch in dataset.to_batches(columns=columns, filter=where):
+            for batch in dataset.to_batches(columns=names, filter=where):
                 inside = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
                 picked.append(batch.take(pa.array(inside)))
                 seen += len(batch)
-        schema = pa.schema([dataset.schema.field(name) for name in columns])
+        schema = pa.schema([dataset.schema.field(name) for name in names])
         return pa.Table.from_batches(picked, schema=schema)
 
     def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
@@ -430,17 +432,30 @@ def has_thumbnails(schema: pa.Schema) -> bool:
     return THUMBNAIL in schema.names and types.is_binary(schema.field(THUMBNAIL).type)
 
 
-def _eligible(dataset: Any, run_id: str | None, *, history: bool) -> NDArray[np.int64]:  # noqa: ANN401 - lance ships no types
-    """The places of the rows to draw from, among all or those of a run."""
+def _by(runs: Sequence[str] | None) -> str | None:
+    """The filter of the rows that some runs wrote."""
+    if runs is None:
+        return None
+    return f"run_id IN ({', '.join(map(_literal, runs))})" if runs else "false"
+
+
+def _eligible(
+    dataset: Any,  # noqa: ANN401 - lance ships no types
+    runs: Sequence[str] | None,
+    *,
+    history: bool,
+) -> NDArray[np.int64]:
+    """The places of the rows to draw from, among all or those of some runs."""
     if not history:
-        where = None if run_id is None else f"run_id = {_literal(run_id)}"
-        return np.arange(dataset.count_rows(filter=where))
+        return np.arange(dataset.count_rows(filter=_by(runs)))
     keys = dataset.to_table(columns=["record_id", "event_time", "run_id", "content_hash"])
     latest = currents.current(keys)
-    if run_id is not None:
+    if runs is not None:
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        latest = latest[pc.equal(keys.column("run_id"), run_id).to_numpy()]
+        wrote = pc.is_in(keys.column("run_id"), pa.array(runs, pa.string()))
+        latest = latest[wrote.to_numpy()]
     return np.flatnonzero(latest)
 
 

@@ -6,6 +6,12 @@ has two names:
 
 * ``Params``: a frozen dataclass with defaults, the keys that ``[monitors.NAME]`` takes,
 * ``compare(reference, current, rng, params)``: a pure function that returns a `Finding`.
+
+and may have two more:
+
+* ``READS``: what of a sample it looks at beside the vectors, names of `Sample`'s attributes; what
+  no monitor of a feature reads is not fetched,
+* ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too.
 """
 
 from __future__ import annotations
@@ -17,12 +23,16 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
-Verdict: TypeAlias = Literal["quiet", "alarm", "cannot tell"]
+Verdict: TypeAlias = Literal["quiet", "watch", "alarm", "cannot tell"]
+"""What a monitor says; ``watch`` is not its own to say, but comes of a series of looks: this one
+alone would be an alarm, and the series as a whole does not carry one."""
+
+PartKind: TypeAlias = Literal["check", "slice", "cluster", "word", "detector"]
 
 
 @dataclass(frozen=True)
@@ -33,14 +43,38 @@ class Sample:
         vectors: ``(n, dim)`` float32; may hold NaN, which `health` reports.
         record_ids: n ids.
         content_hashes: n hashes; equal contents have equal vectors by right.
+        kept: the columns that are kept beside the vectors, n values each; None where there is
+            none.
     """
 
     vectors: NDArray[np.float32]
     record_ids: Sequence[str]
     content_hashes: Sequence[str]
+    kept: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the things that a finding is about, such as a slice of the records.
+
+    Attributes:
+        kind: what it is.
+        name: which one, such as ``label = Sports``.
+        verdict: what is said of it alone, with the finding's error rate.
+        summary: in words, with the figures that carry it.
+        figures: named figures.
+        record_ids: some of its current records, the clearest first.
+    """
+
+    kind: PartKind
+    name: str
+    verdict: Verdict
+    summary: str
+    figures: dict[str, float] = field(default_factory=dict)
+    record_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +93,7 @@ class Finding:
         n_current: rows of the current sample that were used.
         record_ids: the records behind the finding, the clearest first.
         detail: further named figures.
+        parts: what it is about, the clearest first.
     """
 
     monitor: str
@@ -72,6 +107,7 @@ class Finding:
     n_current: int
     record_ids: tuple[str, ...] = ()
     detail: dict[str, float] = field(default_factory=dict)
+    parts: tuple[Part, ...] = ()
 
 
 @cache
@@ -89,6 +125,16 @@ def kinds() -> tuple[str, ...]:
 
 def _module(kind: str) -> Any:  # noqa: ANN401 - a module with the two names above
     return importlib.import_module(f"flows.monitors.{kind}")
+
+
+def reads(kind: str) -> frozenset[str]:
+    """What of a sample this monitor looks at beside the vectors."""
+    return frozenset(getattr(_module(kind), "READS", ()))
+
+
+def by_default() -> tuple[str, ...]:
+    """The monitors of a feature that names none."""
+    return tuple(kind for kind in kinds() if getattr(_module(kind), "BY_DEFAULT", False))
 
 
 def params_type(kind: str) -> type[Any]:

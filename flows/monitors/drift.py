@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # sums of equal numbers in another order differ in the last digits: those are ties
 _TIE = 1e-12
 
+BY_DEFAULT = True
+
 
 @dataclass(frozen=True)
 class Params:

@@ -35,6 +35,8 @@ _POINT = 0.01
 # of calling a dimension dead that is merely rare
 _CHANCE = 1e-3
 
+BY_DEFAULT = True
+
 
 @dataclass(frozen=True)
 class Params:

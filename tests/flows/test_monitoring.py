@@ -9,6 +9,7 @@ import pytest
 
 from flows.monitoring import MonitorError, monitor
 from flows.progress import Silent
+from flows.settings import SettingsError
 
 if TYPE_CHECKING:
     from tests.flows.project import Project
@@ -129,3 +130,34 @@ def test_any_version_can_be_looked_at(numbers: Project) -> None:
     assert [tuple(row.values()) for row in kept] == [(1, False)] * 2 + [(2, True)] * 2
     with pytest.raises(MonitorError, match="notes has no version v3; there are: v1, v2"):
         monitor(numbers.settings(), "notes", Silent(), 3)
+
+
+def test_a_window_is_what_its_runs_wrote(numbers: Project) -> None:
+    numbers.feature = {"reference": "2 runs", "monitors": ["health"]}
+    for stop in (50, 80, 100, 110):
+        numbers.write(measured(0, 50) + measured(50, stop), NUMBERS)
+        numbers.run()
+    (finding,) = monitor(numbers.settings(), "notes", Silent())
+    assert (finding.n_reference, finding.n_current) == (30 + 20, 10)
+    assert finding.reference == "what the 2 runs before wrote"
+
+
+def test_an_alarm_of_a_monitor_that_blocks_nothing_does_not_hold_up_a_promotion(
+    numbers: Project,
+) -> None:
+    numbers.more = '[monitors.drift]\nblocks = "nothing"\n'
+    numbers.feature = {"monitors": ["drift"]}
+    numbers.write(measured(0, 300), NUMBERS)
+    numbers.run()
+    numbers.write(measured(0, 300) + measured(300, 500, 3.0), NUMBERS)
+    numbers.run()
+    (finding,) = monitor(numbers.settings(), "notes", Silent())
+    assert (finding.verdict, finding.blocks) == ("alarm", "nothing")
+    kept = numbers.stores().catalog.query("SELECT blocks, alone FROM findings").to_pylist()
+    assert kept == [{"blocks": "nothing", "alone": "alarm"}]
+
+
+def test_what_an_alarm_blocks_is_one_of_three_things(numbers: Project) -> None:
+    numbers.more = '[monitors.drift]\nblocks = "promotions"\n'
+    with pytest.raises(SettingsError, match=r"nothing, promotion, publishing.*did you mean 'promo"):
+        numbers.settings()

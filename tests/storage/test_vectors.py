@@ -71,6 +71,6 @@ def test_samples_are_even_and_hang_on_the_seed_alone(store: Store) -> None:
     assert abs(drawn - 20).max() < 4.5 * np.sqrt(60 * 2 / 9)
     again = store.vectors.sample("t", base, 10, np.random.default_rng(59))
     assert again["record_id"].to_pylist() == rows
-    of_run = store.vectors.sample("t", base, 100, np.random.default_rng(0), "two")
+    of_run = store.vectors.sample("t", base, 100, np.random.default_rng(0), ["two"])
     assert sorted(map(int, of_run["record_id"].to_pylist())) == list(range(15, 30))
-    assert len(store.vectors.sample("t", base, 5, np.random.default_rng(0), "nobody")) == 0
+    assert len(store.vectors.sample("t", base, 5, np.random.default_rng(0), ["nobody"])) == 0

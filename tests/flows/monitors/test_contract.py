@@ -7,7 +7,7 @@ import json
 import math
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -16,6 +16,8 @@ from flows.monitors import base
 from tests.flows.monitors.samples import lumpy, sample
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flows.monitors.base import Finding, Sample
 
 SEEDS = 20
@@ -58,10 +60,20 @@ def assert_sane(finding: Finding, kind: str, reference: Sample, current: Sample)
     assert 0 <= finding.n_current <= len(current)
     assert set(finding.record_ids) <= set(current.record_ids)
     assert len(set(finding.record_ids)) == len(finding.record_ids)
+    for part in finding.parts:
+        assert part.kind in get_args(base.PartKind)
+        assert part.name.strip()
+        assert part.summary.strip()
+        assert part.verdict in {"quiet", "alarm", "cannot tell"}
+        assert all(type(v) is float and math.isfinite(v) for v in part.figures.values())
+        assert set(part.record_ids) <= set(current.record_ids)
     fields = dataclasses.asdict(finding)
-    assert json.loads(json.dumps(fields, allow_nan=False)) == fields | {
-        "record_ids": list(finding.record_ids)
-    }
+    listed = {"record_ids": list(finding.record_ids), "parts": _listed(fields["parts"])}
+    assert json.loads(json.dumps(fields, allow_nan=False)) == fields | listed
+
+
+def _listed(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [part | {"record_ids": list(part["record_ids"])} for part in parts]
 
 
 def test_the_monitors_are_found_by_their_file_names() -> None:
@@ -73,6 +85,7 @@ def test_the_monitors_are_found_by_their_file_names() -> None:
 def test_params_are_frozen_and_have_defaults(kind: str) -> None:
     params = base.params_type(kind)()
     fields = dataclasses.fields(params)
+    assert base.reads(kind) <= {field.name for field in dataclasses.fields(base.Sample)}
     with pytest.raises(dataclasses.FrozenInstanceError, match=fields[0].name):
         setattr(params, fields[0].name, fields[0].default)
 

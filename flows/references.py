@@ -1,0 +1,125 @@
+"""What a run is held against: which rows of its version monitors take for the usual ones."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from flows.nearest import hint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from storage.model import Manifest
+
+WAYS = ("previous", "live", "first", "weekday")
+"""The references that a word names; the others are ``N runs``, ``N days`` and a run's id."""
+
+_WINDOW = re.compile(r"(?P<n>[1-9]\d{0,4}) (?P<unit>run|day)s?")
+_RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{11}")
+_WEEKS = 8
+"""How far ``weekday`` looks back."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Rows to hold a run against.
+
+    Attributes:
+        told: what they are, in words.
+        manifest: the published state that they are read at.
+        runs: only the rows that these runs wrote; None for all.
+        grows: whether it is all that came before, so that the looks at one run after the other are
+            independent of each other where nothing changes.
+    """
+
+    told: str
+    manifest: Manifest
+    runs: tuple[str, ...] | None = None
+    grows: bool = False
+
+
+def check(text: str) -> None:
+    """See that a reference can be understood.
+
+    Raises:
+        ValueError: if it cannot.
+    """
+    if text not in WAYS and not _WINDOW.fullmatch(text) and not _RUN.fullmatch(text):
+        raise ValueError(
+            f"reference must be one of {', '.join(WAYS)}, such as '5 runs' or '28 days', or the id "
+            f"of a run, got {text!r}{hint(text, WAYS)}"
+        )
+
+
+def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Reference | None:
+    """The reference of a run.
+
+    Args:
+        text: as the feature's configuration says.
+        manifests: of the version, oldest first.
+        current: the run's.
+
+    Returns:
+        None where there is nothing to compare with yet.
+
+    Raises:
+        LookupError: if a run is named that published nothing in this version, or whose state was
+            cleaned away.
+    """
+    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
+    latest = current.lance_version if own is None else own
+    # Runs that only removed or updated rows count too: it is what readers saw just before.
+    before = [
+        m for m in manifests if m.forgotten_at is None and m.rows and m.lance_version < latest
+    ]
+    if _RUN.fullmatch(text):
+        return _named(text, manifests)
+    if not before:
+        return None
+    if text == "first":
+        return Reference("the state that the first run left", before[0])
+    if text in {"previous", "live"}:
+        return Reference("the state before the run", before[-1], grows=True)
+    wrote = [
+        m for m in manifests if (m.counts.new or m.counts.changed) and m.lance_version < latest
+    ]
+    told, chosen = _window(text, wrote, current)
+    return Reference(told, before[-1], tuple(m.run_id for m in chosen)) if chosen else None
+
+
+def _named(run_id: str, manifests: Sequence[Manifest]) -> Reference:
+    found = next((m for m in manifests if m.run_id == run_id), None)
+    if found is None:
+        raise LookupError(
+            f"reference names the run {run_id}, which has published nothing in this version; name "
+            "one that `vecmill sql 'FROM manifests'` lists"
+        )
+    if found.forgotten_at is not None:
+        raise LookupError(
+            f"reference names the run {run_id}, whose state `vecmill {found.forgotten_by}` has "
+            "cleaned away; name a later one"
+        )
+    return Reference(f"the state that {run_id} left", found)
+
+
+def _window(
+    text: str, wrote: Sequence[Manifest], current: Manifest
+) -> tuple[str, Sequence[Manifest]]:
+    if text == "weekday":
+        since = current.published_at - timedelta(weeks=_WEEKS)
+        day = current.published_at.weekday()
+        name = f"{current.published_at:%A}"
+        return f"what runs wrote on a {name} within {_WEEKS} weeks", [
+            m for m in wrote if m.published_at >= since and m.published_at.weekday() == day
+        ]
+    window = _WINDOW.fullmatch(text)
+    if window is None:
+        raise ValueError(f"reference must be one of {', '.join(WAYS)}, got {text!r}")
+    n = int(window["n"])
+    if window["unit"] == "run":
+        return f"what the {n} runs before wrote", wrote[-n:]
+    since = current.published_at - timedelta(days=n)
+    return f"what runs wrote within {n} days", [m for m in wrote if m.published_at >= since]

@@ -1,0 +1,69 @@
+"""The samples that monitors are given: rows of a published state, with what the monitors read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import flows.monitors.base
+from flows.chosen import kept_columns
+from flows.matrices import matrix
+from flows.monitors.base import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from flows.references import Reference
+    from flows.settings import Monitor
+    from flows.stores import Stores
+    from storage.model import Manifest, Version
+
+MAX_ROWS = 10_000
+"""Rows a side that monitors are given at most, drawn evenly: memory stays flat."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Draws samples of one version, for some monitors.
+
+    Attributes:
+        reads: what these look at beside the vectors.
+    """
+
+    stores: Stores
+    version: Version
+    reads: frozenset[str]
+
+    @classmethod
+    def for_(cls, stores: Stores, version: Version, monitors: Sequence[Monitor]) -> Samples:
+        """Samples with what these monitors read."""
+        reads = [flows.monitors.base.reads(monitor.kind) for monitor in monitors]
+        return cls(stores, version, frozenset().union(*reads))
+
+    def pair(
+        self, reference: Reference | None, current: Manifest, rng: np.random.Generator
+    ) -> tuple[Sample, Sample]:
+        """What is held against what: the reference, empty where there is none, and the run."""
+        now = self._draw(current, [current.run_id], rng)
+        if reference is None:
+            return replace(now, vectors=now.vectors[:0], record_ids=[], content_hashes=[],
+                           kept={name: [] for name in now.kept}), now  # fmt: skip
+        return self._draw(reference.manifest, reference.runs, rng), now
+
+    def _draw(
+        self, manifest: Manifest, runs: Sequence[str] | None, rng: np.random.Generator
+    ) -> Sample:
+        kept = kept_columns(self.stores, self.version, manifest) if "kept" in self.reads else []
+        rows = self.stores.vectors.sample(
+            *(self.version.table, manifest.lance_version, MAX_ROWS, rng, runs),
+            columns=kept,
+            history=self.version.history,
+        )
+        return Sample(
+            matrix(rows.column("vector"), self.version.dim),
+            rows.column("record_id").to_pylist(),
+            rows.column("content_hash").to_pylist(),
+            {name: rows.column(name).to_pylist() for name in kept},
+        )
