@@ -1,0 +1,144 @@
+"""Tables of a report: the parts that findings are about, checks and runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from flows.console import cell
+from flows.markup import Html, el
+from flows.report_charts import meter, pair_of, paired
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flows.markup import Child
+    from flows.monitors.base import Part
+    from flows.reported import Ran, Watched
+
+_COLUMNS, _ROWS = 3, 40
+_SHAPES = {
+    "alarm": "M5 .6 9.7 9H.3Z", "watch": "M5 .2 9.8 5 5 9.8.2 5Z",
+    "quiet": "M1 5a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
+}  # fmt: skip
+_RING = "M1 5a4 4 0 1 0 8 0a4 4 0 1 0-8 0M2.6 5a2.4 2.4 0 1 1 4.8 0a2.4 2.4 0 1 1-4.8 0"
+
+
+def chip(verdict: str, words: str | None = None) -> Html:
+    """A verdict: a shape and a word, so that nobody needs to see its colour."""
+    shape = el("path", d=_SHAPES.get(verdict, _RING), fill_rule="evenodd")
+    icon = el("svg", shape, viewBox="0 0 10 10", aria_hidden="true")
+    return el("span", icon, words or verdict, class_=f"chip {verdict.replace(' ', '-')}")
+
+
+def table(head: Sequence[Child], rows: Sequence[Sequence[Html]], caption: str) -> Html:
+    """A table in a box of its own, that scrolls sideways where it is wider than the page.
+
+    Args:
+        head: a heading a column.
+        rows: the cells of each row, elements ``th`` or ``td``.
+        caption: what it shows, for those who hear it.
+    """
+    marks = [_heading(child) for child in head]
+    return el(
+        "div",
+        el(
+            "table",
+            el("caption", el("span", caption, class_="hidden")),
+            el("thead", el("tr", *marks)),
+            el("tbody", *(el("tr", *row) for row in rows)),
+        ),
+        class_="scroll", tabindex="0", role="region", aria_label=caption,
+    )  # fmt: skip
+
+
+def _heading(child: Child) -> Html:
+    if child is not None and child.startswith("#"):
+        return el("th", child[1:], scope="col", class_="num")
+    return el("th", child, scope="col")
+
+
+def parts(found: Sequence[tuple[Watched, Part]], what: str) -> Html:
+    """Parts of findings: what each is and what is said of it, and the figures that most have."""
+    shown = [part for _, part in found[:_ROWS]]
+    pairs = [pair_of(part.figures) for part in shown]
+    most = max((max(p[1:]) for p in pairs if p), default=0.0)
+    used = {key for part in shown for key in _of_pair(part.figures)}
+    common = Counter(key for part in shown for key in part.figures if key not in used)
+    names = [key for key, _ in common.most_common(_COLUMNS)]
+    head: list[Child] = [what, "Verdict"]
+    head += ["Before and after"] if any(pairs) else []
+    head += [f"#{key.replace('_', ' ')}" for key in names]
+    rows = []
+    for part, pair in zip(shown, pairs, strict=True):
+        row = [_named(part), el("td", chip(part.verdict))]
+        if any(pairs):
+            row.append(el("td", paired(*pair, most) if pair else None))
+        row += [_number(part.figures.get(key)) for key in names]
+        rows.append(row)
+    caption = f"{what}, the most serious first"
+    made = table(head, rows, caption)
+    more = len(found) - len(shown)
+    return Html(made + el("p", f"And {more:,} more.", class_="lead")) if more else made
+
+
+def _of_pair(figures: Mapping[str, float]) -> set[str]:
+    """The names of all figures that there are two of, before and after: shown as bars or not."""
+    return {
+        name
+        for key in figures
+        if "reference" in key
+        for name in (key, key.replace("reference", "current"), key.replace("_reference", ""))
+        if pair_of(figures)
+    }
+
+
+def _named(part: Part) -> Html:
+    return el("th", part.name, el("small", part.summary), scope="row")
+
+
+def _number(value: float | None) -> Html:
+    return el("td", "" if value is None else cell(value), class_="num")
+
+
+def checks(findings: Sequence[Watched]) -> Html | None:
+    """What was checked, passed or not; None where no monitor checks anything."""
+    rows = []
+    for watched in findings:
+        own = [part for part in watched.parts if part.kind == "check"]
+        for part in own:
+            figures = _figures(part.figures)
+            rows.append([_named(part), el("td", chip(part.verdict)), el("td", figures),
+                         el("td", watched.monitor)])  # fmt: skip
+        if not own and watched.is_check:
+            said = el("th", watched.monitor, el("small", watched.summary), scope="row")
+            row = [said, el("td", chip(watched.verdict)), el("td", _figures(watched.detail))]
+            rows.append([*row, el("td", watched.monitor)])
+    head = ("Check", "Verdict", "Figures", "Monitor")
+    return table(head, rows, "Checks, passed and failed") if rows else None
+
+
+def _figures(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {cell(value)}" for key, value in figures.items())
+
+
+def runs(found: Sequence[Ran]) -> Html:
+    """The runs, newest first."""
+    longest = max((run.seconds or 0.0 for run in found), default=0.0)
+    most = float(max((run.encoded for run in found), default=0))
+    rows = []
+    for run in found:
+        time = el("time", f"{run.started_at:%Y-%m-%d %H:%M}", datetime=run.started_at.isoformat())
+        why = None if run.error is None else el("small", run.error)
+        said = el("th", time, el("small", run.run_id), why, scope="row")
+        row = [said, el("td", f"{run.kind}, {run.status}")]
+        row += [el("td", cell(value), class_="num") for value in
+                (run.records, run.new + run.changed, run.deleted)]  # fmt: skip
+        row.append(el("td", cell(run.encoded), meter(run.encoded, most), class_="num"))
+        row.append(el("td", cell(run.dead), class_="num"))
+        seconds = "" if run.seconds is None else f"{run.seconds:,.1f}"
+        row.append(el("td", seconds, meter(run.seconds or 0.0, longest), class_="num"))
+        rows.append(row)
+    head = ("Begun", "Run", "#records", "#new or changed", "#deleted", "#encoded", "#dead",
+            "#seconds")  # fmt: skip
+    return table(head, rows, "Runs, the newest first")
