@@ -31,7 +31,6 @@ def facts(stores: Stores, version: Version, published: Manifest | None) -> dict[
         "Source": noted[0]["source"] if noted else "",
         "Encoder": kind,
         "Vectors": f"{version.dim:,} dimensions, {version.metric}",
-        "Fingerprint": version.fingerprint,
     }
     return {name: value for name, value in told.items() if value}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flows.console import cell
+from flows.console import NOTHING, cell
 from flows.markup import Html, el, put
 from flows.report_verdict import day
 
@@ -26,6 +26,7 @@ _WIDE = 12
 """A chart whose values are further apart than so many times is drawn by their logarithms."""
 
 _APART = 15
+_FEW = 400
 _MARKS = {
     "alarm": "M0-6.5 6 5H-6Z",
     "watch": "M0-6 6 0 0 6-6 0Z",
@@ -57,6 +58,11 @@ class _Scale:
         at = math.log10(value) if self.is_log else value
         share = (at - self.low) / (self.high - self.low)
         return round(_PAD + (1 - min(1.0, max(0.0, share))) * (_HEIGHT - 2 * _PAD), 1)
+
+
+def number(value: float | None) -> str:
+    """A number as people read it; p-values next to nothing are not rounded to it."""
+    return f"{value:.1e}" if value is not None and 0 < abs(value) < NOTHING else cell(value)
 
 
 def drawn(watched: Watched) -> list[Look]:
@@ -98,11 +104,11 @@ def described(watched: Watched) -> str:
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in sorted(counts.items()))
     first, last = looks[0], looks[-1]
     when = f"on {day(first.at)}"
-    if len(looks) > 1:
+    if first.at.date() != last.at.date():
         when = f"from {day(first.at)} to {day(last.at)}"
-    bound = "" if last.threshold is None else f" against a threshold of {cell(last.threshold)}"
+    bound = "" if last.threshold is None else f" against a threshold of {number(last.threshold)}"
     n = "1 look" if len(looks) == 1 else f"{len(looks)} looks"
-    return f"{n} {when}: {verdicts}. The last measured {cell(last.statistic)}{bound}."
+    return f"{n} {when}: {verdicts}. The last measured {number(last.statistic)}{bound}."
 
 
 def _x(place: int, looks: Sequence[Look]) -> float:
@@ -142,10 +148,10 @@ def told(look: Look) -> str:
     words = [f"{look.at:%Y-%m-%d %H:%M}: {look.verdict}"]
     if look.alone != look.verdict:
         words.append(f"{look.alone} by itself")
-    bound = "" if look.threshold is None else f" against {cell(look.threshold)}"
-    words.append(f"measured {cell(look.statistic)}{bound}")
+    bound = "" if look.threshold is None else f" against {number(look.threshold)}"
+    words.append(f"measured {number(look.statistic)}{bound}")
     if look.p_value is not None:
-        words.append(f"p = {cell(look.p_value)}")
+        words.append(f"p = {number(look.p_value)}")
     return ", ".join(words)
 
 
@@ -158,7 +164,7 @@ def _ticks(values: Sequence[float], bounds: Sequence[float], scale: _Scale) -> l
         y = scale.y(value)
         if all(abs(y - other) > _APART for other in taken):
             taken.append(y)
-            found.append(el("span", cell(value), style=f"top:{y}px"))
+            found.append(el("span", f"{value:.3g}", style=f"top:{y}px"))
     return found
 
 
@@ -203,7 +209,7 @@ def paired(name: str, before: float, now: float, most: float) -> Html:
 
 def _bar(kind: str, value: float, most: float, name: str) -> Html:
     wide = 100 * max(0.0, value) / most if most > 0 else 0.0
-    shown = f"{value:.1%}" if "share" in name or name == "" else cell(value)
+    shown = f"{value:.1%}" if "share" in name or name == "" else number(value)
     bar = el("i", style=f"width:{wide:.2f}%")
     return el("div", el("span", kind, class_="hidden"), el("span", bar, class_="track"),
               el("b", shown), class_=kind)  # fmt: skip
@@ -228,7 +234,7 @@ def cloud(layers: Sequence[tuple[str, Points]], rings: set[str], name: str, told
         name: of the chart, that no other element has.
         told: the chart in words.
     """
-    dots = [el("path", class_=f"dots {kind}", d=_dots(points)) for kind, points in layers]
+    dots = [_layer(kind, points) for kind, points in layers]
     last = layers[-1][1]
     marked = [
         el("circle", el("title", i), class_="ring", cx=_at(x), cy=_at(1 - y), r="11")
@@ -238,6 +244,12 @@ def cloud(layers: Sequence[tuple[str, Points]], rings: set[str], name: str, told
     return el("svg", el("title", told, id=f"{name}-title"), put(*dots, *marked),
               role="img", aria_labelledby=f"{name}-title", viewBox="-20 -20 1040 1040",
               data_map=name)  # fmt: skip
+
+
+def _layer(kind: str, points: Points) -> Html:
+    """One path; its dots are larger where there are few."""
+    few = " few" if len(points.ids) <= _FEW else ""
+    return el("path", class_=f"dots {kind}{few}", d=_dots(points))
 
 
 def _dots(points: Points) -> str:

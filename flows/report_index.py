@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from flows.markup import Html, el, put
 from flows.report_page import document, top
 from flows.report_tables import chip, table
-from flows.report_verdict import day
+from flows.report_verdict import day, listed
 from flows.reported import ORDER
 
 if TYPE_CHECKING:
@@ -40,8 +39,9 @@ def index(reports: Sequence[Report], pages: Mapping[str, str]) -> str:
     name = "all features" if len(found) != 1 else found[0].feature
     state = found[0].conclusion.state if found else "empty"
     header = el(
-        "header", top(), el("h1", name),
-        el("p", chip(state, _WORDS[state]), sentence(reports), class_="verdict"),
+        "header", top(),
+        el("div", el("h1", name), chip(state, _WORDS[state]), class_="title"),
+        el("p", sentence(reports), class_="verdict"),
     )  # fmt: skip
     return document("Vecmill: report", el("div", header, el("main", main), _footer(found),
                     class_="page"))  # fmt: skip
@@ -49,21 +49,33 @@ def index(reports: Sequence[Report], pages: Mapping[str, str]) -> str:
 
 def sentence(reports: Sequence[Report]) -> str:
     """All features in one sentence."""
-    counts = Counter(report.conclusion.state for report in reports)
     if not reports:
         return "No feature is configured and none has run."
-    if counts["quiet"] == len(reports):
-        return "All is fine." if len(reports) > 1 else reports[0].conclusion.sentence
-    parts = [f"{counts[state]} {_SAID[state]}" for state in _ORDER if counts[state]]
-    told = f"Of {len(reports)} features {', '.join(parts)}."
-    return told if len(reports) > 1 else reports[0].conclusion.sentence
+    if len(reports) == 1:
+        return reports[0].conclusion.sentence
+    by_state: dict[State, list[str]] = {}
+    for report in sorted(reports, key=lambda r: r.feature):
+        by_state.setdefault(report.conclusion.state, []).append(report.feature)
+    if set(by_state) == {"quiet"}:
+        return f"All {len(reports)} features are fine."
+    parts = [_counted(state, by_state[state]) for state in _ORDER if state in by_state]
+    first = parts[0].replace(" ", f" of {len(reports)} features ", 1)
+    return "; ".join([first, *parts[1:]]) + "."
 
 
-_SAID: dict[State, str] = {
-    "alarm": "with an alarm", "watch": "to be watched", "empty": "without published vectors",
-    "unwatched": "not looked at yet", "cannot tell": "of which nothing can be told yet",
-    "quiet": "fine",
-}  # fmt: skip
+_SAID: dict[State, tuple[str, str]] = {
+    "alarm": ("raises an alarm", "raise an alarm"),
+    "watch": ("bears watching", "bear watching"),
+    "empty": ("has nothing published", "have nothing published"),
+    "unwatched": ("is not looked at yet", "are not looked at yet"),
+    "cannot tell": ("cannot be told of yet", "cannot be told of yet"),
+    "quiet": ("is fine", "are fine"),
+}
+
+
+def _counted(state: State, names: Sequence[str]) -> str:
+    words = f"{len(names)} {_SAID[state][len(names) > 1]}"
+    return words if state == "quiet" else f"{words}: {listed(names)}"
 
 
 def _row(report: Report, page: str | None) -> list[Html]:

@@ -165,14 +165,14 @@ def _laid_out(
     if known is None:
         method: Method = "pca"
         axes = "reference's" if base is before else "records'"
-        told = f"the two main directions in which the {axes} vectors differ (PCA)"
+        told = f"the axes are the two main directions in which the {axes} vectors differ (PCA)"
         laid = projection.lay_out(base.rows, "pca", _SEED)
         then = laid if base is before else _among(before, base, laid)
         after = laid if base is now else _among(now, base, laid)
     else:
         method, then, after = known
         name = projection.NAMES[method]
-        told = f"the map that is kept of this version ({name}): near each other is alike"
+        told = f"they lie as on the map that is kept of this version ({name}), near what is alike"
     theirs, ours = _scaled(then, after)
     nothing = Points((), (), (), ())
     reference = nothing if before is None else before.points(theirs)

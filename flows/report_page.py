@@ -25,7 +25,6 @@ _POLICY = (
     "media-src data: file:; base-uri 'none'; form-action 'none'"
 )
 _STATES = {"unwatched": "not looked at", "empty": "nothing yet", "quiet": "fine"}
-_MONOSPACED = {"Fingerprint"}
 
 
 def page(report: Report) -> str:
@@ -71,7 +70,6 @@ def top() -> Html:
 
 def _header(report: Report, nav: Html | None) -> Html:
     conclusion = report.conclusion
-    title = [report.feature]
     version = None if report.version is None else el("span", f" v{report.version}")
     mark = chip(conclusion.state, _STATES.get(conclusion.state))
     notes = [el("li", note) for note in conclusion.notes]
@@ -80,8 +78,8 @@ def _header(report: Report, nav: Html | None) -> Html:
     return el(
         "header",
         top(),
-        el("h1", *title, version),
-        el("p", mark, conclusion.sentence, class_="verdict"),
+        el("div", el("h1", report.feature, version), mark, class_="title"),
+        el("p", conclusion.sentence, class_="verdict"),
         el("ul", *notes, class_="notes") if notes else None,
         _facts(report),
         nav,
@@ -91,10 +89,7 @@ def _header(report: Report, nav: Html | None) -> Html:
 def _facts(report: Report) -> Html | None:
     if not report.facts:
         return None
-    rows = [
-        el("div", el("dt", name), el("dd", value), class_="long" if name in _MONOSPACED else None)
-        for name, value in report.facts.items()
-    ]
+    rows = [el("div", el("dt", name), el("dd", value)) for name, value in report.facts.items()]
     return el("dl", *rows, class_="facts")
 
 

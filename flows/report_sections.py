@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 
 from encoders.thumbnail import TYPE
 from flows import report_tables as tables
-from flows.console import cell
 from flows.markup import Html, el, put
-from flows.report_charts import cloud, described, drawn, meter, over_time
+from flows.report_charts import cloud, described, drawn, meter, number, over_time
 from flows.report_tables import chip, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from flows.reported import Card, Look, Points, Report, Watched
-
-_FEW = 400
 
 
 def sections(report: Report) -> Iterator[tuple[str, str, Html]]:
@@ -45,6 +42,9 @@ _CLUSTERS = "What share of the records lies in each group of alike ones, before 
 _WORDS = "Words that the texts have more or less of than before."
 
 
+_HOLDS = {"promotion": "the version's promotion", "publishing": "the run"}
+
+
 def _lead(text: str) -> Html:
     return el("p", text, class_="lead")
 
@@ -56,14 +56,13 @@ def _said(report: Report) -> Html | None:
 
 
 def _saying(watched: Watched) -> Html:
-    against = watched.reference or "nothing: there was nothing before"
-    sizes = f"{watched.now.n_current:,} against {watched.now.n_reference:,}"
-    holds = "an alarm holds up nothing" if watched.blocks == "nothing" else (
-        f"an alarm holds up {watched.blocks}"
-    )  # fmt: skip
-    told = f"{sizes} records, held against {against}; {holds}"
+    now = watched.now
+    told = [f"{now.n_current:,} records against {now.n_reference:,}"]
+    if watched.reference is not None:
+        told.append(f"held against {watched.reference}")
+    told.append(f"an alarm holds up {_HOLDS.get(watched.blocks, watched.blocks)}")
     return el("li", chip(watched.verdict), el("h3", watched.monitor),
-              el("p", watched.summary, el("small", told)))  # fmt: skip
+              el("p", watched.summary, el("small", "; ".join(told))))  # fmt: skip
 
 
 # --- drift ----------------------------------------------------------------------------------------
@@ -94,8 +93,8 @@ def _series(look: Look) -> Html | None:
     if budget is None or spent is None:
         return None
     looks = look.series.get("looks")
-    n = "" if looks is None else f" after {cell(int(looks))} looks"
-    words = f"Of the series' budget of false alarms, {cell(budget)}, {cell(spent)} is spent{n}"
+    n = "" if looks is None else f" in {number(int(looks))} looks"
+    words = f"{number(spent)} of {number(budget)} false alarms that the series may raise spent{n}"
     return el("p", words, meter(spent, budget))
 
 
@@ -115,7 +114,7 @@ def _figures(watched: Watched) -> Html:
 
 
 def _number(value: float | None) -> Html:
-    return el("td", "" if value is None else cell(value), class_="num")
+    return el("td", "" if value is None else number(value), class_="num")
 
 
 # --- the map --------------------------------------------------------------------------------------
@@ -137,9 +136,8 @@ def _map(report: Report) -> Html | None:
         panels.insert(0, _panel("Before", f"{n:,} reference records", before, set(), "map-then"))
     else:
         panels = [_panel("Now", f"{m:,} records of the run", after, rings, "map-now")]
-    lead = _lead(f"A dot is a record; the axes are {places.told}, the same on both sides.")
-    few = " few" if max(n, m) <= _FEW else ""
-    return put(lead, el("div", *panels, class_=f"maps{few}"), _key(n, rings))
+    lead = _lead(f"A dot is a record; {places.told}. Both sides are drawn to the same scale.")
+    return put(lead, el("div", *panels, class_="maps"), _key(n, rings))
 
 
 def _panel(
@@ -169,7 +167,9 @@ def _records(report: Report) -> Html | None:
     detectors = list(report.parts("detector"))
     if not report.gallery and not detectors:
         return None
-    below = tables.parts(detectors, "Detector") if detectors else None
+    below = None
+    if detectors:
+        below = put(el("h3", "Detectors", class_="apart"), tables.parts(detectors, "Detector"))
     cards = el("ul", *map(_card, report.gallery), class_="gallery") if report.gallery else None
     lead = _lead("The clearest records of each finding, those of alarms first.")
     return put(lead, cards, below)
@@ -179,7 +179,7 @@ def _card(card: Card) -> Html:
     picture = None
     if card.thumbnail is not None:
         source = f"data:{TYPE};base64,{b64encode(card.thumbnail).decode()}"
-        picture = el("img", src=source, alt=f"thumbnail of {card.record_id}", loading="lazy")
+        picture = el("img", src=source, alt=f"thumbnail of {card.record_id}")
     sound = None
     if card.sound is not None:
         label = f"recording {card.record_id}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from flows.console import cell
+from flows.report_charts import number
 from flows.reported import severity
 from flows.visible import on_one_line
 
@@ -43,7 +43,7 @@ def markdown(report: Report, page: str | None = None) -> str:
 
 def _row(watched: Watched) -> str:
     now = watched.now
-    p, effect = ("" if v is None else cell(v) for v in (now.p_value, now.effect_size))
+    p, effect = ("" if v is None else number(v) for v in (now.p_value, now.effect_size))
     return (
         f"| **{_text(watched.monitor)}** | {_text(watched.verdict)} | {p} | {effect} | "
         f"{now.n_current:,} | {now.n_reference:,} | {_text(watched.summary)} |"

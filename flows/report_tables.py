@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from flows.console import cell
 from flows.markup import Html, el
-from flows.report_charts import meter, pair_of, paired
+from flows.report_charts import meter, number, pair_of, paired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +43,7 @@ def table(head: Sequence[Child], rows: Sequence[Sequence[Html]], caption: str) -
         "div",
         el(
             "table",
-            el("caption", el("span", caption, class_="hidden")),
+            el("caption", caption, class_="hidden"),
             el("thead", el("tr", *marks)),
             el("tbody", *(el("tr", *row) for row in rows)),
         ),
@@ -98,7 +97,7 @@ def _named(part: Part) -> Html:
 
 
 def _number(value: float | None) -> Html:
-    return el("td", "" if value is None else cell(value), class_="num")
+    return el("td", "" if value is None else number(value), class_="num")
 
 
 def checks(findings: Sequence[Watched]) -> Html | None:
@@ -106,20 +105,25 @@ def checks(findings: Sequence[Watched]) -> Html | None:
     rows = []
     for watched in findings:
         own = [part for part in watched.parts if part.kind == "check"]
-        for part in own:
-            figures = _figures(part.figures)
-            rows.append([_named(part), el("td", chip(part.verdict)), el("td", figures),
-                         el("td", watched.monitor)])  # fmt: skip
-        if not own and watched.is_check:
-            said = el("th", watched.monitor, el("small", watched.summary), scope="row")
-            row = [said, el("td", chip(watched.verdict)), el("td", _figures(watched.detail))]
-            rows.append([*row, el("td", watched.monitor)])
+        rows += [_check(_named(part), part.verdict, part.figures, watched) for part in own]
+        if not own and watched.is_check and watched.detail:
+            said = el("th", "all of them together", scope="row")
+            rows.append(_check(said, watched.verdict, watched.detail, watched))
     head = ("Check", "Verdict", "Figures", "Monitor")
     return table(head, rows, "Checks, passed and failed") if rows else None
 
 
-def _figures(figures: Mapping[str, float]) -> str:
-    return ", ".join(f"{key.replace('_', ' ')} {cell(value)}" for key, value in figures.items())
+def _check(said: Html, verdict: str, figures: Mapping[str, float], watched: Watched) -> list[Html]:
+    return [said, *(el("td", child) for child in (chip(verdict), _figures(figures))),
+            el("td", watched.monitor)]  # fmt: skip
+
+
+def _figures(figures: Mapping[str, float]) -> Html:
+    told = [
+        el("li", f"{key.replace('_', ' ')} ", el("b", number(value)))
+        for key, value in figures.items()
+    ]
+    return el("ul", *told, class_="figures")
 
 
 def runs(found: Sequence[Ran]) -> Html:
@@ -132,10 +136,10 @@ def runs(found: Sequence[Ran]) -> Html:
         why = None if run.error is None else el("small", run.error)
         said = el("th", time, el("small", run.run_id), why, scope="row")
         row = [said, el("td", f"{run.kind}, {run.status}")]
-        row += [el("td", cell(value), class_="num") for value in
+        row += [el("td", number(value), class_="num") for value in
                 (run.records, run.new + run.changed, run.deleted)]  # fmt: skip
-        row.append(el("td", cell(run.encoded), meter(run.encoded, most), class_="num"))
-        row.append(el("td", cell(run.dead), class_="num"))
+        row.append(el("td", number(run.encoded), meter(run.encoded, most), class_="num"))
+        row.append(el("td", number(run.dead), class_="num"))
         seconds = "" if run.seconds is None else f"{run.seconds:,.1f}"
         row.append(el("td", seconds, meter(run.seconds or 0.0, longest), class_="num"))
         rows.append(row)

@@ -79,15 +79,16 @@ def _alarm(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
     else:
         verb = "raises" if len(alarms) == 1 else "raise"
         who = f"{len(alarms)} of {len(findings)} monitors {verb} an alarm over {name}"
-        who += f": {_and(alarms)}"
-    return f"{who}; {_readers(standing)}; {_held_up(standing, findings)}."
+        who += f": {listed(alarms)}"
+    held = _held_up(standing, findings)
+    return f"{who}; {_readers(standing)}{f'; {held}' if held else ''}."
 
 
 def _watch(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
     watched = _of(findings, "watch")
     it = "it" if len(watched) == 1 else "they"
     return (
-        f"{name} bears watching: {_and(watched)} would raise an alarm by the last look alone, "
+        f"{name} bears watching: {listed(watched)} would raise an alarm by the last look alone, "
         f"which {it} may do now and then by chance; {_readers(standing)}."
     )
 
@@ -104,7 +105,7 @@ def _cannot_tell(name: str, standing: Standing, findings: Sequence[Watched]) -> 
 
 
 def _too_little(unsure: Sequence[str]) -> str:
-    return f"{_and(unsure)} cannot tell from what there is"
+    return f"{listed(unsure)} cannot tell from what there is"
 
 
 def _quiet(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
@@ -120,20 +121,21 @@ def _readers(standing: Standing) -> str:
         return f"readers do not see it, {live}"
     if published is None:
         return "readers see nothing of it, since no state of it can be read"
-    return f"readers see {published.rows:,} rows, as of {day(published.published_at)}"
+    return f"readers see its {published.rows:,} rows as of {day(published.published_at)}"
 
 
 def _held_up(standing: Standing, findings: Sequence[Watched]) -> str:
-    blocking = {w.blocks for w in findings if w.verdict == "alarm"} - {"nothing"}
-    if not blocking:
-        return "it holds nothing up"
-    held = [w for w in findings if w.verdict == "alarm" and w.blocks == "publishing"]
-    if any(w.now.run_id not in standing.wrote for w in held):
+    """What the alarms keep from happening; nothing can be kept from a version that is live."""
+    alarms = [w for w in findings if w.verdict == "alarm"]
+    if any(w.blocks == "publishing" and w.now.run_id not in standing.wrote for w in alarms):
         return "the run that it is about was not published"
+    if standing.version.standing == "live":
+        return ""
+    if all(w.blocks == "nothing" for w in alarms):
+        return "it holds nothing up"
     if not standing.heeded:
         return "it holds nothing up, as the feature's gates do not ask for alarms"
-    would = "would be" if standing.version.standing == "live" else "is"
-    return f"its promotion {would} held up"
+    return "its promotion is held up"
 
 
 def _notes(standing: Standing, findings: Sequence[Watched]) -> list[str]:
@@ -143,7 +145,7 @@ def _notes(standing: Standing, findings: Sequence[Watched]) -> list[str]:
         runs = "1 run has" if behind == 1 else f"{behind} runs have"
         notes.append(f"{runs} written to it since the monitors last looked.")
     if standing.missing and findings:
-        notes.append(f"Not looked yet: {_and(standing.missing)}.")
+        notes.append(f"Not looked yet: {listed(standing.missing)}.")
     return notes
 
 
@@ -165,11 +167,11 @@ def _of(findings: Sequence[Watched], verdict: str) -> list[str]:
     return [w.monitor for w in findings if w.verdict == verdict]
 
 
-def _and(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """Names in a row; how many more there are where they are many."""
-    shown, more = list(names[:_NAMED]), len(names) - _NAMED
-    if more > 0:
-        shown.append(f"{more} more")
+    shown, more = list(names), len(names) - _NAMED
+    if more > 1:
+        shown = [*names[:_NAMED], f"{more} more"]
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 

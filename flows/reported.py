@@ -109,7 +109,7 @@ class Places:
 
     Attributes:
         method: by which they were laid out.
-        told: what the axes are, in words.
+        told: what the places mean, in words.
         reference, current: the records; of the reference none where there is nothing before.
     """
 

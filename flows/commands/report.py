@@ -67,7 +67,7 @@ def report(
         elif wants_page:
             reports, where = report_files.make_all(settings, reporter, output)
         else:
-            reports = [collect(settings, name, reporter, version) for name in names]
+            reports = [collect(settings, name, reporter, version, pictures=json) for name in names]
     print_json([found.row() for found in reports], json=json)
     if not json:
         for found in reports:
