@@ -140,7 +140,7 @@ class Eraser:
                 rows = count_in(export.path, export.form, ids, export.by)
                 found[f"rows of {export.path.name}"] = rows or 0
         traces.values |= forgetting.reasons(catalog, holdings.feature, ids)
-        found["kept reports"] = len(report_kept.kept(holdings.settings, holdings.feature))
+        found["kept reports"] = report_kept.naming(holdings.settings, holdings.feature, ids)
         source = self._in_source(ids, traces.values)
         found.update(
             forgetting.in_catalog(catalog, holdings.feature, ids, traces.hashes, journal.parts)

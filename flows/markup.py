@@ -7,6 +7,7 @@ that no mark of direction makes one read otherwise than it is.
 from __future__ import annotations
 
 import html
+import json
 from typing import TypeAlias
 
 from flows.visible import visible
@@ -42,6 +43,14 @@ def el(tag: str, /, *children: Child, **attributes: str | float | bool | None) -
     if tag in _VOID:
         return Html(f"<{tag}{inside}>")
     return Html(f"<{tag}{inside}>{put(*children)}</{tag}>")
+
+
+def as_json(value: object) -> Html:
+    """JSON for a script of data, in which nothing can end the element that it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    for mark in "<>&":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return Html(text)
 
 
 def _attribute(key: str, value: str | float | bool | None) -> str:  # noqa: FBT001 - an attribute's

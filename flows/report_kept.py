@@ -10,12 +10,13 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from flows.markup import as_json, put
 from flows.stores import Stores
 from storage import cleaning
 from storage.locks import exclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from flows.progress import Reporter
@@ -51,6 +52,13 @@ def writing(settings: Settings, reporter: Reporter) -> Iterator[None]:
     lock = Stores.of(settings).locks / "reports.lock"
     with exclusive(lock, "the reports", settings.engine.wait_seconds, reporter.note):
         yield
+
+
+def naming(settings: Settings, feature: str, ids: Collection[str]) -> int:
+    """How many kept reports of a feature name one of these records, as pages write names."""
+    written = {form for i in ids for form in (f">{put(i)}<", f'"{as_json(i)[1:-1]}"')}
+    texts = (file.read_text("utf-8", "replace") for file in kept(settings, feature))
+    return sum(any(form in text for form in written) for text in texts)
 
 
 def loose(settings: Settings) -> list[Path]:

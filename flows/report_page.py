@@ -6,13 +6,12 @@ which switches colours and tells of the dots on the map. Everything can be read 
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.markup import Html, el, put
+from flows.markup import Html, as_json, el, put
 from flows.report_sections import sections
 from flows.report_tables import chip
 
@@ -111,9 +110,7 @@ def _points(report: Report) -> Html | None:
         return None
     sides = {"map-then": report.places.reference, "map-now": report.places.current}
     given = {name: _plain(points) for name, points in sides.items()}
-    text = json.dumps(given, separators=(",", ":"), allow_nan=False)
-    safe = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-    return el("script", Html(safe), type="application/json", id="points")
+    return el("script", as_json(given), type="application/json", id="points")
 
 
 def _plain(points: Points) -> dict[str, list[str] | list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from flows.monitors.base import Part
     from flows.reported import Report, Watched
 
-_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
+_MARKS = re.compile(r"([\\`*_\[\]|~])")
 _PARTS, _LONGEST = 12, 400
 
 
@@ -69,4 +70,4 @@ def _part(watched: Watched, part: Part) -> str:
 def _text(text: str) -> str:
     """Text that Markdown takes as it is, on one line."""
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return _MARKS.sub(r"\\\1", on_one_line(short))
+    return _MARKS.sub(r"\\\1", html.escape(on_one_line(short), quote=False))
