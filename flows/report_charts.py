@@ -1,7 +1,10 @@
-"""Charts of a report: inline SVG that is as wide as its box, in the page's own colours.
+"""Looks over time as charts: inline SVG as wide as its box, in the page's own colours.
 
 Places along x are percentages and those along y pixels, so that a chart fills a phone's width and a
 desk's without its letters and marks being stretched.
+
+A monitor has two lanes: what it measured, above the band that chance alone keeps to, and how likely
+that was if nothing had changed, by powers of ten, above the band in which it is no alarm by itself.
 """
 
 from __future__ import annotations
@@ -12,21 +15,21 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flows.console import NOTHING, cell
 from flows.markup import Html, el, put
+from flows.report_bars import number
 from flows.report_verdict import day
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from flows.reported import Look, Points, Watched
+    from flows.reported import Look, Watched
 
-_HEIGHT, _PAD = 150, 14
+_PAD = 14
 _WIDE = 12
-"""A chart whose values are further apart than so many times is drawn by their logarithms."""
+"""A lane whose values are further apart than so many times is drawn by their logarithms."""
 
 _APART = 15
-_FEW = 400
+_LEAST_P = 1e-16
 _MARKS = {
     "alarm": "M0-6.5 6 5H-6Z",
     "watch": "M0-6 6 0 0 6-6 0Z",
@@ -41,28 +44,43 @@ class _Scale:
 
     low: float
     high: float
-    is_log: bool
+    height: int
+    is_log: bool = False
 
     @classmethod
-    def over(cls, values: Sequence[float]) -> _Scale:
+    def over(cls, values: Sequence[float], height: int) -> _Scale:
         """A scale that begins at 0, or by logarithms where values are far apart."""
         high = max(values)
-        positive = [v for v in values if v > 0]
-        if len(positive) == len(values) and high > _WIDE * sorted(values)[len(values) // 2]:
-            return cls(math.log10(min(values)) - 0.1, math.log10(high) + 0.1, is_log=True)
+        if min(values) > 0 and high > _WIDE * sorted(values)[len(values) // 2]:
+            return cls(math.log10(min(values)) - 0.1, math.log10(high) + 0.1, height, is_log=True)
         low = min(0.0, *values)
-        return cls(low, (high if high > low else low + 1.0) * 1.06, is_log=False)
+        return cls(low, (high if high > low else low + 1.0) * 1.06, height)
 
     def y(self, value: float) -> float:
         """Where a value lies."""
         at = math.log10(value) if self.is_log else value
         share = (at - self.low) / (self.high - self.low)
-        return round(_PAD + (1 - min(1.0, max(0.0, share))) * (_HEIGHT - 2 * _PAD), 1)
+        return round(_PAD + (1 - min(1.0, max(0.0, share))) * (self.height - 2 * _PAD), 1)
 
 
-def number(value: float | None) -> str:
-    """A number as people read it; p-values next to nothing are not rounded to it."""
-    return f"{value:.1e}" if value is not None and 0 < abs(value) < NOTHING else cell(value)
+@dataclass(frozen=True)
+class _Lane:
+    """One chart of looks.
+
+    Attributes:
+        what: it shows, in a word.
+        values: of each look, None where it has none.
+        bounds: up to which a look's value is in the band, None where it has none.
+        scale: of both.
+        written: a value as people read it.
+    """
+
+    what: str
+    looks: Sequence[Look]
+    values: Sequence[float | None]
+    bounds: Sequence[float | None]
+    scale: _Scale
+    written: Callable[[float], str]
 
 
 def drawn(watched: Watched) -> list[Look]:
@@ -71,29 +89,55 @@ def drawn(watched: Watched) -> list[Look]:
 
 
 def over_time(watched: Watched, name: str) -> Html:
-    """What a monitor measured at each look, above the band that chance alone keeps to.
+    """What a monitor measured at each look, and how likely that was.
 
     Args:
         watched: the monitor.
         name: that no other element of the page has.
     """
     looks = drawn(watched)
-    values = [k.statistic for k in looks if k.statistic is not None]
-    bounds = [k.threshold for k in looks if k.threshold is not None]
-    scale = _Scale.over([*values, *bounds])
+    lanes = [_measured(looks)]
+    if any(k.p_value is not None for k in looks):
+        lanes.append(_likely(looks))
+    charts = [_chart(watched, lane, f"{name}-{place}") for place, lane in enumerate(lanes)]
+    return put(*charts, el("div", *_dates(looks), class_="dates", aria_hidden="true"))
+
+
+def _measured(looks: Sequence[Look]) -> _Lane:
+    values = [k.statistic for k in looks]
+    bounds = [k.threshold for k in looks]
+    every = [v for v in (*values, *bounds) if v is not None]
+    return _Lane("measured", looks, values, bounds, _Scale.over(every, 150), "{:.3g}".format)
+
+
+def _likely(looks: Sequence[Look]) -> _Lane:
+    """By powers of ten, the unlikely above: 3 is p = 0.001."""
+    values = [_powers(k.p_value) for k in looks]
+    bounds = [_powers(k.figure("level") or k.figure("alpha")) for k in looks]
+    high = max(1.0, *(v for v in (*values, *bounds) if v is not None))
+    scale = _Scale(0.0, high * 1.06, 104)
+    return _Lane("p", looks, values, bounds, scale, lambda value: f"{10**-value:.2g}")
+
+
+def _powers(p: float | None) -> float | None:
+    return None if p is None else -math.log10(max(p, _LEAST_P))
+
+
+def _chart(watched: Watched, lane: _Lane, name: str) -> Html:
+    floor = lane.scale.height - _PAD
     svg = el(
         "svg",
-        el("title", f"{watched.monitor} over time", id=f"{name}-title"),
+        el("title", f"{watched.monitor} over time: {lane.what}", id=f"{name}-title"),
         el("desc", described(watched), id=f"{name}-desc"),
-        *_bands(looks, scale),
-        el("line", class_="axis", x1="0", x2="100%", y1=_HEIGHT - _PAD, y2=_HEIGHT - _PAD),
-        *_lines(looks, scale),
-        *(_mark(k, _x(i, looks), scale) for i, k in enumerate(looks)),
-        role="img", height=_HEIGHT, width="100%",
+        *_bands(lane),
+        el("line", class_="axis", x1="0", x2="100%", y1=floor, y2=floor),
+        *_lines(lane),
+        *_marks(lane),
+        role="img", height=lane.scale.height, width="100%",
         aria_labelledby=f"{name}-title {name}-desc",
     )  # fmt: skip
-    ticks = el("div", *_ticks(values, bounds, scale), class_="ticks", aria_hidden="true")
-    return el("div", ticks, svg, el("div", *_dates(looks), class_="dates", aria_hidden="true"),
+    ticks = el("div", *_ticks(lane), class_="ticks", aria_hidden="true")
+    return el("div", ticks, svg, el("span", lane.what, class_="lane", aria_hidden="true"),
               class_="plot")  # fmt: skip
 
 
@@ -107,40 +151,48 @@ def described(watched: Watched) -> str:
     if first.at.date() != last.at.date():
         when = f"from {day(first.at)} to {day(last.at)}"
     bound = "" if last.threshold is None else f" against a threshold of {number(last.threshold)}"
+    p = "" if last.p_value is None else f", p = {number(last.p_value)}"
     n = "1 look" if len(looks) == 1 else f"{len(looks)} looks"
-    return f"{n} {when}: {verdicts}. The last measured {number(last.statistic)}{bound}."
+    return f"{n} {when}: {verdicts}. The last measured {number(last.statistic)}{bound}{p}."
 
 
-def _x(place: int, looks: Sequence[Look]) -> float:
-    return round(100 * (place + 0.5) / len(looks), 3)
+def _x(place: int, lane: _Lane) -> float:
+    return round(100 * (place + 0.5) / len(lane.looks), 3)
 
 
-def _bands(looks: Sequence[Look], scale: _Scale) -> list[Html]:
-    """What each look took for chance: up to its threshold."""
-    wide, floor = 100 / len(looks), _HEIGHT - _PAD
+def _bands(lane: _Lane) -> list[Html]:
+    """What each look took for chance: up to its bound."""
+    wide, floor = 100 / len(lane.looks), lane.scale.height - _PAD
     found = []
-    for i, look in enumerate(looks):
-        if look.threshold is None:
+    for i, bound in enumerate(lane.bounds):
+        if bound is None:
             continue
-        top = scale.y(look.threshold)
-        x, width = f"{i * wide:.3f}%", f"{wide:.3f}%"
-        found.append(el("rect", class_="band", x=x, y=top, width=width, height=floor - top))
-        end = f"{(i + 1) * wide:.3f}%"
+        top = lane.scale.y(bound)
+        x, end = f"{i * wide:.3f}%", f"{(i + 1) * wide:.3f}%"
+        found.append(el("rect", class_="band", x=x, y=top, width=f"{wide:.3f}%",
+                        height=round(floor - top, 1)))  # fmt: skip
         found.append(el("line", class_="bound", x1=x, x2=end, y1=top, y2=top))
     return found
 
 
-def _lines(looks: Sequence[Look], scale: _Scale) -> list[Html]:
-    places = [(f"{_x(i, looks)}%", scale.y(k.statistic or 0.0)) for i, k in enumerate(looks)]
+def _lines(lane: _Lane) -> list[Html]:
+    places = [
+        (f"{_x(i, lane)}%", lane.scale.y(v)) for i, v in enumerate(lane.values) if v is not None
+    ]
     pairs = pairwise(places)
     return [el("line", class_="way", x1=a, y1=b, x2=c, y2=d) for (a, b), (c, d) in pairs]
 
 
-def _mark(look: Look, x: float, scale: _Scale) -> Html:
-    shape = el("path", el("title", told(look)), d=_MARKS.get(look.verdict, _MARKS["quiet"]))
-    kind = f"mark {look.verdict.replace(' ', '-')}"
-    return el("svg", shape, class_=kind, x=f"{x}%", y=scale.y(look.statistic or 0.0),
-              overflow="visible")  # fmt: skip
+def _marks(lane: _Lane) -> list[Html]:
+    found = []
+    for i, (look, value) in enumerate(zip(lane.looks, lane.values, strict=True)):
+        if value is None:
+            continue
+        shape = el("path", el("title", told(look)), d=_MARKS.get(look.verdict, _MARKS["quiet"]))
+        kind = f"mark {look.verdict.replace(' ', '-')}"
+        found.append(el("svg", shape, class_=kind, x=f"{_x(i, lane)}%", y=lane.scale.y(value),
+                        overflow="visible"))  # fmt: skip
+    return found
 
 
 def told(look: Look) -> str:
@@ -155,108 +207,24 @@ def told(look: Look) -> str:
     return ", ".join(words)
 
 
-def _ticks(values: Sequence[float], bounds: Sequence[float], scale: _Scale) -> list[Html]:
-    """The largest value, the last threshold and the floor, where they do not meet."""
-    floor = min(values) if scale.is_log else scale.low
+def _ticks(lane: _Lane) -> list[Html]:
+    """The floor, the last bound and the largest value, where they do not meet."""
+    values = [v for v in lane.values if v is not None]
+    bounds = [v for v in lane.bounds if v is not None]
+    floor = min(values) if lane.scale.is_log else lane.scale.low
     found: list[Html] = []
     taken: list[float] = []
-    for value in (floor, *(bounds[-1:]), max(values)):
-        y = scale.y(value)
+    for value in (floor, *bounds[-1:], max(values)):
+        y = lane.scale.y(value)
         if all(abs(y - other) > _APART for other in taken):
             taken.append(y)
-            found.append(el("span", f"{value:.3g}", style=f"top:{y}px"))
+            found.append(el("span", lane.written(value), style=f"top:{y}px"))
     return found
 
 
 def _dates(looks: Sequence[Look]) -> list[Html]:
-    same = looks[0].at.date() == looks[-1].at.date()
-    form = "%H:%M" if same else "%Y-%m-%d"
-    ends = [f"{looks[0].at:%Y-%m-%d %H:%M}"] if len(looks) == 1 else [
-        f"{look.at:{form}}" for look in (looks[0], looks[-1])
-    ]  # fmt: skip
-    return [el("span", text) for text in ends]
-
-
-# --- bars -----------------------------------------------------------------------------------------
-
-
-def pair_of(figures: Mapping[str, float]) -> tuple[str, float, float] | None:
-    """What a part had before and has now, and what that is; shares before all else."""
-    found = []
-    for key, before in figures.items():
-        if "reference" not in key:
-            continue
-        others = (key.replace("reference", "current"), key.replace("_reference", ""))
-        now = next((figures[k] for k in others if k in figures and k != key), None)
-        if now is not None:
-            name = key.replace("reference", "").strip("_").replace("__", "_")
-            found.append((name, before, now))
-    return min(found, key=lambda pair: "share" not in pair[0], default=None)
-
-
-def paired(name: str, before: float, now: float, most: float) -> Html:
-    """Two bars, one below the other.
-
-    Args:
-        name: of what they show; a ``share`` is written in per cent.
-        before: the reference's.
-        now: the current sample's.
-        most: the value of a bar of full width.
-    """
-    rows = (("before", before), ("after", now))
-    return el("div", *(_bar(kind, value, most, name) for kind, value in rows), class_="pair")
-
-
-def _bar(kind: str, value: float, most: float, name: str) -> Html:
-    wide = 100 * max(0.0, value) / most if most > 0 else 0.0
-    shown = f"{value:.1%}" if "share" in name or name == "" else number(value)
-    bar = el("i", style=f"width:{wide:.2f}%")
-    return el("div", el("span", kind, class_="hidden"), el("span", bar, class_="track"),
-              el("b", shown), class_=kind)  # fmt: skip
-
-
-def meter(value: float, most: float) -> Html:
-    """A small bar beside a number."""
-    wide = 100 * min(1.0, value / most) if most > 0 else 0.0
-    return el("span", el("i", style=f"width:{wide:.1f}%"), class_="track small",
-              aria_hidden="true")  # fmt: skip
-
-
-# --- the map --------------------------------------------------------------------------------------
-
-
-def cloud(layers: Sequence[tuple[str, Points]], rings: set[str], name: str, told: str) -> Html:
-    """Records as dots, one path a layer: thousands of elements would make the page slow.
-
-    Args:
-        layers: a class and the points that have it, the ones behind first.
-        rings: record ids of the last layer that are marked.
-        name: of the chart, that no other element has.
-        told: the chart in words.
-    """
-    dots = [_layer(kind, points) for kind, points in layers]
-    last = layers[-1][1]
-    marked = [
-        el("circle", el("title", i), class_="ring", cx=_at(x), cy=_at(1 - y), r="11")
-        for i, x, y in zip(last.ids, last.x, last.y, strict=True)
-        if i in rings
-    ]
-    return el("svg", el("title", told, id=f"{name}-title"), put(*dots, *marked),
-              role="img", aria_labelledby=f"{name}-title", viewBox="-20 -20 1040 1040",
-              data_map=name)  # fmt: skip
-
-
-def _layer(kind: str, points: Points) -> Html:
-    """One path; its dots are larger where there are few."""
-    few = " few" if len(points.ids) <= _FEW else ""
-    return el("path", class_=f"dots {kind}{few}", d=_dots(points))
-
-
-def _dots(points: Points) -> str:
-    """Lines of no length: their round ends are the dots."""
-    pairs = zip(points.x, points.y, strict=True)
-    return "".join(f"M{_at(x)} {_at(1 - y)}h0" for x, y in pairs)
-
-
-def _at(share: float) -> str:
-    return f"{1000 * share:.0f}"
+    first, last = looks[0].at, looks[-1].at
+    if len(looks) == 1:
+        return [el("span", f"{first:%Y-%m-%d %H:%M}")]
+    form = "%H:%M" if first.date() == last.date() else "%Y-%m-%d"
+    return [el("span", f"{at:{form}}") for at in (first, last)]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from encoders.thumbnail import TYPE
 from flows import report_tables as tables
 from flows.markup import Html, el, put
-from flows.report_charts import cloud, described, drawn, meter, number, over_time
+from flows.report_bars import meter, number
+from flows.report_charts import described, drawn, over_time
+from flows.report_dots import cloud
 from flows.report_tables import chip, table
 
 if TYPE_CHECKING:
@@ -73,9 +75,9 @@ def _drift(report: Report) -> Html | None:
     if not shown:
         return None
     lead = _lead(
-        "What each monitor measured at each run it looked at. The shaded band is what chance alone "
-        "keeps to; a triangle is an alarm, a diamond is to be watched: an alarm by itself, which "
-        "the series of looks does not bear out."
+        "What each monitor measured at each run, and how likely that was if nothing had changed. "
+        "Chance alone keeps to the shaded bands. A triangle is an alarm, by the look itself or by "
+        "all looks together; a diamond would be one by itself, and the series does not bear it out."
     )
     charts = [_chart(w, f"chart-{place}") for place, w in enumerate(shown)]
     return put(lead, el("div", *charts, class_="charts"))
@@ -88,14 +90,18 @@ def _chart(watched: Watched, name: str) -> Html:
 
 
 def _series(look: Look) -> Html | None:
-    """How much of the false alarms that a series may raise is used up."""
-    budget, spent = look.series.get("budget"), look.series.get("spent")
+    """What a series of looks makes of them: its false alarms, and what lasts."""
+    budget, spent, looks = (look.figure(name) for name in ("budget", "spent", "looks"))
     if budget is None or spent is None:
         return None
-    looks = look.series.get("looks")
-    n = "" if looks is None else f" in {number(int(looks))} looks"
-    words = f"{number(spent)} of {number(budget)} false alarms that the series may raise spent{n}"
-    return el("p", words, meter(spent, budget))
+    n = "" if looks is None else f" in {looks:.0f} look{'' if looks == 1 else 's'}"
+    told = [el("p", f"{spent:.2%} of a false-alarm budget of {budget:.2%} spent{n}",
+               meter(spent, budget))]  # fmt: skip
+    gathered, enough = look.figure("e_value"), look.figure("enough")
+    if gathered is not None and enough is not None:
+        words = f"evidence of a lasting change {gathered:.2g} of the {enough:.0f} that are an alarm"
+        told.append(el("p", words, meter(gathered, enough)))
+    return put(*told)
 
 
 def _figures(watched: Watched) -> Html:

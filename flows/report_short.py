@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from flows.report_charts import number
+from flows.report_bars import number
 from flows.reported import severity
 from flows.visible import on_one_line
 

@@ -6,7 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from flows.markup import Html, el
-from flows.report_charts import meter, number, pair_of, paired
+from flows.report_bars import meter, number, pair_of, paired
+from flows.reported import severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from flows.monitors.base import Part
     from flows.reported import Ran, Watched
 
-_COLUMNS, _ROWS = 3, 40
+_COLUMNS, _ROWS, _CHECKS = 3, 40, 20
 _SHAPES = {
     "alarm": "M5 .6 9.7 9H.3Z", "watch": "M5 .2 9.8 5 5 9.8.2 5Z",
     "quiet": "M1 5a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
@@ -104,8 +105,12 @@ def checks(findings: Sequence[Watched]) -> Html | None:
     """What was checked, passed or not; None where no monitor checks anything."""
     rows = []
     for watched in findings:
-        own = [part for part in watched.parts if part.kind == "check"]
+        every = [part for part in watched.parts if part.kind == "check"]
+        own = sorted(every, key=lambda part: severity(part.verdict))[:_CHECKS]
         rows += [_check(_named(part), part.verdict, part.figures, watched) for part in own]
+        if len(every) > len(own):
+            said = el("th", f"{len(every) - len(own)} more, none of them worse", scope="row")
+            rows.append(_check(said, own[-1].verdict, {}, watched))
         if not own and watched.is_check and watched.detail:
             said = el("th", "all of them together", scope="row")
             rows.append(_check(said, watched.verdict, watched.detail, watched))

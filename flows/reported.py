@@ -55,7 +55,12 @@ class Look:
     effect_size: float | None
     n_reference: int
     n_current: int
-    series: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, float | str] = field(default_factory=dict)
+
+    def figure(self, name: str) -> float | None:
+        """A figure of its series; None where it has none of that name."""
+        found = self.series.get(name)
+        return float(found) if isinstance(found, int | float) else None
 
 
 @dataclass(frozen=True)

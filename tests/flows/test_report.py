@@ -19,7 +19,7 @@ from flows.monitoring import monitor
 from flows.monitors.base import Part
 from flows.progress import Silent
 from flows.report import collect
-from flows.report_charts import pair_of
+from flows.report_bars import pair_of
 from flows.report_short import markdown
 from flows.report_verdict import Standing as About
 from flows.report_verdict import by_severity, conclude

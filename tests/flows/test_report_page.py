@@ -82,7 +82,14 @@ def report(project: Project) -> Report:
         vars(Part(kind, name, verdict, f"{EVIL} moved", dict(figures), behind))
         for kind, name, verdict, figures in each
     )
-    series = {"looks": 2.0, "budget": 0.05, "spent": 0.02}
+    series = {
+        "looks": 2.0,
+        "budget": 0.05,
+        "spent": 0.02,
+        "level": 0.004,
+        "e_value": 3.0,
+        "enough": 40.0,
+    }
     add = project.stores().catalog.add_findings
     add("notes", 1, first, [finding("drift", "quiet", statistic=0.01)])
     add("notes", 1, last, [
@@ -181,9 +188,11 @@ def test_parts_stand_in_their_sections_the_worst_first(report: Report) -> None:
     assert "length" in health
     assert "non finite" in health
     drift = text.partition('<section id="drift"')[2].partition("</section>")[0]
-    assert "0.02 of 0.05 false alarms that the series may raise" in drift
-    assert drift.count('class="band"') == 2
-    assert drift.count('class="mark alarm"') == 1
+    assert "2.00% of a false-alarm budget of 5.00% spent in 2 looks" in drift
+    assert "evidence of a lasting change 3 of the 40 that are an alarm" in drift
+    # of two looks, what was measured has a threshold at both, and p a level at one
+    assert drift.count('class="band"') == 3
+    assert drift.count('class="mark alarm"') == 2
     assert "gap" not in drift, "what measured nothing cannot be drawn"
 
 
