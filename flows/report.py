@@ -82,7 +82,7 @@ def collect(
     manifests = stores.catalog.manifests(version)
     missing = _missing(settings, name, findings)
     standing = _standing(settings, stores, version, manifests, missing, runs)
-    nothing = standing.published is None and not findings
+    nothing = standing.published is None and version.dropped_at is None and not findings
     found = Report(
         *(name, version.version, version.standing, _now(), code_version()),
         conclusion=unpublished(name, runs) if nothing else conclude(standing, findings),

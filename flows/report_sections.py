@@ -29,7 +29,7 @@ def sections(report: Report) -> Iterator[tuple[str, str, Html]]:
         ("clusters", "Clusters that moved", _parts(report, "cluster", "Cluster", _CLUSTERS)),
         ("words", "Words that moved", _parts(report, "word", "Word", _WORDS)),
         ("records", "Records behind the findings", _records(report)),
-        ("health", "Health", _health(report)),
+        ("health", "Health and other checks", _health(report)),
         ("runs", "Runs", _runs(report)),
         ("changes", "What changed since the last version", _changes(report)),
         ("again", "How to get the same again", _again(report)),
@@ -44,7 +44,7 @@ _CLUSTERS = "What share of the records lies in each group of alike ones, before 
 _WORDS = "Words that the texts have more or less of than before."
 
 
-_HOLDS = {"promotion": "the version's promotion", "publishing": "the run"}
+_HOLDS = {"nothing": "an alarm holds up nothing", "publishing": "an alarm holds up the run"}
 
 
 def _lead(text: str) -> Html:
@@ -62,7 +62,8 @@ def _saying(watched: Watched) -> Html:
     told = [f"{now.n_current:,} records against {now.n_reference:,}"]
     if watched.reference is not None:
         told.append(f"held against {watched.reference}")
-    told.append(f"an alarm holds up {_HOLDS.get(watched.blocks, watched.blocks)}")
+    if watched.blocks in _HOLDS:
+        told.append(_HOLDS[watched.blocks])
     return el("li", chip(watched.verdict), el("h3", watched.monitor),
               el("p", watched.summary, el("small", "; ".join(told))))  # fmt: skip
 
@@ -95,12 +96,12 @@ def _series(look: Look) -> Html | None:
     if budget is None or spent is None:
         return None
     n = "" if looks is None else f" in {looks:.0f} look{'' if looks == 1 else 's'}"
-    told = [el("p", f"{spent:.2%} of a false-alarm budget of {budget:.2%} spent{n}",
-               meter(spent, budget))]  # fmt: skip
+    words = f"{spent:.2%} of a false-alarm budget of {budget:.2%} spent{n}"
+    told = [el("p", meter(spent, budget), words)]
     gathered, enough = look.figure("e_value"), look.figure("enough")
     if gathered is not None and enough is not None:
-        words = f"evidence of a lasting change {gathered:.2g} of the {enough:.0f} that are an alarm"
-        told.append(el("p", words, meter(gathered, enough)))
+        evidence = f"evidence of a lasting change {number(gathered)} of the {number(enough)}"
+        told.append(el("p", meter(gathered, enough), f"{evidence} that are an alarm"))
     return put(*told)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from flows.markup import Html, el
+from flows.markup import Html, el, put
 from flows.report_bars import meter, number, pair_of, paired
 from flows.reported import severity
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from flows.monitors.base import Part
     from flows.reported import Ran, Watched
 
-_COLUMNS, _ROWS, _CHECKS = 3, 40, 20
+_COLUMNS, _ROWS, _CHECKS, _QUIET = 3, 100, 20, 8
 _SHAPES = {
     "alarm": "M5 .6 9.7 9H.3Z", "watch": "M5 .2 9.8 5 5 9.8.2 5Z",
     "quiet": "M1 5a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
@@ -59,27 +59,45 @@ def _heading(child: Child) -> Html:
 
 
 def parts(found: Sequence[tuple[Watched, Part]], what: str) -> Html:
-    """Parts of findings: what each is and what is said of it, and the figures that most have."""
-    shown = [part for _, part in found[:_ROWS]]
-    pairs = [pair_of(part.figures) for part in shown]
+    """Parts of findings: what each is and what is said of it, and the figures that most have.
+
+    Those that are quiet are folded away where they are many.
+
+    Args:
+        found: the parts with the finding each is of, the most serious first.
+        what: each is, such as ``Slice``.
+    """
+    loud = sum(part.verdict != "quiet" for _, part in found)
+    first = found[: max(_QUIET, loud)]
+    made = _parts(first, what, f"{what}, the most serious first")
+    rest = found[len(first) :]
+    if not rest:
+        return made
+    more = _parts(rest[:_ROWS], what, f"{what}, those that are quiet")
+    left = el("p", f"And {len(rest) - _ROWS:,} more.") if len(rest) > _ROWS else None
+    return put(made, el("details", el("summary", f"{len(rest):,} more, all quiet"), more, left))
+
+
+def _parts(found: Sequence[tuple[Watched, Part]], what: str, caption: str) -> Html:
+    pairs = [pair_of(part.figures) for _, part in found]
     most = max((max(p[1:]) for p in pairs if p), default=0.0)
-    used = {key for part in shown for key in _of_pair(part.figures)}
-    common = Counter(key for part in shown for key in part.figures if key not in used)
+    used = {key for _, part in found for key in _of_pair(part.figures)}
+    common = Counter(key for _, part in found for key in part.figures if key not in used)
     names = [key for key, _ in common.most_common(_COLUMNS)]
+    several = len({watched.monitor for watched, _ in found}) > 1
     head: list[Child] = [what, "Verdict"]
     head += ["Before and after"] if any(pairs) else []
     head += [f"#{key.replace('_', ' ')}" for key in names]
+    head += ["Monitor"] if several else []
     rows = []
-    for part, pair in zip(shown, pairs, strict=True):
+    for (watched, part), pair in zip(found, pairs, strict=True):
         row = [_named(part), el("td", chip(part.verdict))]
         if any(pairs):
             row.append(el("td", paired(*pair, most) if pair else None))
         row += [_number(part.figures.get(key)) for key in names]
+        row += [el("td", watched.monitor)] if several else []
         rows.append(row)
-    caption = f"{what}, the most serious first"
-    made = table(head, rows, caption)
-    more = len(found) - len(shown)
-    return Html(made + el("p", f"And {more:,} more.", class_="lead")) if more else made
+    return table(head, rows, caption)
 
 
 def _of_pair(figures: Mapping[str, float]) -> set[str]:
@@ -104,7 +122,7 @@ def _number(value: float | None) -> Html:
 def checks(findings: Sequence[Watched]) -> Html | None:
     """What was checked, passed or not; None where no monitor checks anything."""
     rows = []
-    for watched in findings:
+    for watched in sorted(findings, key=lambda watched: not watched.is_check):
         every = [part for part in watched.parts if part.kind == "check"]
         own = sorted(every, key=lambda part: severity(part.verdict))[:_CHECKS]
         rows += [_check(_named(part), part.verdict, part.figures, watched) for part in own]

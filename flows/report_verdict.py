@@ -61,6 +61,9 @@ def conclude(standing: Standing, findings: Sequence[Watched]) -> Conclusion:
     version = standing.version
     name, look = f"{version.feature} v{version.version}", f"vecmill monitor {version.feature}"
     look += "" if version.standing == "live" else f" --version {version.version}"
+    if not findings and version.dropped_at is not None:
+        told = f"{name} was dropped on {day(version.dropped_at)}, and no monitor had looked at it."
+        return Conclusion("empty", told)
     if not findings:
         told = f"{name} has not been looked at yet, so nothing can be said of its data."
         return Conclusion("unwatched", told, tuple(_notes(standing, findings)), look)
@@ -116,11 +119,13 @@ def _quiet(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
 
 def _readers(standing: Standing) -> str:
     version, published = standing.version, standing.published
+    if version.dropped_at is not None:
+        return f"its table was dropped on {day(version.dropped_at)}"
     if version.standing != "live":
         live = "nothing is live" if standing.live is None else f"v{standing.live} is live"
         return f"readers do not see it, {live}"
     if published is None:
-        return "readers see nothing of it, since no state of it can be read"
+        return "no state of it can be read any more"
     return f"readers see its {published.rows:,} rows as of {day(published.published_at)}"
 
 
@@ -129,7 +134,7 @@ def _held_up(standing: Standing, findings: Sequence[Watched]) -> str:
     alarms = [w for w in findings if w.verdict == "alarm"]
     if any(w.blocks == "publishing" and w.now.run_id not in standing.wrote for w in alarms):
         return "the run that it is about was not published"
-    if standing.version.standing == "live":
+    if standing.version.standing == "live" or standing.version.dropped_at is not None:
         return ""
     if all(w.blocks == "nothing" for w in alarms):
         return "it holds nothing up"

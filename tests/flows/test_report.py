@@ -256,6 +256,41 @@ def test_pairs_are_found_by_their_names() -> None:
     assert pair_of({"n_current": 3.0}) is None
 
 
+def test_a_version_that_was_dropped_can_still_be_told_of(project: Project) -> None:
+    ran(project, *records(0, 30))
+    project.stores().catalog.add_findings(
+        "notes", 1, project.runs()[0]["run_id"], [finding("drift", "alarm", record_ids=("x",))]
+    )
+    project.encoder = {"revision": 2}
+    project.run()
+    project.promote(2)
+    Collector(project.settings(), NOW).collect([], Silent())
+    found = collect(project.settings(), "notes", Silent(), 1)
+    assert "its table was dropped on " in found.conclusion.sentence
+    assert found.places is None
+    assert [card.here for card in found.gallery] == [False]
+    assert found.left_out == ("There is no map: no state of the run can be read any more.",)
+    after = collect(project.settings(), "notes", Silent(), 2)
+    assert "cannot be held against each other" in " ".join(after.changes)
+
+
+def test_of_a_history_and_of_chunks_rows_are_shown(project: Project) -> None:
+    project.source = {"event_time": "at"}
+    project.feature = {"history": True}
+    header = ("id", "text", "label", "at")
+    for month, word in ((1, "text"), (2, "another")):
+        rows = [(*row, f"2026-0{month}-01") for row in records(0, 30, word)]
+        project.write(rows, header)
+        run = project.run().run
+    row = finding("drift", "alarm", record_ids=("record-004",))
+    project.stores().catalog.add_findings("notes", 1, run, [row])
+    found = reported(project)
+    assert found.places is not None
+    assert len(found.places.current.ids) == 30
+    [card] = found.gallery
+    assert card.columns["event_time"].startswith("2026-02-01")
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
