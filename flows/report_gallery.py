@@ -109,23 +109,29 @@ def _cards(
         heard = _heard(settings, version, rows, left)
         shows = has_thumbnails(rows.schema)
         columns = [name for name in rows.column_names if name not in _HIDDEN][:_COLUMNS]
-    room = ROOM
+    room, dropped = ROOM, 0
     for record_id, because in named.items():
         row = known.get(record_id)
         if row is None:
             yield Card(record_id, tuple(because), here=False)
             continue
-        picture = _picture(row) if shows else None
-        if picture is not None and len(picture) > room:
-            picture = None
-        sound = heard.get(record_id)
-        if sound is not None and sound.startswith("data:") and len(sound) > room:
-            sound = None
-        room -= len(picture or b"") + (len(sound) if sound and sound[:5] == "data:" else 0)
+        picture, sound = _picture(row) if shows else None, heard.get(record_id)
+        size = len(picture or b"") + _inside(sound)
+        if size > room:
+            dropped += 1
+            picture, sound, size = None, None, 0
+        room -= size
         told = {name: _text(row[name]) for name in columns if row[name] is not None}
         yield Card(record_id, tuple(because), told, picture, sound)
-    if room < ROOM // 100:
-        left.append("Some thumbnails or recordings are left out: there is no more room for them.")
+    if dropped:
+        left.append(
+            f"Thumbnails or recordings of {dropped} records are left out: there is no more room."
+        )
+
+
+def _inside(sound: str | None) -> int:
+    """The bytes that a recording takes in the page; one that is played from its file takes none."""
+    return len(sound) if sound is not None and sound.startswith("data:") else 0
 
 
 def _heard(settings: Settings, version: Version, rows: pa.Table, left: list[str]) -> dict[str, str]:

@@ -10,9 +10,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import soundfile
 
 import flows.report_page
+from flows import report_gallery
 from flows.monitors.base import Part
 from flows.progress import Silent
 from flows.report import collect
@@ -20,6 +23,7 @@ from flows.report_index import index
 from flows.report_page import page
 from flows.report_short import markdown
 from tests.flows.test_report import finding, ran, records
+from tests.flows.test_thumbnails import COLOURS, paint
 
 if TYPE_CHECKING:
     from flows.reported import Report
@@ -232,3 +236,49 @@ def test_texts_stand_out_in_both_schemes(scheme: int) -> None:
             light, dark = sorted((_luminance(colours[ink]), _luminance(colours[paper])))[::-1]
             # WCAG 2.2, success criterion 1.4.3, level AA
             assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, paper)
+
+
+def test_pictures_are_in_the_page_as_far_as_there_is_room(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.root / "pictures").mkdir()
+    for number, colour in enumerate(COLOURS):
+        paint(project.root / "pictures" / f"{number}.png", colour)
+    project.source = {"kind": "files", "path": "pictures/*.png"}
+    project.encoder = {"kind": "vision", "centroids": 8, "size": 16}
+    project.feature = {"thumbnails": 48}
+    run = project.run().run
+    ids = tuple(f"{number}.png" for number in range(len(COLOURS)))
+    row = finding("outliers", "alarm", record_ids=ids)
+    project.stores().catalog.add_findings("notes", 1, run, [row])
+    found = collect(project.settings(), "notes", Silent())
+    images = Page(page(found)).of("img")
+    assert [image["alt"] for image in images] == [f"thumbnail of {i}" for i in ids]
+    for image, i in zip(images, ids, strict=True):
+        kind, _, data = str(image["src"]).partition(",")
+        assert kind == "data:image/webp;base64"
+        assert b64decode(data) == project.rows()[i]["thumbnail"]
+    first = len(found.gallery[0].thumbnail or b"")
+    monkeypatch.setattr(report_gallery, "ROOM", first)
+    fewer = collect(project.settings(), "notes", Silent())
+    assert [card.thumbnail is not None for card in fewer.gallery] == [True] + [False] * 5
+    assert "Thumbnails or recordings of 5 records are left out" in " ".join(fewer.left_out)
+
+
+def test_recordings_are_played(project: Project) -> None:
+    (project.root / "sounds").mkdir()
+    for k in range(4):
+        samples = np.random.default_rng(k).normal(0, 0.1, 8_000)
+        soundfile.write(project.root / "sounds" / f"{k}.wav", samples, 16_000)
+    project.source = {"kind": "files", "path": "sounds/*.wav"}
+    project.encoder = {"kind": "mfcc"}
+    run = project.run().run
+    row = finding("outliers", "alarm", record_ids=("2.wav", "gone.wav"))
+    project.stores().catalog.add_findings("notes", 1, run, [row])
+    found = collect(project.settings(), "notes", Silent())
+    [audio] = Page(page(found)).of("audio")
+    kind, _, data = str(audio["src"]).partition(",")
+    assert kind == "data:audio/wav;base64"
+    assert b64decode(data) == (project.root / "sounds" / "2.wav").read_bytes()
+    assert audio["aria-label"] == "recording 2.wav"
+    assert "autoplay" not in audio
