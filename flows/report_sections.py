@@ -100,8 +100,8 @@ def _series(look: Look) -> Html | None:
     told = [el("p", meter(spent, budget), words)]
     gathered, enough = look.figure("e_value"), look.figure("enough")
     if gathered is not None and enough is not None:
-        evidence = f"evidence of a lasting change {number(gathered)} of the {number(enough)}"
-        told.append(el("p", meter(gathered, enough), f"{evidence} that are an alarm"))
+        words = f"evidence of a lasting change {number(gathered)}, an alarm at {number(enough)}"
+        told.append(el("p", meter(gathered, enough), words))
     return put(*told)
 
 
@@ -134,7 +134,8 @@ def _map(report: Report) -> Html | None:
     serious = [w for w in report.findings if w.verdict in {"alarm", "watch"}]
     rings = {i for w in serious for i in w.record_ids}
     rings |= {i for w in serious for part in w.parts for i in part.record_ids}
-    rings &= set(places.current.ids)
+    # Those that are shown below: a ring around every other dot would mark none.
+    rings &= {card.record_id for card in report.gallery} & set(places.current.ids)
     after = [("behind", places.reference), ("now", places.current)]
     n, m = len(places.reference.ids), len(places.current.ids)
     panels = [_panel("After", f"{m:,} records of the run over the {n:,}", after, rings, "map-now")]
@@ -158,7 +159,7 @@ def _key(reference: int, rings: set[str]) -> Html:
     rows = [el("li", el("i"), "reference")] if reference else []
     rows.append(el("li", el("i"), "the run that was looked at", class_="now"))
     if rings:
-        rows.append(el("li", el("i"), "named by an alarm", class_="ringed"))
+        rows.append(el("li", el("i"), "named by an alarm, shown below", class_="ringed"))
     return el("ul", *rows, class_="key")
 
 

@@ -193,7 +193,7 @@ def test_parts_stand_in_their_sections_the_worst_first(report: Report) -> None:
     assert "non finite" in health
     drift = text.partition('<section id="drift"')[2].partition("</section>")[0]
     assert "2.00% of a false-alarm budget of 5.00% spent in 2 looks" in drift
-    assert "evidence of a lasting change 3 of the 40 that are an alarm" in drift
+    assert "evidence of a lasting change 3, an alarm at 40" in drift
     # of two looks, what was measured has a threshold at both, and p a level at one
     assert drift.count('class="band"') == 3
     assert drift.count('class="mark alarm"') == 2
