@@ -82,7 +82,8 @@ def _knn(training: Rows, neighbours: int) -> Score:
 
     def score(rows: Rows) -> Rows:
         distances: Rows = index.kneighbors(rows)[0]
-        return distances.mean(axis=1)
+        found: Rows = distances.mean(axis=1)
+        return found
 
     return score
 
@@ -123,7 +124,8 @@ def _mahalanobis(training: Rows) -> Score:
         moved = rows - mean
         within = (moved @ directions.T) ** 2
         outside = np.maximum((moved**2).sum(axis=1) - within.sum(axis=1), 0.0)
-        return within @ weights + (outside / base if base > 0 else 0.0)
+        found: Rows = within @ weights + (outside / base if base > 0 else 0.0)
+        return found
 
     return score
 
