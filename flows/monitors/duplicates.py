@@ -2,15 +2,16 @@
 
 How near is too near differs from encoder to encoder and from one data set to the next, so no
 threshold is set by hand: it is the reference that says how near its records come to each other.
-Part of it, the calibration rows, is held back; for these and for the current records alike the
-nearest is looked for among what is left of the reference and the current records, a record's own
-content left out. The share of calibration rows that come as near is a record's p-value, and
-Benjamini and Hochberg's procedure picks the records that are named (`flows.monitors._conformal`).
+A third of it, the calibration rows, is held back, and the nearest to each is looked for in the
+rest. For a current record it is looked for among the other current records and so much of the rest
+that both are looked for among equally many; so where nothing has changed, both distances have one
+distribution. The share of calibration rows that come as near is a record's p-value, and Benjamini
+and Hochberg's procedure picks the records that are named (`flows.monitors._conformal`).
 
-Where nothing has changed, a current record's distance to the others has the distribution of a
-calibration row's. What is near comes in pairs, though, and both of a pair then have a small
-p-value; the procedure bears that, since so many fewer pairs there are than records
-(``tests/flows/monitors/test_duplicates.py`` measures it).
+What is near comes in pairs, and both of a pair then have a small p-value; the procedure bears that,
+since there are half as many pairs as records (``tests/flows/monitors/test_duplicates.py`` measures
+it). The price of p-values that are true: what a current record repeats is not found where it is one
+of the calibration rows.
 
 Equal contents are one record here, as in `flows.monitors.drift`: copies are no near-duplicates.
 """
@@ -43,7 +44,7 @@ class Params:
     Attributes:
         alpha: the share of named records that are no nearer than chance brings them, on average,
             and the share of runs without near-duplicates that may raise an alarm.
-        max_rows: contents drawn from each side.
+        max_rows: contents drawn from the reference; of the current ones at most a third as many.
         min_rows: with fewer contents in either part of the reference nothing is tested.
         min_current: with fewer current contents the verdict is ``cannot tell`` unless one of them
             is named.
@@ -114,7 +115,8 @@ def compare(
     _rows.check_widths(reference, current)
     sides = _rows.one_a_content(reference, current, rng)
     detail = _rows.left_out(reference, current, sides)
-    ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in sides)
+    ours = _rows.draw(sides[0], params.max_rows, rng)
+    theirs = _rows.draw(sides[1], max(1, len(ours) // 3), rng)
     n, m = len(ours), len(theirs)
     if n < 2 * params.min_rows or m == 0:
         summary = _untested(len(reference), n, m, params)
@@ -126,10 +128,12 @@ def compare(
     picked = _conformal.select(pairs.p, params.alpha)
     picked = picked[np.argsort(pairs.distances[picked], kind="stable")]
     fewest = _conformal.fewest(m, 1 / (1 + held), params.alpha)
-    names = [reference.record_ids[row] for row in ours[held:].tolist()]
+    names = [reference.record_ids[row] for row in ours[held + m - 1 :].tolist()]
     ids = [current.record_ids[row] for row in theirs.tolist()]
     verdict = _verdict(len(picked), fewest, m, params)
-    parts = tuple(_part(row, pairs, ids, names) for row in _once(picked, pairs, n - held)[:_NAMED])
+    parts = tuple(
+        _part(row, pairs, ids, names) for row in _once(picked, pairs, len(names))[:_NAMED]
+    )
     p_value = _conformal.simes(pairs.p)
     return Finding(
         monitor="duplicates",
@@ -148,11 +152,12 @@ def compare(
 
 
 def _pairs(reference: NDArray[np.float32], current: NDArray[np.float32], held: int) -> _Pairs:
-    pool, m = np.concatenate([reference[held:], current]).astype(np.float64), len(current)
+    m, rest = len(current), reference[held:].astype(np.float64)
     # far from the origin the squares of which distances are made would drown them
-    centre = pool.mean(axis=0)
-    pool -= centre
-    calibration, _ = _nearest(reference[:held] - centre, pool)
+    centre = rest.mean(axis=0)
+    rest -= centre
+    calibration, _ = _nearest(reference[:held] - centre, rest)
+    pool = np.concatenate([rest[m - 1 :], current - centre])
     distances, twins = _nearest(pool[-m:], pool, own=len(pool) - m)
     # a nearest record is strange where it is near, so scores are the distances turned round
     p = _conformal.p_values(-calibration, -distances)
