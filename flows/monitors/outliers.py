@@ -185,7 +185,7 @@ def _run(
         for detector in params.detectors
     }
     return _Test(
-        together=_pick(_added(list(found.values())), calibration, params.alpha),
+        together=_pick(added(list(found.values())), calibration, params.alpha),
         alone={name: _pick(score, calibration, params.alpha) for name, score in found.items()},
         training=training,
         calibration=calibration,
@@ -193,7 +193,7 @@ def _run(
     )
 
 
-def _added(found: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+def added(found: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """The scores of several detectors as one; each is ``(n,)``."""
     from scipy.stats import rankdata
 
