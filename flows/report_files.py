@@ -30,6 +30,11 @@ def known_features(settings: Settings) -> list[str]:
     return list(dict.fromkeys([*settings.features, *cleaning.features(catalog)]))
 
 
+def kept_page(settings: Settings, name: str, number: int | None) -> Path:
+    """Where the store keeps the page of a feature, of its live version where none is given."""
+    return folder(settings) / f"{name if number is None else f'{name}_v{number}'}.html"
+
+
 def make(
     settings: Settings, name: str, reporter: Reporter, number: int | None, target: Path | None
 ) -> tuple[Report, Path]:
@@ -41,8 +46,7 @@ def make(
     """
     with writing(settings, reporter):
         report = collect(settings, name, reporter, number)
-        stem = name if number is None else f"{name}_v{number}"
-        where = target or folder(settings) / f"{stem}.html"
+        where = target or kept_page(settings, name, number)
         _write(where, page(report), own=target is None)
     return report, where
 

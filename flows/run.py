@@ -35,7 +35,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import backfills, monitoring, pipeline, report, report_short, versions
+from flows import backfills, monitoring, pipeline, report, report_files, report_short, versions
 from flows import fit as fitting_step
 from flows.configuration import load
 from flows.learning import Draw
@@ -177,7 +177,9 @@ def monitor(
     settings = load(Path(conf) if conf else None)
     findings = monitoring.monitor(settings, feature, listener(), version)
     found = report.collect(settings, feature, listener(), version, pictures=False)
-    _keep_page(report_short.markdown(found), _key("findings", feature))
+    page = report_files.kept_page(settings, feature, version) if settings.reports.page else None
+    written = str(page) if page is not None and page.is_file() else None
+    _keep_page(report_short.markdown(found, written), _key("findings", feature))
     return [asdict(finding) for finding in findings]
 
 
