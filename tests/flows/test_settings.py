@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import flows.monitors.base
 from flows.configuration import find, load
 from flows.settings import Settings, SettingsError
 from storage.names import CATALOG_TABLES
@@ -288,7 +289,7 @@ def test_monitors_have_defaults_that_a_table_of_their_name_changes(tmp_path: Pat
     text = FEATURE + "[monitors.drift]\nalpha = 0.05\n[monitors.strict]\nkind = 'drift'\n"
     loaded = load(write(tmp_path, main=text))
     defaults = {monitor.name: monitor for monitor in loaded.default_monitors}
-    assert set(defaults) == {"drift", "health"}
+    assert set(defaults) == set(flows.monitors.base.by_default()) > {"drift", "health"}
     assert defaults["drift"].params.alpha == 0.05
 
 
