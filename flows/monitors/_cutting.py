@@ -100,7 +100,9 @@ def _by_size(name: str, present: dict[int, object]) -> list[Slice]:
     ordered = sorted(present.values(), key=_key)
     places = (len(ordered) * part // _PARTS for part in range(1, _PARTS))
     cuts = sorted({_key(v): v for v in (ordered[p] for p in places)}.items())
-    cuts = [(key, value) for key, value in cuts if key > _key(ordered[0])]
+    above = [(_key(value), value) for value in ordered if _key(value) > _key(ordered[0])]
+    # where the quartiles are all the least value, it is held against all larger ones
+    cuts = [pair for pair in cuts if pair[0] > _key(ordered[0])] or above[:1]
     keys = [key for key, _ in cuts]
     parts: dict[int, list[int]] = defaultdict(list)
     for row, value in present.items():
@@ -114,7 +116,7 @@ def _by_size(name: str, present: dict[int, object]) -> list[Slice]:
 
 def _range(name: str, low: str, high: str) -> str:
     if not low:
-        return f"{name} < {high}" if high else f"{name} is there"
+        return f"{name} < {high}"
     return f"{low} <= {name} < {high}" if high else f"{name} >= {low}"
 
 
