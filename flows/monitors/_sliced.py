@@ -10,6 +10,7 @@ import numpy as np
 
 from flows.monitors import _cells, _cutting, _rff, _rows, _splits
 from flows.monitors.base import Part
+from storage.parts import PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.monitors._cutting import Column, Slice
-    from flows.monitors._two_sample import Params
     from flows.monitors.base import Sample, Verdict
+    from flows.monitors.slices import Params
 
     Rows = NDArray[np.intp]
 
@@ -93,18 +94,25 @@ class Looked:
             words.append(f"MMD within {self.mmd:.2g} (adjusted p = {self.q_values['inside']:.2g})")
         return f"{self.slice.name}: {', '.join(words)}"
 
-    def part(self, ids: Sequence[str], alpha: float, most: int, needed: int) -> Part:
+    @classmethod
+    def counted(cls, one: Slice, sizes: tuple[int, int], p_value: float, adjusted: float) -> Looked:
+        """A slice of which nothing but the share was tested."""
+        later = one.rows[one.rows >= sizes[0]] - sizes[0]
+        return cls(one, sizes, {"share": p_value}, 1.0, 0.0, later, {"share": adjusted})
+
+    def part(self, ids: Sequence[str], alpha: float, most: int, needed: int = 0) -> Part:
         """It as a part of a finding.
 
         Args:
             ids: of the current rows.
             alpha: adjusted p-values up to it are a change.
             most: records that are named.
-            needed: contents a side to be looked into.
+            needed: contents a side to be looked into; 0 where that was not asked.
         """
         changed = self.least_q <= alpha
-        verdict: Verdict = "quiet" if "inside" in self.p_values else "cannot tell"
-        unseen = f"; {needed} contents a side are needed to look into it"
+        unseen = needed > 0 and "inside" not in self.p_values
+        verdict: Verdict = "cannot tell" if unseen else "quiet"
+        lacks = f"; {needed} contents a side are needed to look into it" if unseen else ""
         ours, theirs = self.counts
         figures = {
             "share_reference": self.shares[0],
@@ -119,7 +127,7 @@ class Looked:
             kind="slice",
             name=self.slice.name,
             verdict="alarm" if changed else verdict,
-            summary=self.told + ("" if "inside" in self.p_values else unseen),
+            summary=self.told + lacks,
             figures=figures,
             record_ids=tuple(ids[row] for row in self.strangest[:most].tolist()) if changed else (),
         )
@@ -138,12 +146,14 @@ def columns(
         reference: has some columns.
         current: has some columns.
         rows: of either, in the order of the pool.
-        wanted: which columns; all where none is named.
+        wanted: which columns; where none is named, all but those that say of what record a row is
+            a part, and which.
         most: different values that are slices each.
     """
     there = [name for name in reference.kept if name in current.kept]
     found = []
-    for name in wanted or dict.fromkeys([*reference.kept, *current.kept]):
+    every = [n for n in {**reference.kept, **current.kept} if n not in PARTS.names]
+    for name in wanted or every:
         if name in there:
             values = [reference.kept[name][row] for row in rows[0].tolist()]
             values += [current.kept[name][row] for row in rows[1].tolist()]
@@ -187,21 +197,27 @@ def look(
     Returns:
         The slices, and how many were left out.
     """
-    pairs = [(one, p) for column in cut for one, p in _shares(column, mmd.sizes, params)]
+    pairs = [(one, p) for column in cut for one, p in _asked(column, mmd.sizes, params)]
     chosen = sorted(pairs, key=lambda pair: -len(pair[0].rows))[:only]
     return [_look(one, p, mmd, rng, params) for one, p in chosen], len(pairs) - len(chosen)
 
 
-def _shares(
-    column: Column, sizes: tuple[int, int], params: Params
-) -> list[tuple[Slice, float | None]]:
-    """Its slices, each with the p-value of its share; none for times that nobody asked for."""
-    named = column.name in getattr(params, "columns", ())
-    if not column.slices or (column.is_time and not named):
-        return [(one, None) for one in column.slices]
+def shares(column: Column, sizes: tuple[int, int]) -> list[tuple[Slice, float]]:
+    """The slices of a column, each with the p-value of its share not having changed."""
+    if not column.slices:
+        return []
     theirs = np.array([np.sum(one.rows >= sizes[0]) for one in column.slices], dtype=np.float64)
     ours = np.array([len(one.rows) for one in column.slices]) - theirs
     return list(zip(column.slices, _cells.p_values(ours, theirs).tolist(), strict=True))
+
+
+def _asked(
+    column: Column, sizes: tuple[int, int], params: Params
+) -> Sequence[tuple[Slice, float | None]]:
+    """As `shares`; without p-values for times that nobody asked for."""
+    if column.is_time and column.name not in params.columns:
+        return [(one, None) for one in column.slices]
+    return shares(column, sizes)
 
 
 def _look(
