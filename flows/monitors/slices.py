@@ -10,7 +10,7 @@ discoveries that holds however the slices overlap (Benjamini & Yekutieli 2001).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +71,8 @@ def compare(
     a slice that has changed. ``parts`` are the slices, those that changed most clearly first, each
     with its shares, its MMD where it had enough contents to be looked into, and adjusted p-values
     ``q_share`` and ``q_inside``; and the columns that could not be cut. ``record_ids`` of an alarm
-    are current records of these slices, those that look least like the reference's first.
+    are current records of these slices, those that look least like the reference's first. Rows
+    that are not finite, and repeats of a content, are left out and counted in ``detail``.
 
     Raises:
         ValueError: if the samples differ in width.
@@ -79,16 +80,17 @@ def compare(
     _rows.check_widths(reference, current)
     rows = _rows.one_a_content(reference, current, rng)
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
-    sizes = len(ours), len(theirs)
+    sizes, less = (len(ours), len(theirs)), _two_sample.not_tested(reference, current, rows)
     named = _sliced.columns(reference, current, (ours, theirs), params.columns, params.max_values)
     if why := _cannot(reference, named, sizes, params):
-        return Finding("slices", "cannot tell", why, None, None, None, None, *sizes)
+        return Finding("slices", "cannot tell", why, None, None, None, None, *sizes, (), less)
     pool = np.concatenate([reference.vectors[ours], current.vectors[theirs]]).astype(np.float64)
     pool -= pool.mean(axis=0)
     ids = [current.record_ids[row] for row in theirs.tolist()]
     mmd, _ = _rff.fit(pool, sizes, params.features, rng)
     looked, left_out = _sliced.look(named, mmd, rng, params, only=params.max_slices)
-    return _finding(_judged(looked), named, ids, sizes, left_out, params)
+    finding = _finding(_judged(looked), named, ids, sizes, left_out, params)
+    return replace(finding, detail=less | finding.detail)
 
 
 def _cannot(

@@ -206,6 +206,10 @@ def test_repeats_of_a_content_count_once() -> None:
     current = replace(sample(vectors, "c", names), kept={"label": ["a", "b"] * 60})
     finding = check(kept(rng.standard_normal((60, 3)), label=["a", "b"] * 30), current)
     assert finding.n_current == 30
+    assert finding.detail["repeats_current"] == 90
+    current.vectors[:4] = np.nan
+    finding = check(kept(rng.standard_normal((60, 3)), label=["a", "b"] * 30), current)
+    assert (finding.n_current, finding.detail["left_out_current"]) == (29, 4)
 
 
 @pytest.mark.parametrize(
