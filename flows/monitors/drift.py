@@ -14,7 +14,7 @@ Which rows are compared, and how copies of one content count, is told in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flows.monitors import (
@@ -29,6 +29,7 @@ from flows.monitors import (
     _splits,
     _two_sample,
 )
+from flows.monitors._explain import explain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
 
+READS = {"kept"}
 BY_DEFAULT = True
 
 TESTS = ("mmd", "occupancy", "pca_ks")
@@ -86,12 +88,15 @@ def compare(
     ``repeats_current`` are the rows left out for that, and ``left_out_reference`` and
     ``left_out_current`` those that are not finite. ``record_ids`` of an alarm are the current
     records that look least like the reference, by MMD's witness function, and its parts are the
-    clusters that moved.
+    clusters that moved, and the words and values of the kept columns that did.
 
     Raises:
         ValueError: if the samples differ in width.
     """
-    return _two_sample.compare("drift", (reference, current), rng, params, _run)
+    finding = _two_sample.compare("drift", (reference, current), rng, params, _run)
+    if finding.verdict != "alarm":
+        return finding
+    return replace(finding, parts=finding.parts + explain(reference, current))
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
