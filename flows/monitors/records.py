@@ -136,7 +136,7 @@ def compare(
     return Finding(
         monitor="records",
         verdict=verdict,
-        summary=_summary(verdict, parts, before, now),
+        summary=_summary(verdict, parts, before, now, params),
         statistic=float(len(alarms)),
         threshold=0.0,
         p_value=p_value,
@@ -188,7 +188,9 @@ def _lacking(current: Sample, column: str | None, params: Params) -> tuple[str, 
     return tuple(dict.fromkeys(rows))[: params.max_ids]
 
 
-def _summary(verdict: Verdict, parts: Sequence[Part], before: Profile, now: Profile) -> str:
+def _summary(
+    verdict: Verdict, parts: Sequence[Part], before: Profile, now: Profile, params: Params
+) -> str:
     sizes = f"{now.contents:,} new contents, {before.contents:,} in the reference"
     if verdict == "alarm":
         said = "; ".join(part.summary for part in parts if part.verdict == "alarm")
@@ -199,6 +201,8 @@ def _summary(verdict: Verdict, parts: Sequence[Part], before: Profile, now: Prof
         beside = f"; cannot tell of {untold}" if untold else ""
         return f"as usual: {names}{beside} ({sizes})"
     if not before.runs and not before.contents:
-        return f"nothing to compare with yet: this is the first run ({sizes})"
+        limits = [part.summary for part in parts if part.name not in params.checks]
+        first = "nothing to compare with yet: this is the first run"
+        return f"{'; '.join([first, *limits])} ({sizes})"
     why = "; ".join(f"{part.name}: {part.summary}" for part in parts) or "no check is made"
     return f"cannot tell: {why} ({sizes})"
