@@ -39,7 +39,7 @@ def pair(n: int, m: int, seed: int = 0) -> tuple[Sample, Sample]:
 
 
 def spoil(current: Sample) -> Sample:
-    """Far away, of one direction, with bad rows, of long texts: whatever a monitor looks for is in it."""
+    """Far away, of one direction, of long texts, with bad rows: whatever is looked for is in it."""
     vectors = 50 + 1e-3 * current.vectors
     vectors[0, 0] = np.nan
     vectors[1, 1] = np.inf
