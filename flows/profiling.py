@@ -59,7 +59,7 @@ class Profiler:
             contents=len(rows),
             unit=unit if lengths else None,
             lengths=Counter(bucket(length) for length in lengths if length >= 1),
-            nulls={name: (n, len(rows)) for name, n in _nulls(rows)},
+            nulls={name: (n, len(rows)) for name, n in _nulls(rows, self._modality)},
             newest=rows["event_time"].max(),  # type: ignore[arg-type]  # a moment or None
             oldest=rows["event_time"].min(),  # type: ignore[arg-type]  # a moment or None
         )
@@ -123,12 +123,10 @@ def _identifier() -> Any:  # noqa: ANN401 - the package has no types
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _nulls(rows: pl.DataFrame) -> Iterable[tuple[str, int]]:
+def _nulls(rows: pl.DataFrame, modality: str) -> Iterable[tuple[str, int]]:
     """How many values are missing: of event times, of kept columns, of fields of the content."""
-    import polars as pl
-
     yield EVENT_TIME, rows["event_time"].null_count()
-    if isinstance(rows.schema["content"], pl.Struct):
+    if modality == "tabular":
         fields = rows["content"].struct.unnest()
         yield from ((name, fields[name].null_count()) for name in fields.columns)
     for name in rows.columns:

@@ -40,9 +40,9 @@ def feed(stories: list[dict[str, str]]) -> Feed:
         at = datetime.now(UTC) - timedelta(hours=hours)
         some = stories[nth * A_DAY : (nth + 1) * A_DAY]
         return [
-            (s["id"], f"{s['title']} {s['body']}", s["label"], (at - n * timedelta(minutes=9)).isoformat())
+            (s["id"], f"{s['title']} {s['body']}", s["label"], str(at - n * timedelta(minutes=9)))
             for n, s in enumerate(some)
-        ]  # fmt: skip
+        ]
 
     return day
 
@@ -69,7 +69,6 @@ def look(news: tuple[Project, Feed, list[Row]], more: list[Row]) -> tuple[Findin
     project.write([*rows, *more], HEADER)
     project.run()
     (finding,) = monitor(project.settings(), "notes", Silent())
-    print(finding.verdict, finding.p_value, finding.summary)
     return finding, {p["name"] for p in finding.parts if p["verdict"] == "alarm"}
 
 

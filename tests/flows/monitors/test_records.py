@@ -250,7 +250,7 @@ def test_permutations_agree_with_scipy() -> None:
     oracle = ks_2samp(*drawn)
     assert found == pytest.approx(oracle.statistic)
     assert p <= oracle.pvalue + 0.02, "without ties it would be the same"
-    exact = fisher_exact([[9, 91], [3, 297]], alternative="greater").pvalue
+    exact = fisher_exact(np.array([[9, 91], [3, 297]]), alternative="greater").pvalue
     assert _counts.rise((3, 300), (9, 100)) == pytest.approx(exact)
 
 
