@@ -51,6 +51,7 @@ class Asked:
         every: how long a window is; None makes one of it all.
         target: the version to fill.
         limit: how many contents to encode at most.
+        allow_alarms: publish in spite of alarms that block it.
     """
 
     since: datetime
@@ -58,6 +59,7 @@ class Asked:
     every: Every | None = None
     target: Target = "configured"
     limit: int | None = None
+    allow_alarms: bool = False
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -176,7 +178,8 @@ def backfill(
     for window in backfills.windows(stores.catalog, begun.backfill_id):
         if window.status == "done" or (left is not None and left <= 0):
             continue
-        done = _fill(stores, begun, window, carry_out, left)
+        scope = Scope("backfill", window.since, window.until, left, allow_alarms=asked.allow_alarms)
+        done = _fill(stores, begun, window, carry_out, scope)
         if done.error:
             reporter.note(f"{name}: {window.since:%Y-%m-%d %H:%M}: {done.error}")
         left = None if left is None else left - (done.encoded or 0)
@@ -189,7 +192,7 @@ def _fill(
     begun: Backfill,
     window: WindowRow,
     carry_out: Callable[[Target, Scope], dict[str, Any]],
-    limit: int | None,
+    scope: Scope,
 ) -> WindowRow:
     """Run one window, and put down how it went."""
     if not window.predicted_records:
@@ -197,7 +200,6 @@ def _fill(
         backfills.note(stores.catalog, begun.backfill_id, empty)
         return empty
     backfills.note(stores.catalog, begun.backfill_id, replace(window, status="running"))
-    scope = Scope("backfill", window.since, window.until, limit)
     try:
         row = carry_out(begun.version, scope)
     except Exception as error:

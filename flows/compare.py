@@ -31,6 +31,7 @@ _MOST = 10_000
 _LISTED = 10
 _LOOKS = """
 SELECT monitor, verdict, summary, blocks FROM findings WHERE feature = ? AND version = ?
+AND run_id IN (SELECT run_id FROM manifests) -- not of a run that an alarm kept from being published
 QUALIFY row_number() OVER (PARTITION BY monitor ORDER BY found_at DESC) = 1 ORDER BY monitor
 """
 _RATE = """

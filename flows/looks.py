@@ -18,7 +18,8 @@ SELECT m.version FROM (
         lance_version DESC, published_at DESC, run_id DESC) = 1) m
 JOIN versions v USING (feature, version)
 WHERE m.kind <> 'backfill' AND v.standing <> 'retired' AND v.dropped_at IS NULL
-AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.feature = m.feature AND f.run_id = m.run_id)
+AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.feature = m.feature AND f.run_id = m.run_id
+    AND (f.blocks <> 'publishing' OR $2))
 ORDER BY m.version
 """
 
@@ -29,8 +30,11 @@ def missed(settings: Settings, name: str) -> list[int]:
     Raises:
         StorageError: if the catalog cannot be read.
     """
-    if not settings.feature(name).monitors:
+    monitors = settings.feature(name).monitors
+    if not monitors:
         return []
-    found = Stores.of(settings).catalog.query(_MISSED, name)
+    # Those have looked before the run was published, and if there are no others, all have.
+    only_before = all(monitor.blocks == "publishing" for monitor in monitors)
+    found = Stores.of(settings).catalog.query(_MISSED, name, only_before)
     numbers: list[int] = found.column("version").to_pylist()
     return numbers

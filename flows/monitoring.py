@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import flows.monitors.base
-from flows import references
+from flows import profiles, references
 from flows.samples import Samples
 from flows.settings import Reports
 from flows.stores import Stores
+from storage.findings import findings
 from storage.ids import seed
 from storage.model import FindingRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from flows.monitors._profile import Profile
     from flows.monitors.base import Finding
     from flows.progress import Reporter
     from flows.references import Reference
@@ -30,7 +32,12 @@ class MonitorError(Exception):
 
 
 def monitor(
-    settings: Settings, name: str, reporter: Reporter, number: int | None = None
+    settings: Settings,
+    name: str,
+    reporter: Reporter,
+    number: int | None = None,
+    *,
+    again: bool = True,
 ) -> list[FindingRow]:
     """Run the feature's monitors (the default ones where it names none) and keep their findings.
 
@@ -45,6 +52,8 @@ def monitor(
         name: the feature.
         reporter: told of progress.
         number: the version to look at; the live one where none is given.
+        again: whether monitors look again that have looked at the run before it was published; if
+            not, what they found is given as it is.
 
     Raises:
         MonitorError: if the version is not there, nothing is published yet, or the reference is
@@ -56,16 +65,27 @@ def monitor(
     manifests = stores.catalog.manifests(version)
     current = _current(version, manifests)
     monitors = feature.monitors or settings.default_monitors
-    rows = look(feature, stores, version, manifests, current, monitors, reporter)
+    known = {} if again else checked(stores, version, current.run_id, monitors)
+    rest = [plugin for plugin in monitors if plugin.name not in known]
+    rows = look(feature, stores, version, manifests, current, rest, reporter) if rest else []
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     if settings.reports != Reports():
         from flows import afterwards  # which draws on all that findings are told of by
 
         afterwards.write(settings, name, number, reporter)
-    return rows
+    found = known | {row.monitor: row for row in rows}
+    return [found[plugin.name] for plugin in monitors]
 
 
-def look(
+def checked(
+    stores: Stores, version: Version, run_id: str, monitors: Sequence[Monitor]
+) -> dict[str, FindingRow]:
+    """What was found by those of the monitors that look before a run is published, by name."""
+    names = [plugin.name for plugin in monitors if plugin.blocks == "publishing"]
+    return {row.monitor: row for row in findings(stores.catalog, version, run_id, names)}
+
+
+def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is published
     feature: Feature,
     stores: Stores,
     version: Version,
@@ -73,6 +93,8 @@ def look(
     current: Manifest,
     monitors: Sequence[Monitor],
     reporter: Reporter,
+    *,
+    profile: Profile | None = None,
 ) -> list[FindingRow]:
     """What these monitors say of a run, published or about to be; nothing is kept.
 
@@ -84,6 +106,7 @@ def look(
         current: the run; its rows are read at its ``lance_version``.
         monitors: the monitors.
         reporter: told of progress.
+        profile: of the run's records, where it is not published yet.
 
     Raises:
         MonitorError: if the reference is not there any more.
@@ -94,7 +117,11 @@ def look(
         raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
     reporter.stage(feature.name, "monitor", len(monitors))
     rng = np.random.default_rng(seed(current.run_id))
-    ours, theirs = Samples.for_(stores, version, monitors).pair(reference, current, rng)
+    samples = Samples.for_(stores, version, monitors)
+    ours, theirs = samples.pair(reference, current, rng)
+    if "records" in samples.reads:
+        before, now = profiles.pair(stores, version, manifests, reference, current, profile)
+        ours, theirs = replace(ours, records=before), replace(theirs, records=now)
     rows = []
     for plugin in monitors:
         own = np.random.default_rng(seed(f"{current.run_id} {plugin.name}"))
@@ -117,7 +144,7 @@ def _version(stores: Stores, name: str, number: int | None) -> Version:
 
 def _current(version: Version, manifests: Sequence[Manifest]) -> Manifest:
     """The last run that wrote vectors, at a state that can be read."""
-    wrote = [m for m in manifests if m.counts.new or m.counts.changed]
+    wrote = [m for m in manifests if m.counts.written]
     if not wrote:
         raise MonitorError(f"{version.table} has no rows yet; there is nothing to monitor")
     readable = [m for m in manifests if m.forgotten_at is None]

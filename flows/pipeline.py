@@ -1,4 +1,4 @@
-"""What a run does: plan, encode, commit, publish; plain functions that need no Prefect.
+"""What a run does: plan, encode, commit, check, publish; plain functions that need no Prefect.
 
 A run holds its feature's lock from the first look at the catalog to the last write, so that two
 runs of a feature follow one another, and whatever an earlier process left behind is known to be
@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows import spaces
+from flows import checks, spaces
 from flows.costs import Costs
 from flows.encode import Bounds, EncodingError
 from flows.engine import Job
@@ -78,7 +78,8 @@ def embed(
         scope: what part of the source to take on; all that may have changed where none is given.
 
     Raises:
-        RunError: if too many records are dead or would vanish, or the encoder breaks its contract.
+        RunError: if too many records are dead or would vanish, a monitor that blocks publishing
+            raises an alarm, or the encoder breaks its contract.
         SourceError: if the source cannot be read.
         StorageError: if the store cannot be had.
     """
@@ -142,6 +143,8 @@ def _carry_out(run: Run, engine: Engine) -> None:
         run.encode_seconds = time.perf_counter() - begun
     engine.step("commit", run.commit)
     _note_cut(run)
+    if checks.wanted(run):
+        engine.step("check", partial(checks.check, run))
     engine.step("publish", run.publish)
 
 

@@ -83,9 +83,7 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
         return Reference("the state that the first run left", before[0])
     if text in {"previous", "live"}:
         return Reference("the state before the run", before[-1], grows=True)
-    wrote = [
-        m for m in manifests if (m.counts.new or m.counts.changed) and m.lance_version < latest
-    ]
+    wrote = [m for m in manifests if m.counts.written and m.lance_version < latest]
     told, chosen = _window(text, wrote, current)
     return Reference(told, before[-1], tuple(m.run_id for m in chosen)) if chosen else None
 

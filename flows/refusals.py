@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
+    from flows.scope import Scope
     from flows.settings import Feature
+    from storage.model import FindingRow
 
 FEW_ROWS = 20
 """So few records may all go: a small table is mended sooner than a refusal is understood."""
@@ -62,4 +66,30 @@ def refuse_deletes(feature: Feature, gone: int, ids: int) -> None:
         "published: the source may be empty or half written. If they are to go, run with "
         f'--allow-deletes; to keep their vectors set vanished = "keep" in '
         f"[features.{feature.name}]"
+    )
+
+
+def refuse_alarms(feature: Feature, scope: Scope, findings: Sequence[FindingRow]) -> None:
+    """Refuse a run over which a monitor raises an alarm that is to keep it from being published.
+
+    Args:
+        feature: the feature.
+        scope: of the run.
+        findings: of the monitors that block publishing.
+
+    Raises:
+        RunError: if one is an alarm.
+    """
+    alarms = [finding for finding in findings if finding.verdict == "alarm"]
+    if not alarms:
+        return
+    said = "; ".join(f"{alarm.monitor}: {alarm.summary}" for alarm in alarms)
+    named = list(dict.fromkeys(record for alarm in alarms for record in alarm.record_ids))
+    looked = f"Look at the records {', '.join(map(repr, named[:5]))} first" if named else "Look"
+    monitors = " and ".join(f"[monitors.{alarm.monitor}]" for alarm in alarms)
+    raise RunError(
+        f"{feature.name}: {said}. An alarm of {monitors} blocks publishing, "
+        "so nothing is published; what was encoded is kept for the next run. "
+        f"{looked} in the source, mend it, and run again; or publish all the same with "
+        f"`vecmill {scope.kind} {feature.name} --allow-alarms`, which keeps the finding"
     )

@@ -99,6 +99,7 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
     every: str | None = None,
     target: str | int = "configured",
     limit: int | None = None,
+    allow_alarms: bool = False,
     workers: int | None = None,
 ) -> list[dict[str, Any]]:
     """Take on the records of a stretch of event times, a subflow run of `embed` a window.
@@ -112,6 +113,7 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
         every: ``day``, ``week`` or ``month``; one window where none is given.
         target: the version: ``configured``, ``live``, ``candidate`` or a number.
         limit: encode at most so many contents.
+        allow_alarms: publish in spite of alarms that block it.
         workers: shards to encode at once.
 
     Returns:
@@ -129,7 +131,8 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
             return row
 
         asked = backfills.Asked(
-            since, until, cast("Every | None", every), cast("Target", target), limit
+            *(since, until, cast("Every | None", every), cast("Target", target), limit),
+            allow_alarms=allow_alarms,
         )
         rows = backfills.backfill(settings, feature, asked, carry_out, listener())
         _keep_page(_windows_page(feature, rows), _key("backfill", feature))
@@ -167,15 +170,21 @@ def fit(
 @flow(name="monitor", flow_run_name="monitor {feature}", persist_result=False)
 @redacting()
 def monitor(
-    feature: str, conf: str | None = None, version: int | None = None
+    feature: str, conf: str | None = None, version: int | None = None, *, again: bool = True
 ) -> list[dict[str, Any]]:
     """Run a feature's monitors on what the last run of a version (the live one) wrote.
+
+    Args:
+        feature: the feature's name in the configuration.
+        conf: the configuration file, as for ``vecmill --conf``.
+        version: its number.
+        again: whether those look again that have looked before the run was published.
 
     Returns:
         The findings, `storage.model.FindingRow` as plain values.
     """
     settings = load(Path(conf) if conf else None)
-    findings = monitoring.monitor(settings, feature, listener(), version)
+    findings = monitoring.monitor(settings, feature, listener(), version, again=again)
     found = report.collect(settings, feature, listener(), version, pictures=False)
     page = report_files.kept_page(settings, feature, version) if settings.reports.page else None
     written = str(page) if page is not None and page.is_file() else None

@@ -40,7 +40,9 @@ class Runner(Protocol):
     def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
         """One fit: `flows.fit.Fitted.row`."""
 
-    def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
+    def monitor(
+        self, feature: str, version: int | None = None, *, again: bool = True
+    ) -> list[dict[str, Any]]:
         """One look at the last run: its findings, `storage.model.FindingRow` as plain values."""
 
 
@@ -91,8 +93,10 @@ class _Here:
     def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
         return fitting_step.fit(self.settings, feature, draw, self.reporter).row()
 
-    def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
-        found = monitoring.monitor(self.settings, feature, self.reporter, version)
+    def monitor(
+        self, feature: str, version: int | None = None, *, again: bool = True
+    ) -> list[dict[str, Any]]:
+        found = monitoring.monitor(self.settings, feature, self.reporter, version, again=again)
         return [asdict(finding) for finding in found]
 
 
@@ -128,6 +132,10 @@ class _Flows:
         )
         return row
 
-    def monitor(self, feature: str, version: int | None = None) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.run.monitor(feature, str(self.settings.conf), version)
+    def monitor(
+        self, feature: str, version: int | None = None, *, again: bool = True
+    ) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.run.monitor(
+            feature, str(self.settings.conf), version, again=again
+        )
         return rows

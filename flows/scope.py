@@ -38,6 +38,7 @@ class Scope:
         full: read the whole source even if it says that nothing, or only a part, has changed.
         retry_dead: try records again that the encoder has failed on.
         allow_deletes: remove however many records have vanished, whatever ``max_deleted`` says.
+        allow_alarms: publish in spite of alarms that block it; they are kept.
     """
 
     kind: Kind = "run"
@@ -47,6 +48,7 @@ class Scope:
     full: bool = False
     retry_dead: bool = False
     allow_deletes: bool = False
+    allow_alarms: bool = False
 
     @property
     def window(self) -> tuple[datetime | None, datetime | None] | None:
@@ -69,6 +71,7 @@ class Scope:
             "full": self.full,
             "retry_dead": self.retry_dead,
             "allow_deletes": self.allow_deletes,
+            "allow_alarms": self.allow_alarms,
         }
 
     @classmethod

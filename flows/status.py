@@ -31,7 +31,8 @@ LEFT JOIN (SELECT feature, version, arg_max(cut_texts, started_at) AS cut_texts,
            FROM runs WHERE status = 'done' AND encoded + resumed > 0
            GROUP BY ALL) c USING (feature, version)
 LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarms
-           FROM (SELECT * FROM findings QUALIFY row_number() OVER (
+           FROM (SELECT * FROM findings WHERE run_id IN (SELECT run_id FROM manifests)
+                 QUALIFY row_number() OVER (
                      PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1)
            GROUP BY ALL) f USING (feature, version)
 ORDER BY v.feature, v.version
@@ -51,7 +52,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     """The standing of every version, and of configured features without one.
 
     ``alarms`` counts the monitors that raised one when they last looked: it stays after a run that
-    found nothing to do, since what they saw is still there. ``cut_texts``, ``cut_tokens`` and
+    found nothing to do, since what they saw is still there; an alarm that kept a run from being
+    published is not among them. ``cut_texts``, ``cut_tokens`` and
     ``text_tokens`` are of the last run that encoded anything, or published what a killed one had:
     texts longer than the encoder reads, their tokens beyond that, and the tokens of all its texts.
     ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process

@@ -12,6 +12,7 @@ from flows.chunking import cutter_of
 from flows.coding import codes_of
 from flows.costs import Costs
 from flows.outcomes import Outcome
+from flows.profiling import Profiler, newly_empty
 from flows.reading import Reading
 from flows.redact import redact
 from flows.refusals import RunError, refuse_dead, refuse_deletes
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.encode import Receipt
+    from flows.monitors._profile import Profile
     from flows.progress import Reporter
     from flows.scope import Scope
     from flows.settings import Feature, Settings
@@ -79,8 +81,14 @@ class Run:
     _reading: Reading | None = None
     _difference: Difference | None = None
     _counts: Counts | None = None
+    _profiler: Profiler | None = None
     _manifest: Manifest | None = None
     _lance_version: int | None = None
+
+    @property
+    def counts(self) -> Counts | None:
+        """What the run found; None before it is committed."""
+        return self._counts
 
     @property
     def folder(self) -> Path:
@@ -111,6 +119,7 @@ class Run:
         spool = Spool(self.folder, self.settings.engine.shard_size)
         self.to_encode, self.reached = 0, False
         self._costs = costs = Costs.of(self.version)
+        self._profiler = profiler = Profiler(self.version.modality, whole=reading.cutter is None)
         self.reporter.stage(self.feature.name, "plan", None)
         if reading.unchanged:
             self.reporter.note(
@@ -127,6 +136,7 @@ class Run:
             wanted = difference.add(chunk.records, letters(chunk.rejects), limit)
             self.to_encode += len(wanted)
             costs.add(wanted["content"])
+            profiler.add(difference.fresh(chunk.records))
             for some in reading.fetched(wanted):
                 spool.add(some)
             self.reporter.advance(len(chunk.records) + len(chunk.rejects))
@@ -180,19 +190,8 @@ class Run:
     def publish(self) -> None:
         """Make the committed state what readers see."""
         difference, reading = self._planned()
-        if self._counts is None or self._lance_version is None:
-            raise RunError("a run must be committed before it is published")
-        self._manifest = Manifest(
-            feature=self.feature.name,
-            version=self.version.version,
-            run_id=self.run_id,
-            lance_version=self._lance_version,
-            fingerprint=self.version.fingerprint,
-            counts=self._counts,
-            rows=self.stores.vectors.rows(self.version.table, self._lance_version),
-            published_at=datetime.now(UTC),
-            kind=self.scope.kind,
-        )
+        self._manifest = self.manifest()
+        profile = self.profile()
         self.stores.catalog.publish(
             Publication(
                 self._manifest,
@@ -205,8 +204,34 @@ class Run:
                 whole=reading.whole,
                 cursor=reading.cursor(passing=difference.passing()),
                 cut=self.unread.cut,
+                profile=None if profile is None else profile.plain(),
             )
         )
+
+    def manifest(self) -> Manifest:
+        """What a publication at this moment would make readers see."""
+        if self._counts is None or self._lance_version is None:
+            raise RunError("a run must be committed before it is published")
+        return Manifest(
+            feature=self.feature.name,
+            version=self.version.version,
+            run_id=self.run_id,
+            lance_version=self._lance_version,
+            fingerprint=self.version.fingerprint,
+            counts=self._counts,
+            rows=self.stores.vectors.rows(self.version.table, self._lance_version),
+            published_at=datetime.now(UTC),
+            kind=self.scope.kind,
+        )
+
+    def profile(self) -> Profile | None:
+        """What the records were like whose contents the run wrote; None where it wrote none."""
+        difference, reading = self._planned()
+        if self._profiler is None or self._counts is None or not self._counts.written:
+            return None
+        dead = dead_letters(self.stores, self.version, reading, difference)
+        before = self.stores.catalog.dead_letters(self.version)
+        return self._profiler.profile(self._counts, self.unread, newly_empty(dead, before))
 
     def outcome(self) -> Outcome:
         """What the run did."""
@@ -309,7 +334,7 @@ def compare(
             difference.know_dead(stores.catalog.known_dead(version))
         for contents in staged_hashes(staged_files(stores.staging / version.table)):
             if not reading.scope.retry_dead:
-                difference.know_dead(contents.filter(contents["lasting"]))
+                difference.know_dead(contents.filter(contents["lasting"]), staged=True)
             difference.know_staged(contents.filter(contents["reason"].is_null()))
     return difference
 

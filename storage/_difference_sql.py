@@ -9,6 +9,7 @@ CREATE TABLE known (content_hash VARCHAR, origin VARCHAR);
 CREATE TABLE dead (record_id VARCHAR, place VARCHAR, reason VARCHAR, stage VARCHAR,
                    content_hash VARCHAR);
 CREATE TABLE dead_content (content_hash VARCHAR, reason VARCHAR, lasting BOOLEAN);
+CREATE TABLE unmet (content_hash VARCHAR);
 """
 # Each looks up a chunk's few thousand rows in all that came before, so the larger table is filtered
 # by the chunk first: DuckDB then streams it past a small hash table, and builds no large one.
@@ -52,6 +53,18 @@ WITH had AS (
     SELECT content_hash FROM known WHERE content_hash IN (SELECT content_hash FROM given))
 SELECT min(seq) AS seq, content_hash FROM given ANTI JOIN repeated USING (seq)
 WHERE content_hash NOT IN (SELECT content_hash FROM had) GROUP BY content_hash
+"""
+NOTE_UNMET = """
+INSERT INTO unmet SELECT DISTINCT content_hash FROM given
+WHERE content_hash NOT IN (SELECT content_hash FROM known)
+"""
+# What an interrupted run has dealt with is as new to the version as what this one encodes.
+FIND_FRESH = """
+CREATE OR REPLACE TEMP TABLE fresh AS
+SELECT seq FROM wanted UNION ALL
+SELECT min(seq) FROM given ANTI JOIN repeated USING (seq)
+WHERE content_hash IN (FROM unmet) GROUP BY content_hash;
+DELETE FROM unmet WHERE content_hash IN (SELECT content_hash FROM given)
 """
 # Beyond its limit a run leaves records as they are; the next one finds them new again.
 LEAVE_OUT = """

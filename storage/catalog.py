@@ -264,6 +264,9 @@ class Catalog:
                 )
                 row = key | asdict(cursor) | {"run_id": manifest.run_id}
                 insert(con, "cursors", row | {"noted_at": datetime.now(UTC)})
+            if publication.profile is not None:
+                row = key | {"run_id": manifest.run_id, "noted_at": datetime.now(UTC)}
+                insert(con, "profiles", row | {"profile": json.dumps(publication.profile)})
             con.execute("DELETE FROM features WHERE feature = ?", [manifest.feature])
             row = {"feature": manifest.feature, "source": publication.source}
             row |= {"encoder": publication.encoder}

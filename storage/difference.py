@@ -99,13 +99,16 @@ class Difference:
         """Let go of the scratch file."""
         self._con.close()
 
-    def know_dead(self, contents: pa.Table | pl.DataFrame) -> None:
+    def know_dead(self, contents: pa.Table | pl.DataFrame, *, staged: bool = False) -> None:
         """Contents that this encoder failed on, not to be tried again in this run.
 
         Args:
             contents: columns content_hash, reason and lasting: whether to expect the same failure
                 of any later run.
+            staged: whether it was an interrupted run that failed on them, not a published one.
         """
+        if staged:
+            self._with_given(contents, sql.NOTE_UNMET)
         self._with_given(
             contents,
             "INSERT INTO dead_content SELECT content_hash, any_value(reason), bool_or(lasting) "
@@ -120,6 +123,7 @@ class Difference:
         """Contents that an interrupted run has staged (column content_hash)."""
         self._with_given(
             contents,
+            sql.NOTE_UNMET,
             "INSERT INTO known SELECT DISTINCT content_hash, 'staged' FROM given "
             "WHERE content_hash NOT IN (SELECT content_hash FROM known)",
         )
@@ -194,6 +198,7 @@ class Difference:
         self._con.execute(
             f"INSERT INTO snapshot SELECT {columns} FROM given ANTI JOIN repeated USING (seq)"
         )
+        self._con.execute(sql.FIND_FRESH)
         self._con.execute("INSERT INTO known SELECT content_hash, 'run' FROM wanted")
         self._con.execute("DROP TABLE given")
         self._con.unregister("chunk")
@@ -201,6 +206,21 @@ class Difference:
         wanted = self._con.sql("SELECT seq FROM wanted ORDER BY seq").to_arrow_table()
         chosen: pl.DataFrame = records[wanted.column("seq").to_numpy() - offset]
         return chosen
+
+    def fresh(self, records: pl.DataFrame) -> pl.DataFrame:
+        """Of the chunk that `add` was given last, the contents that are new to the version.
+
+        Each content once over all chunks, by the first of its records. They are those that `add`
+        gave, and those that an interrupted run has staged or failed on: however often a run was
+        broken off, all its chunks together give the same.
+
+        Args:
+            records: as `add` was given them.
+        """
+        offset = self._rows - len(records)
+        found = self._con.sql("SELECT seq FROM fresh ORDER BY seq").to_arrow_table()
+        rows: pl.DataFrame = records[found.column("seq").to_numpy() - offset]
+        return rows
 
     def _count_given(self, rows: int) -> None:
         """Count what a chunk of the source holds, and spread records over their parts."""

@@ -57,6 +57,11 @@ class Counts:
     resumed: int = 0
     dead: int = 0
 
+    @property
+    def written(self) -> int:
+        """Records with new vectors: new and changed ones."""
+        return self.new + self.changed
+
 
 @dataclass(frozen=True)
 class Version:
@@ -184,6 +189,8 @@ class Publication:
         whole: whether the run has read the whole source; only then is the version complete.
         cursor: how far the source is read; None leaves what was noted.
         cut: of the texts it encoded.
+        profile: what the records were like whose contents it wrote, in counts, as plain values;
+            None where it wrote none.
     """
 
     manifest: Manifest
@@ -196,6 +203,7 @@ class Publication:
     whole: bool = True
     cursor: Cursor | None = None
     cut: Cut = Cut()
+    profile: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

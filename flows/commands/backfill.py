@@ -29,6 +29,7 @@ def backfill(  # noqa: PLR0913 - one option a choice
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
     workers: Annotated[int | None, Parameter(metavar="N")] = None,
     dry_run: Flag = False,
+    allow_alarms: Flag = False,
     conf: Conf = None,
     json: AsJson = False,
     direct: IsDirect = False,
@@ -57,6 +58,8 @@ def backfill(  # noqa: PLR0913 - one option a choice
         Shards to encode at once, instead of what [engine] says.
     dry_run
         Only say what it would take.
+    allow_alarms
+        Publish windows in spite of alarms that block publishing; they are kept.
     """
     from flows import backfills
     from flows.console import reporting
@@ -66,7 +69,9 @@ def backfill(  # noqa: PLR0913 - one option a choice
     if workers is not None and workers < 1:
         raise UsageError(f"--workers must be at least 1, got {workers}")
     ends = moment("--until", until) if until is not None else None
-    asked = backfills.Asked(moment("--since", since), ends, every, target(version), limit)
+    asked = backfills.Asked(
+        *(moment("--since", since), ends, every, target(version), limit, allow_alarms)
+    )
     settings = load(conf)
     with reporting() as reporter:
         if dry_run:

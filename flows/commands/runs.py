@@ -83,7 +83,7 @@ def plan(
 
 
 @app.command(usage="Usage: vecmill run [OPTIONS] [FEATURES...]")
-def run(
+def run(  # noqa: PLR0913 - one option a choice
     *features: str,
     conf: Conf = None,
     json: AsJson = False,
@@ -92,6 +92,7 @@ def run(
     version: Which = None,
     full: Flag = False,
     allow_deletes: Flag = False,
+    allow_alarms: Flag = False,
 ) -> int:
     """Bring features up to date: plan, encode what is new or changed, commit, publish, monitor.
 
@@ -109,10 +110,12 @@ def run(
         Read the whole source, even if it says that nothing, or only a part, has changed.
     allow_deletes
         Remove however many records have vanished from the source, whatever max_deleted says.
+    allow_alarms
+        Publish in spite of alarms that block publishing; they are kept.
     """
     from flows.scope import Scope
 
-    scope = Scope(full=full, allow_deletes=allow_deletes)
+    scope = Scope(full=full, allow_deletes=allow_deletes, allow_alarms=allow_alarms)
     return _run(features, conf, version, scope, json=json, direct=direct, refit=refit)
 
 
@@ -123,6 +126,7 @@ def replay(
     json: AsJson = False,
     direct: IsDirect = False,
     version: Which = None,
+    allow_alarms: Flag = False,
 ) -> int:
     """Try dead letters again: a run that takes on also what the encoder has failed on before.
 
@@ -132,10 +136,12 @@ def replay(
         The features to run; all where none is named.
     version
         The version to bring up to date: configured, live, candidate, or a number.
+    allow_alarms
+        Publish in spite of alarms that block publishing; they are kept.
     """
     from flows.scope import Scope
 
-    scope = Scope("replay", full=True, retry_dead=True)
+    scope = Scope("replay", full=True, retry_dead=True, allow_alarms=allow_alarms)
     return _run(features, conf, version, scope, json=json, direct=direct)
 
 
@@ -205,7 +211,7 @@ def _make_up(settings: Settings, carry_out: Runner, reporter: Reporter, name: st
 
 def _monitor(carry_out: Runner, reporter: Reporter, name: str, number: int) -> int:
     worst = FINE
-    for finding in carry_out.monitor(name, number):
+    for finding in carry_out.monitor(name, number, again=False):
         reporter.note(told(name, finding))
         if finding["verdict"] == "alarm":
             worst = FINDING

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _rows, _spread
-from flows.monitors.base import Finding
+from flows.monitors.base import Finding, Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,17 +81,39 @@ class Params:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
+CHECKS = ("finite", "zero", "identical", "collapse", "dead", "norms")
+"""What is checked, in the order in which it is told."""
+
+
 @dataclass
 class _Report:
-    """What the checks found so far: complaints, rows behind them, figures, checks not made."""
+    """What the checks found so far: complaints, rows behind them, figures, and a part a check."""
 
+    ids: Sequence[str]
+    params: Params
     complaints: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     figures: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
 
-    def complain(self, what: str, rows: Sequence[int] | NDArray[np.intp] = ()) -> None:
+    def sound(self, check: str, what: str, figures: dict[str, float]) -> None:
+        """Note that a check has found nothing; what it measured may be complained of later."""
+        self.figures |= figures
+        self.parts[check] = Part("check", check, "quiet", what, figures)
+
+    def complain(self, check: str, what: str, rows: Sequence[int] | NDArray[np.intp] = ()) -> None:
+        """Note what is wrong, with the figures that `sound` was given."""
         self.complaints.append(what)
-        self.rows += [int(row) for row in rows]
+        self.rows += (found := [int(row) for row in rows])
+        named = dict.fromkeys(self.ids[row] for row in found[: self.params.max_ids])
+        figures = self.parts[check].figures
+        self.parts[check] = Part("check", check, "alarm", what, figures, tuple(named))
+
+    def all_parts(self, why: str) -> tuple[Part, ...]:
+        """A part for every check, those that raise an alarm first; ``why`` the others were not."""
+        missing = {name: Part("check", name, "cannot tell", why) for name in CHECKS}
+        parts = [(missing | self.parts)[name] for name in CHECKS]
+        return tuple(sorted(parts, key=lambda part: part.verdict != "alarm"))
 
 
 def compare(
@@ -102,14 +124,15 @@ def compare(
     ``statistic`` is the number of checks that failed and ``threshold`` is 0; ``effect_size`` is
     the share of current rows behind the failures. ``record_ids`` are those rows' records, most
     serious first. ``n_reference`` counts its finite rows of distinct content. A row with NaN or of
-    norm zero is an alarm in a sample of any size; the verdict is ``cannot tell`` if nothing is
+    norm zero is an alarm in a sample of any size. A part tells of each check, passed or not, with
+    its figures. The verdict is ``cannot tell`` if nothing is
     found in fewer than ``params.min_rows`` distinct contents.
 
     Raises:
         ValueError: if the samples differ in width.
     """
     _rows.check_widths(reference, current)
-    report = _Report()
+    report = _Report(current.record_ids, params)
     _check_rows(current, report, params)
     now, before = _rows.contents(current), _rows.contents(reference)
     _check_identical(now, before, rng, report, params)
@@ -130,19 +153,22 @@ def compare(
         n_current=len(current),
         record_ids=tuple(current.record_ids[row] for row in behind[: params.max_ids]),
         detail=report.figures,
+        parts=report.all_parts(
+            f"{params.min_rows} distinct contents are needed, of some on both sides"
+        ),
     )
 
 
 def _check_rows(current: Sample, report: _Report, params: Params) -> None:
     broken = np.flatnonzero(~_rows.finite(current.vectors))
-    report.figures["non_finite"] = float(len(broken))
+    report.sound("finite", "no row holds NaN or infinity", {"non_finite": float(len(broken))})
     if len(broken):
-        report.complain(f"{len(broken):,} rows hold NaN or infinity", broken)
+        report.complain("finite", f"{len(broken):,} rows hold NaN or infinity", broken)
     zero = np.flatnonzero(_rows.norms(current.vectors) == 0)
     share = len(zero) / max(1, len(current))
-    report.figures["zero_norm_share"] = share
+    report.sound("zero", f"{share:.1%} of rows are all zero", {"zero_norm_share": share})
     if share > params.max_zero_share:
-        report.complain(f"{len(zero):,} rows are all zero", zero)
+        report.complain("zero", f"{len(zero):,} rows are all zero", zero)
 
 
 def _check_identical(
@@ -150,7 +176,8 @@ def _check_identical(
 ) -> None:
     again = _spread.repeats(now.vectors)
     share = len(again) / max(1, len(now))
-    report.figures["identical_share"] = share
+    told = f"{share:.1%} of contents have the vector of another content"
+    report.sound("identical", told, {"identical_share": share})
     if len(again) < params.min_identical or share <= params.max_identical_share:
         return
     # some features have few vectors to give, and more rows then share more of them
@@ -159,6 +186,7 @@ def _check_identical(
     if usual and likewise <= 2 * usual:
         return
     report.complain(
+        "identical",
         f"{len(again):,} of {len(now):,} contents have the vector of another content",
         now.rows[again],
     )
@@ -191,22 +219,28 @@ def _check_collapse(
     n = min(params.max_rows, len(now), len(before) if comparable else len(now))
     now, before = (v[_rows.draw(np.arange(len(v)), n, rng)] for v in (now, before))
     rank, radius = _spread.effective_rank(now), _spread.radius(now)
-    report.figures |= {"effective_rank": rank, "radius": radius}
+    figures = {"effective_rank": rank, "radius": radius}
     if not comparable:
+        report.sound("collapse", f"effective rank {rank:.1f}", figures)
         if radius <= _ROUNDING * float(np.median(_rows.norms(now))):
-            report.complain(f"nearly all vectors are equal: 95 % lie within {radius:.2g}")
+            told = f"nearly all vectors are equal: 95 % lie within {radius:.2g}"
+            report.complain("collapse", told)
         return
     usual_rank, usual_radius = _spread.effective_rank(before), _spread.radius(before)
-    report.figures |= {"effective_rank_reference": usual_rank, "radius_reference": usual_radius}
+    figures |= {"effective_rank_reference": usual_rank, "radius_reference": usual_radius}
+    told = f"effective rank {rank:.1f}, the reference's {usual_rank:.1f}"
+    report.sound("collapse", told, figures)
     if radius < _POINT * usual_radius:
         report.complain(
+            "collapse",
             f"nearly all vectors are equal: 95 % lie within {radius:.2g}, "
-            f"in the reference within {usual_radius:.2g}"
+            f"in the reference within {usual_radius:.2g}",
         )
     elif rank < _allowed_rank(usual_rank, params):
         report.complain(
+            "collapse",
             f"the vectors have collapsed: their effective rank is {rank:.1f}, "
-            f"the reference's {usual_rank:.1f}"
+            f"the reference's {usual_rank:.1f}",
         )
 
 
@@ -217,17 +251,20 @@ def _allowed_rank(usual: float, params: Params) -> float:
 def _check_dead(now: Contents, before: Contents, report: _Report, params: Params) -> None:
     dead = _spread.dead(before.vectors, now.vectors, _CHANCE)
     share = len(dead) / max(1, now.vectors.shape[1])
-    report.figures["dead_share"] = share
+    told = f"{share:.1%} of dimensions stand still that used to vary"
+    report.sound("dead", told, {"dead_share": share})
     if share > params.max_dead_share:
         report.complain(
-            f"{len(dead):,} of {now.vectors.shape[1]:,} dimensions stand still that used to vary"
+            "dead",
+            f"{len(dead):,} of {now.vectors.shape[1]:,} dimensions stand still that used to vary",
         )
 
 
 def _check_norms(now: Contents, before: Contents, report: _Report, params: Params) -> None:
     median, usual = float(np.median(now.norms)), float(np.median(before.norms))
     ratio = median / usual
-    report.figures["norm_ratio"] = ratio
+    told = f"the median norm is {median:.3g}, the reference's {usual:.3g}"
+    report.sound("norms", told, {"norm_ratio": ratio})
     low, high = np.quantile(before.norms, [0.05, 0.95])
     normalised = high < (1 + _NORMALISED) * low
     allowed = 1 + _NORMALISED if normalised else params.max_norm_ratio
@@ -236,7 +273,8 @@ def _check_norms(now: Contents, before: Contents, report: _Report, params: Param
     if apart and max(ratio, 1 / ratio) > allowed:
         furthest = np.argsort(-np.abs(np.log(now.norms / usual)), kind="stable")
         report.complain(
-            f"the median norm is {median:.3g}, the reference's {usual:.3g}",
+            "norms",
+            told,
             now.rows[furthest[: params.max_ids]],
         )
 

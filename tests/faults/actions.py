@@ -19,6 +19,7 @@ from typing import Any
 MODULES = (
     "flows.pipeline", "flows.gc", "flows.lifecycle", "flows.monitoring", "flows.export",
     "flows.erase", "flows.backfills", "flows.monitors.drift", "flows.monitors.health",
+    "flows.monitors.records",
     "flows.sources.table", "flows.status", "flows.console", "flows.commands.runs", "flows.runner",
     "lancedb", "lance", "duckdb", "polars", "pyarrow.parquet", "pyarrow.dataset", "filelock",
     "scipy.stats", "sklearn.decomposition", "lancedb.table", "tests.faults.observed",

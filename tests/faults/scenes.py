@@ -43,6 +43,7 @@ class Scene:
         revision: of the encoder, where it is done.
         monitors: of the feature.
         whole: whether readers see all of it at once.
+        more: of the configuration.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Scene:
     revision: int = 1
     monitors: tuple[str, ...] = ("health", "drift")
     whole: bool = True
+    more: str = ""
 
     def build(self, trials: Trials, root: Path) -> Path:
         """Make the project in a folder, up to what is done."""
@@ -68,7 +70,10 @@ class Scene:
 
     def _write(self, root: Path, rows: Rows, revision: int) -> None:
         project = Project(
-            root, encoder={"revision": revision}, feature={"monitors": list(self.monitors)}
+            root,
+            encoder={"revision": revision},
+            feature={"monitors": list(self.monitors)},
+            more=self.more,
         )
         project.write(rows)
         project.settings()
@@ -90,6 +95,8 @@ SCENES = {
     for scene in (
         Scene("first", ()),
         Scene("next", ((BEFORE, RUN, 1),)),
+        Scene("checked", ((BEFORE, RUN, 1),), monitors=("health", "records"),
+              more='[monitors.health]\nblocks = "publishing"\n'),
         Scene("version", ((BEFORE, RUN, 1),), revision=2),
         Scene("monitor", ((BEFORE, RUN, 1), (AFTER, RUN, 1)),
               ("monitor", "notes", "--direct"), again=("monitor", "notes", "--direct")),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.monitors._profile import Profile, bucket
 from flows.monitors.base import Sample
 
 if TYPE_CHECKING:
@@ -19,7 +21,20 @@ def sample(vectors: ArrayLike, name: str = "r", contents: Sequence[str] | None =
     """A sample of these vectors with ids ``r0, r1, ...`` and, unless given, as many contents."""
     matrix = np.asarray(vectors, dtype=np.float32)
     ids = [f"{name}{row}" for row in range(len(matrix))]
-    return Sample(matrix, ids, ids if contents is None else contents)
+    return Sample(matrix, ids, ids if contents is None else contents, records=profile(matrix))
+
+
+def profile(matrix: NDArray[np.float32], longer: float = 1.0) -> Profile:
+    """Of made-up texts, one a row: as long as the row's first number is large, or longer."""
+    sizes = 40 + 20 * np.minimum(np.abs(np.nan_to_num(matrix[:, 0])), 50)
+    return Profile(
+        contents=len(matrix),
+        unit="characters",
+        lengths=Counter(bucket(longer * size) for size in sizes.tolist()),
+        languages={"en": len(matrix)},
+        nulls={"label": (0, len(matrix))},
+        rows=len(matrix),
+    )
 
 
 def keeping(plain: Sample, rng: np.random.Generator) -> Sample:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from flows.monitors import base
-from tests.flows.monitors.samples import keeping, lumpy, sample
+from tests.flows.monitors.samples import keeping, lumpy, profile, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +39,15 @@ def pair(n: int, m: int, seed: int = 0) -> tuple[Sample, Sample]:
 
 
 def spoil(current: Sample) -> Sample:
-    """Far away, of one direction, with bad rows: whatever a monitor looks for is in it."""
+    """Far away, of one direction, of long texts, with bad rows: whatever is looked for is in it."""
     vectors = 50 + 1e-3 * current.vectors
     vectors[0, 0] = np.nan
     vectors[1, 1] = np.inf
     vectors[2] = 0
     vectors[3:6] = vectors[3]
     kept = dict(current.kept) | {"label": ["Sports"] * len(current)}
-    return dataclasses.replace(current, vectors=vectors, kept=kept)
+    records = profile(current.vectors, longer=10.0)
+    return dataclasses.replace(current, vectors=vectors, kept=kept, records=records)
 
 
 def assert_sane(finding: Finding, kind: str, reference: Sample, current: Sample) -> None:
@@ -101,6 +102,14 @@ def test_any_number_of_rows_gets_an_answer(kind: str, n: int, m: int) -> None:
     assert_sane(finding, kind, reference, current)
     if m <= 2:
         assert finding.verdict == "cannot tell", "too few rows are an answer, not a pass"
+
+
+@every_monitor
+def test_what_a_monitor_reads_may_be_missing(kind: str) -> None:
+    reference, current = (dataclasses.replace(s, kept={}, records=None) for s in pair(120, 60))
+    finding = run(kind, reference, current)
+    assert_sane(finding, kind, reference, current)
+    assert "records" not in base.reads(kind) or finding.verdict == "cannot tell"
 
 
 @every_monitor

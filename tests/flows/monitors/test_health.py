@@ -241,3 +241,25 @@ def test_samples_of_two_widths_are_refused() -> None:
         check(sample(gaussian(30)), sample(gaussian(30, 4)))
     with pytest.raises(ValueError, match=r"must be 2-D.*got shape \(4,\)"):
         check(sample(gaussian(30)), Sample(np.ones(4, dtype=np.float32), "abcd", "abcd"))
+
+
+def test_every_check_is_told_with_its_figures() -> None:
+    sound = check(sample(gaussian(300)), sample(gaussian(200, seed=1)))
+    assert [p.name for p in sound.parts] == list(health.CHECKS)
+    assert {p.verdict for p in sound.parts} == {"quiet"}
+    assert {name for p in sound.parts for name in p.figures} == set(sound.detail)
+    few = check(NOTHING, sample(gaussian(5)))
+    assert {p.name for p in few.parts if p.verdict == "cannot tell"} == {
+        "collapse",
+        "dead",
+        "norms",
+    }
+    rows = gaussian(200, seed=1)
+    rows[7] = np.nan
+    rows[:, :8] = 1.0
+    ill = check(sample(gaussian(300)), sample(rows, "c"))
+    alarms = {p.name: p for p in ill.parts if p.verdict == "alarm"}
+    assert list(alarms) == ["finite", "dead"]
+    assert alarms["finite"].record_ids == ("c7",)
+    assert alarms["dead"].figures == {"dead_share": 0.5}
+    assert ill.statistic == len(alarms)

@@ -1,0 +1,52 @@
+"""The check of a run before it is published: by the monitors whose alarm blocks publishing.
+
+They look at what is committed and not yet seen by any reader, as they would look at it once it is
+published. What they cannot tell, such as a drift in a version's first run, blocks nothing. Windows
+of a backfill are checked as runs are: a vector that is not a number is as wrong there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flows import monitoring
+from flows.refusals import refuse_alarms
+
+if TYPE_CHECKING:
+    from flows.settings import Monitor
+    from flows.steps import Run
+
+
+def wanted(run: Run) -> bool:
+    """Whether there is something to check, and a monitor to do it."""
+    counts = run.counts
+    return counts is not None and counts.written > 0 and bool(_monitors(run))
+
+
+def check(run: Run) -> None:
+    """Let these monitors look at what would be published, and keep what they find.
+
+    Raises:
+        RunError: if one raises an alarm and the run's scope does not allow it.
+        MonitorError: if what they are to compare with is not there any more.
+    """
+    catalog, version, current = run.stores.catalog, run.version, run.manifest()
+    manifests = catalog.manifests(version)
+    found = monitoring.look(
+        *(run.feature, run.stores, version, manifests, current, _monitors(run), run.reporter),
+        profile=run.profile(),
+    )
+    catalog.add_findings(version.feature, version.version, current.run_id, found)
+    for finding in found:
+        if finding.verdict == "cannot tell":
+            run.reporter.note(
+                f"{version.feature}: {finding.monitor} blocks no publishing this time: "
+                f"{finding.summary}"
+            )
+    if not run.scope.allow_alarms:
+        refuse_alarms(run.feature, run.scope, found)
+
+
+def _monitors(run: Run) -> list[Monitor]:
+    monitors = run.feature.monitors or run.settings.default_monitors
+    return [monitor for monitor in monitors if monitor.blocks == "publishing"]
