@@ -36,7 +36,8 @@ SIZES = (23, 37)
 def pool(seed: int = 0, sizes: tuple[int, int] = SIZES) -> Values:
     rng = np.random.default_rng(seed)
     rows = lumpy(sum(sizes), rng)
-    return rows - rows.mean(axis=0)
+    rows -= rows.mean(axis=0)
+    return rows
 
 
 def statistics(rows: Values, sizes: tuple[int, int]) -> dict[str, Statistic]:
