@@ -22,7 +22,7 @@ from rich.table import Table
 
 from flows.monitors import base
 from flows.monitors.base import Sample
-from tests.bench.drift_null_rate import encode_news, null_interval
+from tests.bench.drift_data import encode_news, null_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

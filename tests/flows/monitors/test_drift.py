@@ -338,7 +338,7 @@ def test_the_strangest_records_are_named_first() -> None:
 
 def test_what_each_test_saw_is_told_and_which_clusters_moved() -> None:
     rng = np.random.default_rng(0)
-    reference, current = (5 * rng.integers(4, size=(n, 1)) for n in (300, 200))
+    reference, current = (5.0 * rng.integers(4, size=(n, 1)) for n in (300, 200))
     current[:60] = 15
     reference, current = (
         np.repeat(rows, 3, axis=1) + rng.standard_normal((len(rows), 3))

@@ -12,7 +12,7 @@ import pytest
 from encoders import base as encoders
 from flows import demo_raw
 from flows.monitors import drift, health
-from tests.bench.drift_null_rate import encode_news
+from tests.bench.drift_data import encode_news
 from tests.flows.monitors.samples import sample
 
 if TYPE_CHECKING:
