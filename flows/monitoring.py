@@ -9,6 +9,7 @@ import numpy as np
 
 import flows.monitors.base
 from flows import references
+from flows.in_series import in_series
 from flows.samples import Samples
 from flows.settings import Reports
 from flows.stores import Stores
@@ -37,7 +38,8 @@ def monitor(
     The current sample is what the last run that wrote new vectors to the version wrote; the
     reference is what ``reference`` in the feature's configuration says (`flows.references`), states
     without rows passed over. All chance is seeded by the run, so a finding can be had again; it
-    then takes the place of the one before. Of a version that keeps a history both samples are of
+    then takes the place of the one before. What a p-value is worth after those of the runs before
+    is for `flows.in_series` to say. Of a version that keeps a history both samples are of
     current rows: what readers of the feature see.
 
     Args:
@@ -57,6 +59,7 @@ def monitor(
     current = _current(version, manifests)
     monitors = feature.monitors or settings.default_monitors
     rows = look(feature, stores, version, manifests, current, monitors, reporter)
+    rows = in_series(feature, stores, version, manifests, current, monitors, rows)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     if settings.reports != Reports():
         from flows import afterwards  # which draws on all that findings are told of by
@@ -92,6 +95,9 @@ def look(
         reference = references.find(feature.reference, manifests, current)
     except LookupError as error:
         raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
+    if reference is not None and feature.reference == "live" and version.standing != "live":
+        reference = references.own(reference)
+        reporter.note(f"{feature.name}: v{version.version} is held against {reference.told}")
     reporter.stage(feature.name, "monitor", len(monitors))
     rng = np.random.default_rng(seed(current.run_id))
     ours, theirs = Samples.for_(stores, version, monitors).pair(reference, current, rng)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,30 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
     ]
     told, chosen = _window(text, wrote, current)
     return Reference(told, before[-1], tuple(m.run_id for m in chosen)) if chosen else None
+
+
+def own(reference: Reference) -> Reference:
+    """What ``live`` comes to for a version that is not the live one."""
+    told = (
+        "its own state before the run, as vectors of two encoders cannot be compared with those "
+        "of the live version"
+    )
+    return replace(reference, told=told)
+
+
+def needed(text: str, manifests: Sequence[Manifest]) -> tuple[int, str] | None:
+    """The state that a reference has to be read at whatever runs come, if it is one of these.
+
+    Args:
+        text: as the feature's configuration says.
+        manifests: of the version, oldest first.
+
+    Returns:
+        Its Lance version, and the text; None for references that move on with the runs.
+    """
+    readable = [m for m in manifests if m.forgotten_at is None]
+    found = [m for m in readable if (m.rows if text == "first" else m.run_id == text)]
+    return (found[0].lance_version, text) if found else None
 
 
 def _named(run_id: str, manifests: Sequence[Manifest]) -> Reference:
