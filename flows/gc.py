@@ -115,7 +115,7 @@ class Collector:
         upkeep = list(self._fragments(version, found, published))
         yield from upkeep
         feature = self.settings.features.get(version.feature)
-        reference = feature and references.needed(feature.reference, manifests)
+        reference = references.needed(feature.reference, manifests) if feature else None
         states = judge(manifests, self.policy, self._now, tags=found.tags, reference=reference)
         going = [s.lance_version for s in states if s.why is None]
         forget = partial(cleaning.forget_states, self._stores.catalog, version, going, "gc")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flows.references import Reference
     from flows.series import Standing
     from flows.settings import Feature, Monitor
-    from flows.stores import Stores
+    from storage.catalog import Catalog
     from storage.model import FindingRow, Manifest, PastLook, Version
 
 USUAL_ALPHA = 0.01
@@ -30,7 +30,7 @@ _BESIDE = ("max_ids", "permutations")
 
 def in_series(
     feature: Feature,
-    stores: Stores,
+    catalog: Catalog,
     version: Version,
     manifests: Sequence[Manifest],
     current: Manifest,
@@ -46,14 +46,14 @@ def in_series(
 
     Args:
         feature: whose ``false_alarms`` is the budget of each series.
-        stores: its store.
+        catalog: where the earlier findings are.
         version: the version looked at.
         manifests: what was published of it, oldest first.
         current: the run that was looked at, published or about to be.
         monitors: the monitors whose findings these are, in their order.
         rows: the findings.
     """
-    past = stores.catalog.looks(version, before=current.run_id)
+    past = catalog.looks(version, before=current.run_id)
     reference = references.find(feature.reference, manifests, current)
     told = []
     for plugin, row in zip(monitors, rows, strict=True):
@@ -65,6 +65,11 @@ def in_series(
         independent = _independent(reference, manifests, own, current)
         told.append(_carried(feature, plugin, own, row, key, current, independent=independent))
     return told
+
+
+def alpha_of(plugin: Monitor) -> float:
+    """The share of looks without a change that a monitor by itself may raise an alarm at."""
+    return float(getattr(plugin.params, "alpha", USUAL_ALPHA))
 
 
 def _key(feature: Feature, plugin: Monitor, reference: Reference | None) -> str:
@@ -142,7 +147,7 @@ def _carried(
     looks.append(_look(plugin, row.verdict, row.p_value, row.effect_size))
     standing = series.stand(looks, feature.false_alarms, independent=independent)
     verdict = series.verdict(cast("Verdict", row.verdict), looks[-1], standing)
-    alpha = getattr(plugin.params, "alpha", USUAL_ALPHA)
+    alpha = alpha_of(plugin)
     since = past[0].run_id if past else current.run_id
     p_values = [*(look.p_value for look in past), row.p_value]
     kept: dict[str, float | str] = {
@@ -190,8 +195,9 @@ def _floor(row: FindingRow, standing: Standing) -> str:
     least = row.detail.get("least_p", 0.0)
     if row.verdict == "cannot tell" or least <= standing.level:
         return ""
-    lasting = "" if standing.e_value is None else "; several low ones in a row can be"
+    lasting = "" if standing.e_value is None else ", if not several in a row"
     return (
-        f"; after {standing.looks - 1} looks before it this one is an alarm by itself at p ≤ "
-        f"{standing.level:.2g}, and none below {least:.2g} is possible: raise permutations{lasting}"
+        f"; after {standing.looks - 1} looks one is an alarm at p ≤ {standing.level:.2g}, and no "
+        f"p-value below {least:.2g} is possible, so no single look can be one{lasting}: raise "
+        "permutations"
     )

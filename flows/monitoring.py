@@ -54,12 +54,10 @@ def monitor(
     """
     feature = settings.feature(name)
     stores = Stores.of(settings)
-    version = _version(stores, name, number)
-    manifests = stores.catalog.manifests(version)
-    current = _current(version, manifests)
+    version, manifests, current = last_look(stores, name, number)
     monitors = feature.monitors or settings.default_monitors
     rows = look(feature, stores, version, manifests, current, monitors, reporter)
-    rows = in_series(feature, stores, version, manifests, current, monitors, rows)
+    rows = in_series(feature, stores.catalog, version, manifests, current, monitors, rows)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     if settings.reports != Reports():
         from flows import afterwards  # which draws on all that findings are told of by
@@ -91,12 +89,8 @@ def look(
     Raises:
         MonitorError: if the reference is not there any more.
     """
-    try:
-        reference = references.find(feature.reference, manifests, current)
-    except LookupError as error:
-        raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
-    if reference is not None and feature.reference == "live" and version.standing != "live":
-        reference = references.own(reference)
+    reference = reference_of(feature, version, manifests, current)
+    if reference is not None and reference.told == references.OWN:
         reporter.note(f"{feature.name}: v{version.version} is held against {reference.told}")
     reporter.stage(feature.name, "monitor", len(monitors))
     rng = np.random.default_rng(seed(current.run_id))
@@ -108,6 +102,36 @@ def look(
         rows.append(_row(plugin, finding, reference))
         reporter.advance(1)
     return rows
+
+
+def last_look(
+    stores: Stores, name: str, number: int | None
+) -> tuple[Version, list[Manifest], Manifest]:
+    """The version to look at (the live one for None), its manifests, and the run to look at.
+
+    Raises:
+        MonitorError: if the version is not there, or has no rows yet.
+    """
+    version = _version(stores, name, number)
+    manifests = stores.catalog.manifests(version)
+    return version, manifests, _current(version, manifests)
+
+
+def reference_of(
+    feature: Feature, version: Version, manifests: Sequence[Manifest], current: Manifest
+) -> Reference | None:
+    """What a run of a version is held against; None where nothing stood before it.
+
+    Raises:
+        MonitorError: if it is not there any more.
+    """
+    try:
+        reference = references.find(feature.reference, manifests, current)
+    except LookupError as error:
+        raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
+    if reference is not None and feature.reference == "live" and version.standing != "live":
+        return replace(reference, told=references.OWN)
+    return reference
 
 
 def _version(stores: Stores, name: str, number: int | None) -> Version:

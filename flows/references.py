@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 WAYS = ("previous", "live", "first", "weekday")
 """The references that a word names; the others are ``N runs``, ``N days`` and a run's id."""
+
+OWN = (
+    "its own state before the run; the live version is none to compare it with, since vectors of "
+    "two encoders lie in two spaces"
+)
+"""What ``live`` comes to for a version that is not the live one."""
 
 _WINDOW = re.compile(r"(?P<n>[1-9]\d{0,4}) (?P<unit>run|day)s?")
 _RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{11}")
@@ -88,15 +94,6 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
     ]
     told, chosen = _window(text, wrote, current)
     return Reference(told, before[-1], tuple(m.run_id for m in chosen)) if chosen else None
-
-
-def own(reference: Reference) -> Reference:
-    """What ``live`` comes to for a version that is not the live one."""
-    told = (
-        "its own state before the run, as vectors of two encoders cannot be compared with those "
-        "of the live version"
-    )
-    return replace(reference, told=told)
 
 
 def needed(text: str, manifests: Sequence[Manifest]) -> tuple[int, str] | None:
