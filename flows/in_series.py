@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 USUAL_ALPHA = 0.01
 """Of monitors that have a p-value and no parameter of that name."""
 
-_BESIDE = ("max_ids", "permutations")
+_BESIDE = ("max_ids", "permutations", "most_permutations")
 """Parameters that change nothing of what a p-value says; a series goes on where they do."""
 
 
