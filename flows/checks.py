@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows import monitoring
+from flows.in_series import in_series
 from flows.refusals import refuse_alarms
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ def check(run: Run) -> None:
     """
     catalog, version, current = run.stores.catalog, run.version, run.manifest()
     manifests = catalog.manifests(version)
+    monitors = _monitors(run)
     found = monitoring.look(
-        *(run.feature, run.stores, version, manifests, current, _monitors(run), run.reporter),
+        *(run.feature, run.stores, version, manifests, current, monitors, run.reporter),
         profile=run.profile(),
     )
+    found = in_series(run.feature, catalog, version, manifests, current, monitors, found)
     catalog.add_findings(version.feature, version.version, current.run_id, found)
     for finding in found:
         if finding.verdict == "cannot tell":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flows import references
 from flows.doctor import Check
 from flows.stores import Stores
 from storage import cleaning, upkeep
@@ -36,6 +37,7 @@ def look(settings: Settings) -> Iterator[Check]:
             known.add(version.table)
             if version.dropped_at is None:
                 yield from _version(stores, version)
+        yield from _reference(settings, stores, feature)
         yield from _runs(stores, feature)
     for table in sorted(tables - known):
         found = "the catalog does not know it; is the catalog older than the vectors?"
@@ -68,6 +70,19 @@ def _version(stores: Stores, version: Version) -> Iterator[Check]:
             "readers do not need them, only looking back and monitors may; if nothing but Vecmill "
             "writes to the vectors, restore them from a backup",
         )
+
+
+def _reference(settings: Settings, stores: Stores, name: str) -> Iterator[Check]:
+    """A run that monitors are to compare with, and that is not there."""
+    feature, live = settings.features.get(name), stores.catalog.live(name)
+    manifests = stores.catalog.manifests(live) if live else []
+    if feature is None or not manifests:
+        return
+    try:
+        references.find(feature.reference, manifests, manifests[-1])
+    except LookupError as error:
+        advice = f"mend reference in [features.{name}]; until then its monitors fail"
+        yield Check(f"reference of {name}", "broken", str(error.args[0]), advice)
 
 
 def _missing(stores: Stores, version: Version, readable: list[Manifest]) -> int:

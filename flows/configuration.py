@@ -63,6 +63,8 @@ _SMALLEST, _LARGEST = 16, 512
 """Pixels of a thumbnail: beyond, tables hold more pictures than vectors."""
 BLOCKS: tuple[str, ...] = get_args(Blocks)
 _CRON_FIELDS = 5
+_MOST_FALSE = 0.5
+"""A larger chance of ever raising a false alarm is not worth a series."""
 _SECTIONS = (
     *("store", "engine", "gc", "limits", "reports"),
     *("sources", "encoders", "monitors", "features"),
@@ -85,6 +87,7 @@ class _FeatureKeys:
     update: Literal["configured", "live", "both"] = "configured"
     schedule: str | None = None
     reference: str = "previous"
+    false_alarms: float = 0.05
     shares_space_with: str | list[str] = field(default_factory=list)
     gates: dict[str, Any] = field(default_factory=dict)
     thumbnails: int = 0
@@ -96,6 +99,11 @@ class _FeatureKeys:
                 f"none, got {self.thumbnails}"
             )
         references.check(self.reference)
+        if not 0 < self.false_alarms <= _MOST_FALSE:
+            raise ValueError(
+                "false_alarms is the chance that a monitor ever raises a false alarm, above 0 and "
+                f"at most {_MOST_FALSE:g}, got {self.false_alarms}; 0.05 is usual"
+            )
         for name in ("max_dead", "max_deleted"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share from 0 to 1, got {getattr(self, name)}")
@@ -215,6 +223,7 @@ def _check(
             update=parsed.update,
             schedule=parsed.schedule,
             reference=parsed.reference,
+            false_alarms=parsed.false_alarms,
             shares_space_with=_listed(parsed.shares_space_with),
             limits=limits,
             gates=parse(Gates, parsed.gates, f"[features.{name}.gates]"),

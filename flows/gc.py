@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flows import over
+from flows import over, references
 from flows.engine import Direct
 from flows.held import with_descendants
 from flows.leftovers import Item, Leftovers, Work
@@ -115,8 +115,8 @@ class Collector:
         upkeep = list(self._fragments(version, found, published))
         yield from upkeep
         feature = self.settings.features.get(version.feature)
-        first = feature is not None and feature.reference == "first"
-        states = judge(manifests, self.policy, self._now, tags=found.tags, keep_first=first)
+        reference = references.needed(feature.reference, manifests) if feature else None
+        states = judge(manifests, self.policy, self._now, tags=found.tags, reference=reference)
         going = [s.lance_version for s in states if s.why is None]
         forget = partial(cleaning.forget_states, self._stores.catalog, version, going, "gc")
         for state in reversed(states):

@@ -9,6 +9,7 @@ import numpy as np
 
 import flows.monitors.base
 from flows import profiles, references
+from flows.in_series import in_series
 from flows.samples import Samples
 from flows.settings import Reports
 from flows.stores import Stores
@@ -44,7 +45,8 @@ def monitor(
     The current sample is what the last run that wrote new vectors to the version wrote; the
     reference is what ``reference`` in the feature's configuration says (`flows.references`), states
     without rows passed over. All chance is seeded by the run, so a finding can be had again; it
-    then takes the place of the one before. Of a version that keeps a history both samples are of
+    then takes the place of the one before. What a p-value is worth after those of the runs before
+    is for `flows.in_series` to say. Of a version that keeps a history both samples are of
     current rows: what readers of the feature see.
 
     Args:
@@ -61,13 +63,12 @@ def monitor(
     """
     feature = settings.feature(name)
     stores = Stores.of(settings)
-    version = _version(stores, name, number)
-    manifests = stores.catalog.manifests(version)
-    current = _current(version, manifests)
+    version, manifests, current = last_look(stores, name, number)
     monitors = feature.monitors or settings.default_monitors
     known = {} if again else checked(stores, version, current.run_id, monitors)
     rest = [plugin for plugin in monitors if plugin.name not in known]
     rows = look(feature, stores, version, manifests, current, rest, reporter) if rest else []
+    rows = in_series(feature, stores.catalog, version, manifests, current, rest, rows)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     if settings.reports != Reports():
         from flows import afterwards  # which draws on all that findings are told of by
@@ -111,10 +112,9 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     Raises:
         MonitorError: if the reference is not there any more.
     """
-    try:
-        reference = references.find(feature.reference, manifests, current)
-    except LookupError as error:
-        raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
+    reference = reference_of(feature, version, manifests, current)
+    if reference is not None and reference.told == references.OWN:
+        reporter.note(f"{feature.name}: v{version.version} is held against {reference.told}")
     reporter.stage(feature.name, "monitor", len(monitors))
     rng = np.random.default_rng(seed(current.run_id))
     samples = Samples.for_(stores, version, monitors)
@@ -129,6 +129,36 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
         rows.append(_row(plugin, finding, reference))
         reporter.advance(1)
     return rows
+
+
+def last_look(
+    stores: Stores, name: str, number: int | None
+) -> tuple[Version, list[Manifest], Manifest]:
+    """The version to look at (the live one for None), its manifests, and the run to look at.
+
+    Raises:
+        MonitorError: if the version is not there, or has no rows yet.
+    """
+    version = _version(stores, name, number)
+    manifests = stores.catalog.manifests(version)
+    return version, manifests, _current(version, manifests)
+
+
+def reference_of(
+    feature: Feature, version: Version, manifests: Sequence[Manifest], current: Manifest
+) -> Reference | None:
+    """What a run of a version is held against; None where nothing stood before it.
+
+    Raises:
+        MonitorError: if it is not there any more.
+    """
+    try:
+        reference = references.find(feature.reference, manifests, current)
+    except LookupError as error:
+        raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
+    if reference is not None and feature.reference == "live" and version.standing != "live":
+        return replace(reference, told=references.OWN)
+    return reference
 
 
 def _version(stores: Stores, name: str, number: int | None) -> Version:

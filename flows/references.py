@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 WAYS = ("previous", "live", "first", "weekday")
 """The references that a word names; the others are ``N runs``, ``N days`` and a run's id."""
 
+OWN = (
+    "its own state before the run; the live version is none to compare it with, since vectors of "
+    "two encoders lie in two spaces"
+)
+"""What ``live`` comes to for a version that is not the live one."""
+
 _WINDOW = re.compile(r"(?P<n>[1-9]\d{0,4}) (?P<unit>run|day)s?")
 _RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{11}")
 _WEEKS = 8
@@ -86,6 +92,21 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
     wrote = [m for m in manifests if m.counts.written and m.lance_version < latest]
     told, chosen = _window(text, wrote, current)
     return Reference(told, before[-1], tuple(m.run_id for m in chosen)) if chosen else None
+
+
+def needed(text: str, manifests: Sequence[Manifest]) -> tuple[int, str] | None:
+    """The state that a reference has to be read at whatever runs come, if it is one of these.
+
+    Args:
+        text: as the feature's configuration says.
+        manifests: of the version, oldest first.
+
+    Returns:
+        Its Lance version, and the text; None for references that move on with the runs.
+    """
+    readable = [m for m in manifests if m.forgotten_at is None]
+    found = [m for m in readable if (m.rows if text == "first" else m.run_id == text)]
+    return (found[0].lance_version, text) if found else None
 
 
 def _named(run_id: str, manifests: Sequence[Manifest]) -> Reference:

@@ -35,7 +35,7 @@ def judge(
     now: datetime,
     *,
     tags: Mapping[int, str],
-    keep_first: bool,
+    reference: tuple[int, str] | None = None,
 ) -> list[State]:
     """Decide on every state of a version that can still be read.
 
@@ -47,7 +47,8 @@ def judge(
         policy: what stays.
         now: the time, with its zone.
         tags: Lance version to the tag that pins it.
-        keep_first: whether monitors compare with the first state.
+        reference: the Lance version that monitors compare with, and the words that name it; None
+            where they need none of the earlier states (`flows.references.needed`).
 
     Returns:
         The states, newest first.
@@ -62,9 +63,9 @@ def judge(
     copied = False  # whether the newer state is gc's, which holds the same rows
     for lance_version in sorted(grouped, reverse=True):
         group = grouped[lance_version]
-        first = keep_first and lance_version == min(grouped)
+        named = reference[1] if reference and reference[0] == lance_version else None
         among_last = rank < policy.keep_runs and not copied
-        why = _why(superseded, policy, now, tags.get(lance_version), first, among_last)
+        why = _why(superseded, policy, now, tags.get(lance_version), named, among_last)
         published = min(m.published_at for m in group)
         states.append(State(lance_version, published, superseded, why))
         superseded = published
@@ -83,8 +84,8 @@ def _why(
     policy: Gc,
     now: datetime,
     tag: str | None,
-    first: bool,  # noqa: FBT001 - as computed above
-    among_last: bool,  # noqa: FBT001 - as above
+    reference: str | None,
+    among_last: bool,  # noqa: FBT001 - as computed above
 ) -> str | None:
     if superseded is None:
         return "readers see it"
@@ -92,7 +93,7 @@ def _why(
     grace, days = timedelta(hours=policy.grace_hours), timedelta(days=policy.keep_days)
     reasons = (
         (tag is not None, f"the tag {tag!r} pins it"),
-        (first, 'monitors compare with the first state (reference = "first")'),
+        (reference is not None, f'monitors compare with it (reference = "{reference}")'),
         (age < grace, f"readers saw it within grace_hours = {policy.grace_hours:g}"),
         (age < days, f"readers saw it within {policy.keep_days:g} days (keep_days)"),
         (among_last, f"among the last {policy.keep_runs} states (keep_runs)"),

@@ -186,6 +186,8 @@ class Feature:
         schedule: a cron line of five fields. It is checked and kept for the scheduler that is to
             serve it; until then cron, or a Prefect deployment of `flows.run.embed`, starts runs.
         reference: what monitors compare a run with, as `flows.references` understands it.
+        false_alarms: the chance that a monitor's looks, one run after the other without end, ever
+            raise a false alarm; after an alarm they begin anew (`flows.series`).
         shares_space_with: features whose vectors may be held against its own; it is checked that
             the encoders put them into one space.
         limits: what its images and recordings may cost to decode, as ``[limits]`` says for all.
@@ -205,6 +207,7 @@ class Feature:
     update: Literal["configured", "live", "both"] = "configured"
     schedule: str | None = None
     reference: str = "previous"
+    false_alarms: float = 0.05
     shares_space_with: tuple[str, ...] = ()
     limits: Limits = DEFAULT
     gates: Gates = DEFAULT_GATES

@@ -15,7 +15,8 @@ _STATUS = f"""
 SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
        m.lance_version, m.dead, coalesce(u.dead, 0) AS unpublished_dead,
        r.run_id AS last_run, r.status AS last_status, r.finished_at, r.error,
-       coalesce(f.alarms, 0) AS alarms, c.cut_texts, c.cut_tokens, c.text_tokens
+       coalesce(f.alarms, 0) AS alarms, coalesce(f.watches, 0) AS watches,
+       c.cut_texts, c.cut_tokens, c.text_tokens
 FROM versions v
 LEFT JOIN ({PUBLISHED}) m USING (feature, version)
 LEFT JOIN (SELECT feature, version, count(*) AS dead FROM dead_letters WHERE NOT published
@@ -30,7 +31,8 @@ LEFT JOIN (SELECT feature, version, arg_max(cut_texts, started_at) AS cut_texts,
                   arg_max(text_tokens, started_at) AS text_tokens
            FROM runs WHERE status = 'done' AND encoded + resumed > 0
            GROUP BY ALL) c USING (feature, version)
-LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarms
+LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarms,
+                  count(*) FILTER (verdict = 'watch') AS watches
            FROM (SELECT * FROM findings WHERE run_id IN (SELECT run_id FROM manifests)
                  QUALIFY row_number() OVER (
                      PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1)
@@ -53,7 +55,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 
     ``alarms`` counts the monitors that raised one when they last looked: it stays after a run that
     found nothing to do, since what they saw is still there; an alarm that kept a run from being
-    published is not among them. ``cut_texts``, ``cut_tokens`` and
+    published is not among them. ``watches`` counts those whose last look is an alarm that their
+    series does not carry. ``cut_texts``, ``cut_tokens`` and
     ``text_tokens`` are of the last run that encoded anything, or published what a killed one had:
     texts longer than the encoder reads, their tokens beyond that, and the tokens of all its texts.
     ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process

@@ -21,6 +21,7 @@ from storage.entries import (
     drop_unpublished,
     insert,
     manifest_of,
+    past_look,
     replace_dead_letters,
     set_live,
     version_of,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from storage.model import FindingRow, Publication
+    from storage.model import FindingRow, PastLook, Publication
 
 
 class Catalog:
@@ -340,6 +341,15 @@ class Catalog:
                 row |= {name: json.dumps(row[name]) for name in ("detail", "parts", "series")}
                 row |= {"found_at": datetime.now(UTC), "alone": row["alone"] or row["verdict"]}
                 insert(con, "findings", row | {"record_ids": list(finding.record_ids)})
+
+    def looks(self, version: Version, before: str) -> list[PastLook]:
+        """What monitors found over the runs of a version that began before one, oldest first."""
+        rows = self._rows(
+            "SELECT run_id, monitor, verdict, alone, p_value, effect_size, series FROM findings "
+            "WHERE feature = ? AND version = ? AND run_id < ? ORDER BY run_id",
+            *(version.feature, version.version, before),
+        )
+        return [past_look(row) for row in rows]
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from storage.database import fetch
-from storage.model import Counts, Manifest, Version
+from storage.model import Counts, Manifest, PastLook, Version
 from storage.schema import COUNTS
 
 if TYPE_CHECKING:
@@ -132,6 +132,13 @@ def manifest_of(row: Mapping[str, Any]) -> Manifest:
     counts = Counts(**{name: row[name] for name in COUNTS})
     known = {f.name: row[f.name] for f in fields(Manifest) if f.name != "counts"}
     return Manifest(**known, counts=counts)
+
+
+def past_look(row: Mapping[str, Any]) -> PastLook:
+    """What a finding's row says to the looks after it."""
+    known = {f.name: row[f.name] for f in fields(PastLook)}
+    known |= {"alone": row["alone"] or row["verdict"], "series": json.loads(row["series"] or "{}")}
+    return PastLook(**known)
 
 
 def dead_table(letters: Sequence[DeadLetter]) -> pa.Table:

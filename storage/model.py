@@ -251,4 +251,22 @@ class FindingRow:
     blocks: Blocks = "promotion"
     reference: str | None = None
     alone: str | None = None
-    series: Mapping[str, float] = field(default_factory=dict)
+    series: Mapping[str, float | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PastLook:
+    """What is left of a monitor's finding over an earlier run, to judge a later one by.
+
+    Attributes:
+        alone: as in `FindingRow`.
+        series: as there; empty for a finding without a p-value, or of an earlier release.
+    """
+
+    run_id: str
+    monitor: str
+    verdict: str
+    alone: str
+    p_value: float | None
+    effect_size: float | None
+    series: Mapping[str, float | str]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from flows.answers import listing, print_json, say, table
 from flows.codes import FAILED, FINDING, FINE
 from flows.commands._app import AsJson, Conf, IsDirect, Ordinal, app, load
 from flows.commands._app import stores as stores_of
+from flows.findings import show
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
 
 
 @app.command
@@ -19,10 +24,12 @@ def monitor(
     conf: Conf = None,
     json: AsJson = False,
     direct: IsDirect = False,
+    calibrate: int | None = None,
 ) -> int:
     """Compare what a feature's last run wrote with what stood before it.
 
-    The exit code is 3 where a monitor raises an alarm.
+    The exit code is 3 where a monitor raises an alarm. One that a series of looks does not carry
+    is to "watch", and is none: see false_alarms.
 
     Parameters
     ----------
@@ -30,22 +37,41 @@ def monitor(
         The feature to look at.
     version
         The version to look at, instead of the live one.
+    calibrate
+        Measure instead how often each monitor is wrong on rows of yours that nothing has happened
+        to: so many random splits of the reference. Nothing is kept of it; 200 are a good number.
     """
     from flows.console import reporting
     from flows.runner import runner
 
     settings = load(conf)
+    if calibrate is not None:
+        return _calibrate(settings, feature, calibrate, version, json=json)
     with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:
         findings = carry_out.monitor(feature, version)
     print_json(findings, json=json)
     if not json:
-        listing(findings, ("monitor", "verdict", "p_value", "effect_size", "n_reference",
-                            "n_current"), "summary")  # fmt: skip
+        show(findings)
         for finding in findings:
             if finding["verdict"] == "alarm" and finding["record_ids"]:
                 say(f"{finding['monitor']}, clearest records: {', '.join(finding['record_ids'])}")
     alarms = any(finding["verdict"] == "alarm" for finding in findings)
     return FINDING if alarms else FINE
+
+
+def _calibrate(
+    settings: Settings, feature: str, looks: int, version: int | None, *, json: bool
+) -> int:
+    """The exit code is 0 whatever is measured: it is a figure to read, and no finding."""
+    from flows.calibrating import calibrate
+    from flows.console import reporting
+
+    with reporting() as reporter:
+        rates = [rate.row() for rate in calibrate(settings, feature, looks, reporter, version)]
+    print_json(rates, json=json)
+    if not json:
+        table(rates, ("monitor", "looks", "flagged", "share", "low", "high", "alpha", "told"))
+    return FINE
 
 
 @app.command(usage="Usage: vecmill dead [OPTIONS] [FEATURE]")
@@ -88,7 +114,8 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
     print_json(rows, json=json)
     if not json:
         table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
-                      "unpublished_dead", "alarms", "last_status", "finished_at"))  # fmt: skip
+                      "unpublished_dead", "alarms", "watches", "last_status",
+                      "finished_at"))  # fmt: skip
         for row in rows:
             if row["error"]:
                 say(f"{row['feature']}, last run: {row['error']}")

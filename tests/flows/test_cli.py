@@ -215,6 +215,42 @@ def test_monitors_run_with_the_run(vecmill: Callable[..., Answer], project: Proj
     assert told.out.splitlines()[0].split()[:2] == ["monitor", "verdict"]
 
 
+def test_what_a_series_does_not_carry_is_no_finding(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    project.source = {"content": ["size"], "keep": []}
+    project.encoder = {"kind": "tabular"}
+    project.feature = {"monitors": ["drift"], "false_alarms": 1e-9}
+    project.more = "[monitors.drift]\npermutations = 199\nfeatures = 16\n"
+    rows = [(n, n) for n in range(60)]
+    for more in ([], [(n, 500 + n) for n in range(60, 100)]):
+        project.write(rows + more, ("id", "size"))
+        ran = vecmill("run", "--direct")
+    assert (ran.code, "notes: drift: watch: this look alone would be" in ran.err) == (0, True)
+    looked = vecmill("monitor", "notes", "--direct")
+    assert looked.code == 0
+    assert "drift: held against the state before the run" in looked.out
+    assert "1 look at p ≤ 0.01, 0.01 expected by chance" in looked.out
+    [row] = vecmill("status", "--json").rows
+    assert (row["alarms"], row["watches"]) == (0, 1)
+
+
+def test_monitors_are_calibrated_and_nothing_is_kept(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    project.feature = {"monitors": ["drift"]}
+    project.write([(n, f"text {n}", "x") for n in range(60)])
+    vecmill("run", "--direct")
+    measured = vecmill("monitor", "notes", "--calibrate", "5", "--json")
+    [row] = measured.rows
+    assert (measured.code, row["monitor"], row["looks"], row["alpha"]) == (0, "drift", 5, 0.01)
+    told = vecmill("monitor", "notes", "--calibrate", "5")
+    assert told.out.split()[:4] == ["monitor", "looks", "share", "low"]
+    assert vecmill("monitor", "notes", "--calibrate", "0").code == 2
+    findings = project.stores().catalog.query("SELECT DISTINCT run_id FROM findings")
+    assert findings.num_rows == 1
+
+
 def test_monitors_look_at_what_the_run_wrote_and_only_then(
     vecmill: Callable[..., Answer], project: Project
 ) -> None:

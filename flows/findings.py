@@ -1,0 +1,65 @@
+"""Findings as a person reads them: the figures, what they mean, what they are about, the series."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flows import series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+MOST_PARTS = 5
+"""Parts of a finding that are shown: the clearest come first."""
+
+_COLUMNS = ("monitor", "verdict", "p_value", "effect_size", "n_reference", "n_current")
+
+
+def show(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Print findings, `storage.model.FindingRow` as plain values, on standard output.
+
+    On a terminal each has a paragraph. A pipe gets a table, and below it what is longer than a
+    row, each line with the monitor's name.
+    """
+    from rich.markup import escape
+    from rich.padding import Padding
+
+    from flows.console import cell, listing, out
+
+    if not out.is_terminal:
+        listing(findings, _COLUMNS, "summary")
+        for finding in findings:
+            for line in below(finding):
+                out.print(escape(cell(f"{finding['monitor']}: {line.strip()}")))
+        return
+    for finding in findings:
+        out.print(escape(cell(heading(finding))), style="bold")
+        for line in (finding["summary"], *below(finding)):
+            indent = 4 + len(line) - len(line.lstrip())
+            out.print(Padding(escape(cell(line.strip())), (0, 0, 0, indent)))
+
+
+def heading(finding: Mapping[str, Any]) -> str:
+    """The verdict and the figures that it rests on, in a line."""
+    from flows.console import cell
+
+    figures = [
+        f"{told} {cell(finding[name])}"
+        for name, told in (("p_value", "p ="), ("effect_size", "effect"))
+        if finding[name] is not None
+    ]
+    figures.append(f"{finding['n_reference']:,} reference, {finding['n_current']:,} current")
+    return f"{finding['monitor']}: {finding['verdict']}  {', '.join(figures)}"
+
+
+def below(finding: Mapping[str, Any]) -> Iterator[str]:
+    """What stands below a finding's summary: the reference, its clearest parts, its series."""
+    if finding.get("reference"):
+        yield f"held against {finding['reference']}"
+    parts = finding.get("parts") or ()
+    for part in parts[:MOST_PARTS]:
+        yield f"  {part['kind']} {part['name']}: {part['verdict']}, {part['summary']}"
+    if len(parts) > MOST_PARTS:
+        yield f"  and {len(parts) - MOST_PARTS:,} more; --json lists them"
+    if told := series.line(finding.get("series") or {}):
+        yield told

@@ -1,0 +1,78 @@
+"""Findings as a person reads them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from flows import console
+from flows.answers import told
+from flows.findings import below, heading, show
+from storage.model import FindingRow
+
+if TYPE_CHECKING:
+    import pytest
+
+PARTS = tuple(
+    {"kind": "slice", "name": f"label = {n}", "verdict": "quiet", "summary": f"said of {n}"}
+    for n in range(7)
+)
+ROW: dict[str, Any] = asdict(
+    FindingRow(
+        *("drift", "watch", "watch: as seen", 0.1, 0.2, 0.004, 0.0531, 1200, 40, "a run"),
+        reference="the state before the run",
+        parts=PARTS,
+        series={
+            "key": "k", "since": "20260105T060000-00000abcdef", "looks": 1.0, "budget": 0.05,
+            "level": 0.01, "spent": 0.01, "alpha": 0.01, "low": 1.0, "expected": 0.01,
+        },
+    )
+)  # fmt: skip
+PLAIN = ROW | {"monitor": "health", "parts": (), "series": {}, "reference": None, "p_value": None}
+
+
+def test_the_heading_holds_the_figures() -> None:
+    assert heading(ROW) == "drift: watch  p = 0.004, effect 0.0531, 1,200 reference, 40 current"
+    assert heading(PLAIN) == "health: watch  effect 0.0531, 1,200 reference, 40 current"
+
+
+def test_below_stand_the_first_parts_and_the_series() -> None:
+    lines = list(below(ROW))
+    assert lines[:2] == [
+        "held against the state before the run",
+        "  slice label = 0: quiet, said of 0",
+    ]
+    assert lines[6] == "  and 2 more; --json lists them"
+    assert lines[7].startswith("1 look since 2026-01-05: 1.00% of a false-alarm budget of 5.00%")
+    assert list(below(PLAIN)) == []
+
+
+def test_a_pipe_gets_a_table_and_lines_that_name_their_monitor(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    show([ROW, PLAIN])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["monitor", "verdict"]
+    assert [line.split()[0] for line in lines[1:3]] == ["drift", "health"]
+    assert lines[3] == "drift: held against the state before the run"
+    assert all(line.startswith("drift: ") for line in lines[3:])
+
+
+def test_a_terminal_gets_a_paragraph_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+
+    shown = StringIO()
+    terminal = Console(file=shown, force_terminal=True, width=70, highlight=False, no_color=True)
+    monkeypatch.setattr(console, "out", terminal)
+    show([ROW | {"summary": "a [bold] \x1b[31mtext"}])
+    text = shown.getvalue()
+    assert "drift: watch  p = 0.004" in text
+    assert "    a [bold] " in text
+    assert "\x1b[31m" not in text
+    assert "      slice label = 4: quiet, said of 4" in text
+    assert "label = 5" not in text
+
+
+def test_what_is_to_be_watched_is_told_once() -> None:
+    assert told("notes", ROW) == "notes: drift: watch: as seen"
