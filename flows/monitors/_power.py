@@ -6,54 +6,53 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _rff
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from flows.monitors._splits import Outcome, Statistic
+
+    Values = NDArray[np.float64]
 
 POWER = 0.8
 """The share of runs in which a shift must be flagged to count as visible."""
 
-_SPLITS = 240
 _DIRECTIONS = 3
 _SPECTRUM_ROWS = 500
 _SHIFTS = np.geomspace(1e-3, 10.0, 128)
 
 
 def smallest_visible(
-    reference: NDArray[np.float64],
+    plant: Callable[[Values], Callable[[Values], Values]],
+    kept: NDArray[np.bool_],
+    directions: Values,
     spread: float,
-    frequencies: NDArray[np.float64],
-    splits: tuple[NDArray[np.complex128], NDArray[np.complex128]],
-    sizes: tuple[int, int],
     threshold: float,
 ) -> float | None:
     """The smallest mean shift that would be flagged with 80 % power, in units of ``spread``.
 
     The random splits of the permutation test are draws of two samples of these sizes between
     which there is no difference. Into the second of each a shift is planted, along one of the
-    reference's three leading directions, where its own spread hides a shift best, and the share
-    of splits beyond the threshold is the power. In feature space a shift is a turn, so all this
-    costs far less than the test.
+    leading directions, where the rows' own spread hides a shift best, and the share of splits
+    beyond the threshold is the power.
 
     Args:
-        reference: ``(n, dim)``.
+        plant: `flows.monitors._splits.Statistic.planted` of the test's statistic.
+        kept: ``(splits, rows)`` memberships of random splits.
+        directions: ``(some, dim)`` unit vectors, see `leading_directions`.
         spread: the reference's total standard deviation, above 0.
-        frequencies: ``(dim, count)``.
-        splits: ``(permutations, count)`` feature sums of either side of random splits.
-        sizes: rows of either side.
         threshold: of the statistic.
 
     Returns:
         None if not even a shift of ten times the spread would be seen.
     """
-    ours, theirs = (sums[:_SPLITS] for sums in splits)
-    angles = _leading_directions(reference) @ frequencies * spread
-    turns = angles[np.arange(len(ours)) % len(angles)]
+    step = len(directions)
+    planted = [plant(kept[at::step].astype(np.float64)) for at in range(min(step, len(kept)))]
 
     def power(shift: float) -> float:
-        moved = theirs * np.exp(1j * shift * turns)
-        return float(np.mean(_rff.mmd2(ours, moved, *sizes) > threshold))
+        moves = zip(planted, directions * (shift * spread), strict=False)
+        return float(np.mean(np.concatenate([moved(by) for moved, by in moves]) > threshold))
 
     low, high = -1, len(_SHIFTS) - 1
     if power(_SHIFTS[high]) < POWER:
@@ -64,7 +63,26 @@ def smallest_visible(
     return float(_SHIFTS[high])
 
 
-def _leading_directions(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def visible_to(
+    statistic: Statistic, outcome: Outcome, reference: Values, spread: float, alpha: float
+) -> float | None:
+    """`smallest_visible` of a test of one statistic; None too where the test can see nothing.
+
+    Args:
+        statistic: the test's.
+        outcome: of the test.
+        reference: ``(n, dim)``.
+        spread: the reference's total standard deviation.
+        alpha: the level.
+    """
+    if spread <= 0 or outcome.least_p > alpha:
+        return None
+    directions = leading_directions(reference)
+    threshold = outcome.threshold(alpha)
+    return smallest_visible(statistic.planted, outcome.kept, directions, spread, threshold)
+
+
+def leading_directions(rows: Values) -> Values:
     """Unit vectors, ``(at most 3, dim)``, along which the rows spread most."""
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _SPECTRUM_ROWS)).astype(np.intp)]
     some = some - some.mean(axis=0)

@@ -10,6 +10,8 @@ which needs no second look at the rows.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +19,30 @@ import numpy as np
 from flows.monitors._rows import blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 BANDWIDTH_ROWS = 500
-SPLITS_AT_A_TIME = 128
+
+
+def fit(
+    pool: NDArray[np.float64], sizes: tuple[int, int], features: int, rng: np.random.Generator
+) -> tuple[Mmd, float]:
+    """The statistic of a ``(n + m, dim)`` pool, and its bandwidth."""
+    bandwidth = median_distance(pool, rng)
+    drawn = frequencies(pool.shape[1], features, bandwidth, rng)
+    return Mmd(transform(pool, drawn), drawn, sizes), bandwidth
+
+
+def check_features(features: int) -> None:
+    """See that there can be so many.
+
+    Raises:
+        ValueError: if not.
+    """
+    if features < 2 or features % 2:  # noqa: PLR2004 - a sine and a cosine
+        raise ValueError(f"features must be even and at least 2, got {features}; try 512")
 
 
 def median_distance(pool: NDArray[np.float64], rng: np.random.Generator) -> float:
@@ -60,33 +82,6 @@ def transform(
     return features
 
 
-def split_sums(
-    features: NDArray[np.complex128], n: int, splits: int, rng: np.random.Generator
-) -> NDArray[np.complex128]:
-    """Sums of the features of n rows: the first n, then n drawn at random, again and again.
-
-    Args:
-        features: ``(n + m, count)``, the reference's n rows first.
-        n: rows of the reference.
-        splits: how many random splits.
-        rng: all chance.
-
-    Returns:
-        ``(1 + splits, count)``; row 0 is the true split.
-    """
-    # real and imaginary parts side by side: a real matrix product costs half a complex one
-    flat = features.view(np.float64)
-    sums = np.empty((1 + splits, flat.shape[1]), dtype=np.float64)
-    sums[0] = flat[:n].sum(axis=0)
-    chosen = np.zeros(len(flat), dtype=np.float64)
-    chosen[:n] = 1.0
-    for block in blocks(splits, SPLITS_AT_A_TIME):
-        count = block.stop - block.start
-        members = rng.permuted(np.broadcast_to(chosen, (count, len(flat))), axis=1)
-        sums[1 + block.start : 1 + block.stop] = members @ flat
-    return sums.view(np.complex128)
-
-
 def mmd2(
     reference: NDArray[np.complex128], current: NDArray[np.complex128], n: int, m: int
 ) -> NDArray[np.float64]:
@@ -104,6 +99,62 @@ def mmd2(
     within_reference = (_inner(reference, reference) - n) / (n * (n - 1))
     within_current = (_inner(current, current) - m) / (m * (m - 1))
     return within_reference + within_current - 2 * _inner(reference, current) / (n * m)
+
+
+@dataclass(frozen=True)
+class Mmd:
+    """The statistic of a permutation test, see `flows.monitors._splits.Statistic`.
+
+    Attributes:
+        features: ``(rows, count)`` of the pool, or of bunches of its rows.
+        frequencies: ``(dim, count)`` behind them.
+        sizes: rows of either side.
+    """
+
+    features: NDArray[np.complex128]
+    frequencies: NDArray[np.float64]
+    sizes: tuple[int, int]
+
+    def __call__(self, members: NDArray[np.float64]) -> NDArray[np.float64]:
+        """MMD², split by split."""
+        return mmd2(*self.sums(members), *self.sizes)
+
+    def sums(
+        self, members: NDArray[np.float64]
+    ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+        """The features summed over both sides of each split, ``(splits, count)`` each."""
+        # real and imaginary parts side by side: a real matrix product costs half a complex one
+        ours = (members @ self.features.view(np.float64)).view(np.complex128)
+        return ours, self._total - ours
+
+    @cached_property
+    def _total(self) -> NDArray[np.complex128]:
+        total: NDArray[np.complex128] = self.features.sum(axis=0)
+        return total
+
+    def bunched(self, bunches: NDArray[np.intp], sizes: tuple[int, int]) -> Mmd:
+        """The same of bunches of rows."""
+        return Mmd(self.features[bunches].sum(axis=1), self.frequencies, sizes)
+
+    def planted(
+        self, members: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        """MMD² with the second side moved: a shift turns the features, which costs little."""
+        ours, theirs = self.sums(members)
+
+        def moved(shift: NDArray[np.float64]) -> NDArray[np.float64]:
+            return mmd2(ours, theirs * np.exp(1j * (shift @ self.frequencies)), *self.sizes)
+
+        return moved
+
+    def witness(self) -> NDArray[np.float64]:
+        """How much more each row looks like the second side than like the first, ``(rows,)``."""
+        n, m = self.sizes
+        ours = self.features[:n].sum(axis=0)
+        away: NDArray[np.float64] = (
+            self.features @ ((self._total - ours) / m - ours / n).conj()
+        ).real
+        return away
 
 
 def _inner(a: NDArray[np.complex128], b: NDArray[np.complex128]) -> NDArray[np.float64]:

@@ -1,0 +1,283 @@
+"""What the two-sample tests share: their parameters, their rows, and how they word a finding.
+
+A permutation test is exact for rows that could as well have come in any other order. Copies of one
+content could not: a batch that brings a text five times brings all five together. So each content
+is tested once, on the side of one of its rows, drawn evenly from all of them on both sides. That
+draw knows nothing of the vectors, so the level is right for copies within a batch, even if some
+kinds of content are copied more; for popular contents that come back in batch after batch; and for
+contents published again under new ids, if which ones has nothing to do with their vectors. Keeping
+such contents on both sides instead would give the smaller sample a larger share of the popular
+ones, which is an alarm without a change, and would hide changes behind those published again.
+
+The price: what is compared is contents, not rows. That some come more often than they used to is
+seen only as far as it moves them from one side to the other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from flows.monitors import _rows
+from flows.monitors.base import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from flows.monitors.base import Part, Sample, Verdict
+
+
+@dataclass(frozen=True)
+class Params:
+    """What every two-sample test takes.
+
+    Attributes:
+        alpha: the share of runs without drift that may raise an alarm.
+        permutations: random splits behind the p-value.
+        most_permutations: random splits of a second round, drawn where none of the first reaches
+            the true one, for a p-value as low as 1/(most_permutations + 1); 0 for no such round.
+        max_rows: contents drawn from each sample.
+        min_rows: with fewer contents on either side the verdict is ``cannot tell``.
+        min_effect: an effect size below this is no alarm, however sure it is.
+        max_ids: how many records a finding names.
+    """
+
+    alpha: float = 0.01
+    permutations: int = 999
+    most_permutations: int = 19_999
+    max_rows: int = 2000
+    min_rows: int = 20
+    min_effect: float = 0.0
+    max_ids: int = 20
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.01 is usual")
+        at_least(self, permutations=1, most_permutations=0, min_rows=2, max_rows=2, max_ids=0)
+        if self.max_rows < self.min_rows:
+            raise ValueError(
+                f"max_rows ({self.max_rows}) must not be below min_rows ({self.min_rows}), "
+                "or the verdict is always 'cannot tell'"
+            )
+
+    @property
+    def rounds(self) -> tuple[int, int]:
+        """Random splits of the first round and of the second."""
+        return self.permutations, self.most_permutations
+
+
+P = TypeVar("P", bound=Params)
+
+
+def at_least(params: object, **least: int) -> None:
+    """See that these parameters are not too small.
+
+    Raises:
+        ValueError: if one is.
+    """
+    for name, value in least.items():
+        if getattr(params, name) < value:
+            raise ValueError(f"{name} must be at least {value}, got {getattr(params, name)}")
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The contents to compare.
+
+    Attributes:
+        pool: ``(n + m, dim)`` float64, the reference's n rows first; its mean is 0.
+        n: rows of the reference, at least 2.
+        m: current rows, at least 2.
+        ids: the m current records.
+        left_out: how many rows are not tested, by why not and sample.
+    """
+
+    pool: NDArray[np.float64]
+    n: int
+    m: int
+    ids: Sequence[str]
+    left_out: dict[str, float]
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Rows of either side."""
+        return self.n, self.m
+
+    @property
+    def reference(self) -> NDArray[np.float64]:
+        """The reference's rows, ``(n, dim)``."""
+        return self.pool[: self.n]
+
+    @property
+    def current(self) -> NDArray[np.float64]:
+        """The current rows, ``(m, dim)``."""
+        return self.pool[self.n :]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a two-sample test found, wherever its figures came from.
+
+    Attributes:
+        statistic: what was measured.
+        threshold: the largest value that is no alarm.
+        p_value: of the statistic.
+        least_p: the least p-value that these sizes could have given.
+        effect: the size of the change.
+        told: the effect and its unit in words.
+        source: where the p-value comes from, such as ``999 permutations``.
+        figures: for the finding's detail; None for what has no meaning here.
+            ``smallest_visible`` is told in the summary too.
+        strangeness: ``(m,)`` how little each current row looks like the reference; empty where
+            rows were not looked at.
+        parts: of the finding.
+    """
+
+    statistic: float
+    threshold: float
+    p_value: float
+    least_p: float
+    effect: float
+    told: str
+    source: str
+    figures: dict[str, float | None] = field(default_factory=dict)
+    strangeness: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    parts: tuple[Part, ...] = ()
+
+
+def compare(
+    monitor: str,
+    samples: tuple[Sample, Sample],
+    rng: np.random.Generator,
+    params: P,
+    run: Callable[[Sides, np.random.Generator, P], Result],
+) -> Finding:
+    """Choose rows of the reference and the current sample, test them and word the finding.
+
+    Raises:
+        ValueError: if the samples differ in width.
+    """
+    reference, current = samples
+    _rows.check_widths(reference, current)
+    rows = _rows.one_a_content(reference, current, rng)
+    left_out = _left_out(reference, current, rows)
+    ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
+    n, m = len(ours), len(theirs)
+    if min(n, m) < 2:  # noqa: PLR2004 - no spread is known from one row
+        summary = (
+            f"cannot tell: {_sizes(n, m, left_out)}; {params.min_rows} a side are needed"
+            if len(reference)
+            else "nothing to compare with yet: this is the first run"
+        )
+        return Finding(monitor, "cannot tell", summary, None, None, None, None, n, m, (), left_out)
+    pool = np.concatenate([reference.vectors[ours], current.vectors[theirs]]).astype(np.float64)
+    pool -= pool.mean(axis=0)
+    sides = Sides(pool, n, m, [current.record_ids[row] for row in theirs.tolist()], left_out)
+    return finding(monitor, run(sides, rng, params), sides, params)
+
+
+def finding(monitor: str, result: Result, sides: Sides, params: Params) -> Finding:
+    """Word what a test found."""
+    verdict = _verdict(result, sides, params)
+    strangest = np.argsort(-result.strangeness, kind="stable")[: params.max_ids].tolist()
+    known = {name: value for name, value in result.figures.items() if value is not None}
+    return Finding(
+        monitor=monitor,
+        verdict=verdict,
+        summary=_summary(result, verdict, sides, params),
+        statistic=result.statistic,
+        threshold=result.threshold,
+        p_value=result.p_value,
+        effect_size=result.effect,
+        n_reference=sides.n,
+        n_current=sides.m,
+        record_ids=tuple(sides.ids[row] for row in strangest) if verdict == "alarm" else (),
+        detail=sides.left_out | {"least_p": result.least_p} | known,
+        parts=_parts(result, verdict),
+    )
+
+
+def _parts(result: Result, verdict: Verdict) -> tuple[Part, ...]:
+    """None where the whole cannot tell; and none is an alarm unless the whole is one."""
+    if verdict == "cannot tell":
+        return ()
+    if verdict == "alarm":
+        return result.parts
+    return tuple(
+        replace(part, verdict="quiet", record_ids=()) if part.verdict == "alarm" else part
+        for part in result.parts
+    )
+
+
+def spread(rows: NDArray[np.float64]) -> float:
+    """The root of the trace of the covariance; exactly 0 for equal rows, whatever rounding says."""
+    if (rows == rows[0]).all():
+        return 0.0
+    return math.sqrt(float(rows.var(axis=0, ddof=1).sum()))
+
+
+def told_shift(shift: float, spread: float) -> str:
+    """A shift of the mean in words."""
+    moved = f"{shift / spread:.2g}" if spread > 0 else "no spread"
+    return f"mean shift {moved} of the reference's standard deviation"
+
+
+def _verdict(result: Result, sides: Sides, params: Params) -> Verdict:
+    if min(sides.sizes) < params.min_rows or result.least_p > params.alpha:
+        return "cannot tell"
+    certain = result.p_value <= params.alpha and result.effect >= params.min_effect
+    return "alarm" if certain else "quiet"
+
+
+def _left_out(
+    reference: Sample, current: Sample, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> dict[str, float]:
+    """How many rows are not tested: those that are not finite, and those that repeat a content."""
+    figures = {}
+    for name, sample, kept in zip(
+        ("reference", "current"), (reference, current), rows, strict=True
+    ):
+        sound = int(_rows.finite(sample.vectors).sum())
+        figures[f"left_out_{name}"] = float(len(sample) - sound)
+        figures[f"repeats_{name}"] = float(sound - len(kept))
+    return figures
+
+
+def _sizes(n: int, m: int, left_out: dict[str, float]) -> str:
+    repeats = int(left_out["repeats_reference"] + left_out["repeats_current"])
+    less = f", each once ({repeats:,} repeats left out)" if repeats else ""
+    return f"{n:,} reference and {m:,} current contents{less}"
+
+
+def _sight(result: Result) -> str:
+    if "smallest_visible" not in result.figures:
+        return ""
+    visible = result.figures["smallest_visible"]
+    if visible is None:
+        return ", no mean shift could be relied on to show at this size"
+    return (
+        f", smallest mean shift visible at this size is {visible:.2g} of the reference's "
+        "standard deviation"
+    )
+
+
+def _summary(result: Result, verdict: Verdict, sides: Sides, params: Params) -> str:
+    measured = (
+        f"p = {result.p_value:.2g} from {result.source}, {result.told}{_sight(result)}; "
+        f"{_sizes(sides.n, sides.m, sides.left_out)}"
+    )
+    if verdict == "alarm":
+        return f"the distribution has changed: {measured}"
+    if verdict == "quiet":
+        return f"no change seen: {measured}"
+    if min(sides.sizes) < params.min_rows:
+        return f"cannot tell: at least {params.min_rows} contents a side are needed; {measured}"
+    return (
+        f"cannot tell: no p-value below {result.least_p:.2g} is possible and alpha is "
+        f"{params.alpha:g}; raise permutations or give more contents; {measured}"
+    )
