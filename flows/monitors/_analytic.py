@@ -147,9 +147,9 @@ def mean_shift(reference: Sketch, current: Sketch) -> Distance:
     apart = float(((reference.total / n - current.total / m) ** 2).sum())
     statistic = apart - sum(s / (k * (k - 1)) for s, k in zip(squares, (n, m), strict=True))
     components = reference.basis.components
-    sides = (reference, n), (current, m)
-    within = [_scatter(side.cross, side.total @ components, k) for side, k in sides]
-    noise = _pooled(*within, n, m)
+    within = _scatter(reference.cross, reference.total @ components, n)
+    within_current = _scatter(current.cross, current.total @ components, m)
+    noise = _pooled(within, within_current, n, m)
     trace = sum(squares) / (n + m - 2) * (1 / n + 1 / m)
     beyond = _beyond(reference.basis.rest, trace - float(np.trace(noise)))
     weights = np.concatenate([_eigenvalues(noise), beyond])
@@ -170,13 +170,11 @@ class Counts:
     Attributes:
         statistic: chi squared over ``kinds`` - 1 degrees of freedom.
         p_value: its upper tail.
-        psi: the population stability index of the shares, counts less half a one left alone.
         kinds: how many kinds are left once rare ones are put together.
     """
 
     statistic: float
     p_value: float
-    psi: float
     kinds: int
 
     def threshold(self, alpha: float) -> float:
@@ -199,13 +197,7 @@ def counts(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> Counts:
     statistic = float(((merged - expected) ** 2 / np.where(expected > 0, expected, 1)).sum())
     kinds = merged.shape[1]
     p_value = float(chdtrc(kinds - 1, statistic)) if kinds > 1 else 1.0
-    return Counts(statistic, max(p_value, _tails.LEAST_P), psi(ours, theirs), kinds)
-
-
-def psi(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> float:
-    """The population stability index of two counts; half a one is added to each, so none is 0."""
-    shares = [(side + 0.5) / (side.sum() + 0.5 * len(side)) for side in (ours, theirs)]
-    return float(((shares[0] - shares[1]) * np.log(shares[0] / shares[1])).sum())
+    return Counts(statistic, max(p_value, _tails.LEAST_P), kinds)
 
 
 def kolmogorov_smirnov(reference: Sketch, current: Sketch) -> tuple[Values, Values]:
@@ -223,6 +215,13 @@ def kolmogorov_smirnov(reference: Sketch, current: Sketch) -> tuple[Values, Valu
     return apart, np.clip(p_values, _tails.LEAST_P, 1.0)
 
 
+def kolmogorov_threshold(alpha: float) -> float:
+    """The largest statistic, times the root of ``nm / (n + m)``, that is no alarm."""
+    from scipy.special import kolmogi
+
+    return float(kolmogi(alpha))
+
+
 def total_sd(sketch: Sketch) -> float:
     """The root of the trace of the covariance."""
     found = _deviations(sketch)
@@ -236,11 +235,20 @@ def mean_distance(reference: Sketch, current: Sketch) -> float:
     return mean_shift(reference, current).effect * math.sqrt(unit or 1.0)
 
 
-def usable(reference: Sketch | None, current: Sketch | None) -> bool:
-    """Whether there are two sketches, of enough contents for the limits to hold."""
+def usable(
+    pair: tuple[Sketch | None, Sketch | None], max_rows: int
+) -> tuple[Sketch, Sketch] | None:
+    """Two sketches to be tested; None where a permutation test of rows does as well or better.
+
+    Args:
+        pair: of the reference and of the current sample.
+        max_rows: rows that the permutation test would look at on either side.
+    """
+    reference, current = pair
     if reference is None or current is None:
-        return False
-    return min(reference.count, current.count) >= LEAST
+        return None
+    fewer, more = sorted((reference.count, current.count))
+    return (reference, current) if fewer >= LEAST and more > max_rows else None
 
 
 def _sizes(reference: Sketch, current: Sketch) -> tuple[int, int]:
@@ -264,7 +272,7 @@ def _pooled(ours: Values, theirs: Values, n: int, m: int) -> Values:
 
 
 def _eigenvalues(matrix: Values) -> Values:
-    return np.maximum(np.linalg.eigvalsh(matrix), 0.0)
+    return np.asarray(np.maximum(np.linalg.eigvalsh(matrix), 0.0))
 
 
 def _beyond(rest: Values, trace: float) -> Values:

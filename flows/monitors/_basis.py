@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.monitors import _cells as _clusters
 from flows.monitors import _rff
 
 if TYPE_CHECKING:
@@ -164,15 +165,10 @@ def _less_noise(variances: NDArray[np.float64], dim: int, kept: int, n: int) -> 
 
 def _cells(places: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
     """Centres of k-means, at least 20 rows a cell; one at the middle where there is no spread."""
-    from sklearn.cluster import KMeans
-
-    distinct = len(np.unique(places, axis=0))
-    count = min(CELLS, len(places) // _ROWS_A_CELL, distinct)
+    count = min(CELLS, len(places) // _ROWS_A_CELL)
     if count < 2 or not places.shape[1]:  # noqa: PLR2004 - one cell is no division
         return np.zeros((1, places.shape[1]))
-    seed = int(rng.integers(2**31))
-    found = KMeans(count, n_init=4, random_state=seed, max_iter=100).fit(places)
-    return np.asarray(found.cluster_centers_, np.float64)
+    return np.ascontiguousarray(_clusters.fit(places, count, rng))
 
 
 def _norm_edges(norms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -56,9 +56,6 @@ class Sketch:
     cells: NDArray[np.int64]
     norms: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return self.count
-
     @classmethod
     def of(cls, basis: Basis, blocks: Iterable[NDArray[np.float32]]) -> Sketch:
         """The sketch of rows that are given some at a time, each content once.
@@ -109,10 +106,10 @@ class Sketch:
         Raises:
             KeyError: if something is missing.
         """
-        plain = {field.name: arrays[field.name] for field in fields(cls)[1:]}
+        plain: dict[str, Any] = {field.name: arrays[field.name] for field in fields(cls)[1:]}
         plain |= {name: _whole(arrays[name]) for name in _TRIANGLES}
-        numbers = {name: int(plain.pop(name)) for name in ("count", "left_out")}
-        return cls(basis, **numbers, **plain)
+        plain |= {name: int(plain[name]) for name in ("count", "left_out")}
+        return cls(basis, **plain)
 
     def check(self, other: Sketch) -> None:
         """See that another is taken over the same basis.
@@ -172,7 +169,7 @@ def _binned(places: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[
 
 def _nearest(places: NDArray[np.float64], cells: NDArray[np.float64]) -> NDArray[np.intp]:
     distances = (cells**2).sum(axis=1) - 2 * places @ cells.T
-    return np.argmin(distances, axis=1)
+    return np.asarray(np.argmin(distances, axis=1), np.intp)
 
 
 def _triangle(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from flows.monitors._sketch import Sketch
+
 Verdict: TypeAlias = Literal["quiet", "watch", "alarm", "cannot tell"]
 """What a monitor says; ``watch`` is not its own to say, but comes of a series of looks: this one
 alone would be an alarm, and the series as a whole does not carry one."""
@@ -45,12 +47,15 @@ class Sample:
         content_hashes: n hashes; equal contents have equal vectors by right.
         kept: the columns that are kept beside the vectors, n values each; None where there is
             none.
+        sketch: of all contents that the rows were drawn from; None where they are few enough to
+            look at each, or no sketch can be had.
     """
 
     vectors: NDArray[np.float32]
     record_ids: Sequence[str]
     content_hashes: Sequence[str]
     kept: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    sketch: Sketch | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)

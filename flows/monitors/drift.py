@@ -26,6 +26,7 @@ from flows.monitors import (
     _moments,
     _power,
     _rff,
+    _sketched,
     _splits,
     _two_sample,
 )
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from flows.monitors.base import Finding, Sample
 
 BY_DEFAULT = True
+READS = frozenset({"sketch"})
 
 TESTS = ("mmd", "occupancy", "pca_ks")
 """The tests that are combined, in this order."""
@@ -91,7 +93,8 @@ def compare(
     Raises:
         ValueError: if the samples differ in width.
     """
-    return _two_sample.compare("drift", (reference, current), rng, params, _run)
+    samples = (reference, current)
+    return _two_sample.compare("drift", samples, rng, params, _run, _sketched.drift)
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
