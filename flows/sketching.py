@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flows.held import sketches_lock
 from flows.matrices import matrix
 from flows.monitors._basis import ROWS, Basis
 from flows.monitors._sketch import Sketch
@@ -109,7 +110,7 @@ class Sketching:
         """
         if current.lance_version <= reference.manifest.lance_version and reference.runs is None:
             return NONE
-        lock = self.stores.locks / f"{self.version.feature}.sketches.lock"
+        lock = self.stores.locks / sketches_lock(self.version.feature)
         what = f"the sketches of {self.version.feature}"
         with exclusive(lock, what, WAIT_SECONDS, self.on_wait):
             basis = self._basis(current)

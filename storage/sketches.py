@@ -47,10 +47,10 @@ class Sketches:
 
     def load(self, table: str, name: str) -> Kept | None:
         """The arrays and the meta of a kept file; None where there is none that can be read."""
-        path = self._path(table, name)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
+            # np.load leaves a file open that it finds damaged
+            with self._path(table, name).open("rb") as stream:
+                arrays = dict(np.load(stream, allow_pickle=False))
             meta = json.loads(str(arrays.pop(_META)))
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
             return None  # only a cache, so the rows tell
@@ -82,16 +82,18 @@ class Sketches:
         found = (name.removeprefix(STATE) for name in self.names(table) if name.startswith(STATE))
         return sorted(int(number) for number in found if number.isdecimal())
 
+    def runs(self, table: str) -> list[str]:
+        """The runs that are kept."""
+        return [n for n in self.names(table) if n != BASIS and not n.startswith(STATE)]
+
     def remove(self, table: str, names: Collection[str]) -> None:
         """Remove some of what is kept; what is not there is no fault."""
         for name in names:
             self._path(table, name).unlink(missing_ok=True)
 
-    def drop(self, table: str) -> int:
-        """Remove all that is kept of a version; how many files there were."""
-        found = len(list((self._folder / table).glob("*")))
+    def drop(self, table: str) -> None:
+        """Remove all that is kept of a version; none is no fault."""
         shutil.rmtree(self._folder / table, ignore_errors=True)
-        return found
 
     def tables(self) -> list[str]:
         """The tables of the versions that have any."""
@@ -100,6 +102,11 @@ class Sketches:
     def leftovers(self, table: str) -> list[Path]:
         """Files whose writing was broken off."""
         return sorted((self._folder / table).glob("*.tmp"))
+
+    def older(self, table: str, moment: float) -> int:
+        """How many of a version's files were last written before a moment, in seconds."""
+        files = cleaning.files_under(self._folder / table)
+        return sum(path.stat().st_mtime < moment for path in files)
 
     def path(self, table: str, name: str) -> Path:
         """Where something of a version is kept."""

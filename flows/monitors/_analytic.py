@@ -66,8 +66,8 @@ class Distance:
     def p_value(self) -> float:
         """How likely a statistic as large is where nothing changed."""
         total = float(self.weights.sum())
-        if abs(self.statistic) <= _ROUNDING:
-            return _tails.weighted_chi2(total, self.weights) if total else 1.0
+        if total <= _ROUNDING:  # no spread: what there is of it is rounding
+            return 1.0 if self.statistic <= _ROUNDING else _tails.LEAST_P
         return _tails.weighted_chi2(self.statistic + total, self.weights)
 
     @property

@@ -175,4 +175,4 @@ def _scale(pair: Pair) -> float:
 
 
 def _bonferroni(p_values: NDArray[np.float64]) -> float:
-    return min(1.0, len(p_values) * float(p_values.min(initial=1.0)))
+    return min(1.0, len(p_values) * float(p_values.min())) if len(p_values) else 1.0
