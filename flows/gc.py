@@ -18,6 +18,7 @@ from flows.engine import Direct
 from flows.held import with_descendants
 from flows.leftovers import Item, Leftovers, Work
 from flows.retention import judge, unnamed
+from flows.sketching import MOST_RUNS
 from flows.stores import Stores
 from storage import cleaning, clusters
 from storage.staging import clear_leftovers
@@ -220,9 +221,12 @@ class Collector:
             item = Item(*name, f"the sketches of {table}", goes=True, why=why, bytes=size)
             yield Work(item, (("sketches", partial(sketches.drop, table)),))
             return
-        published = {m.run_id for m in self._stores.catalog.manifests(version)}
-        runs = [one for one in sketches.runs(table) if one not in published]
-        loose = [(sketches.path(table, run), "its run published nothing") for run in runs]
+        published = [m.run_id for m in self._stores.catalog.manifests(version)]
+        runs = sketches.runs(table)
+        nothing, many = "its run published nothing", f"{MOST_RUNS} later runs have sketches"
+        loose = [(sketches.path(table, r), nothing) for r in runs if r not in published]
+        old = sorted({*runs} & {*published}, key=published.index)[:-MOST_RUNS]
+        loose += [(sketches.path(table, run), many) for run in old]
         loose += [(path, "what made it has ended") for path in sketches.leftovers(table)]
         for path, why in loose:
             if self._leftovers.young(path):
