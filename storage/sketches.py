@@ -66,7 +66,7 @@ class Sketches:
         packed: dict[str, Any] = {**arrays, _META: np.array(json.dumps(dict(meta)))}
         try:
             with unfinished.open("wb") as file:
-                np.savez(file, **packed)
+                np.savez(file, allow_pickle=False, **packed)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)

@@ -10,9 +10,11 @@ import pytest
 from flows.erase import Eraser
 from flows.gc import Collector
 from flows.monitoring import monitor
+from flows.monitors import _analytic
 from flows.progress import Silent
 from flows.references import Reference
-from flows.sketching import BASIS_SHARE, Sketching
+from flows.sketch_files import Files
+from flows.sketching import BASIS_SHARE, Limits, Sketching
 
 if TYPE_CHECKING:
     from flows.monitors._sketch import Sketch
@@ -56,10 +58,13 @@ def manifests(project: Project) -> list[Manifest]:
     return stores.catalog.manifests(stores.catalog.versions("notes")[0])
 
 
-def pair(project: Project, reference: Reference) -> tuple[Sketch | None, Sketch | None]:
+def pair(
+    project: Project, reference: Reference, limits: Limits | None = None
+) -> tuple[Sketch | None, Sketch | None]:
     stores, published = project.stores(), manifests(project)
     version = stores.catalog.versions("notes")[0]
-    return Sketching(stores, version, published, lambda _: None).pair(reference, published[-1])
+    given = (stores, version, published, lambda _: None, limits or Limits())
+    return Sketching(*given).pair(reference, published[-1])
 
 
 def previous(project: Project) -> Reference:
@@ -136,6 +141,26 @@ def test_contents_that_come_again_fall_to_either_side_evenly(numbers: Project) -
     assert now == pytest.approx(fell, rel=0.1), "of two rows of a content either decides"
 
 
+def test_popular_contents_that_come_again_are_no_change(numbers: Project) -> None:
+    rng = np.random.default_rng(0)
+    stock = drawn(0, 2500)
+    popularity = np.exp([1.5 * float(str(row[1])) for row in stock])
+    chosen = rng.choice(len(stock), (2, 4000), p=popularity / popularity.sum())
+    rows = [[(f"{run} {n}", *stock[c][1:]) for n, c in enumerate(run_of)]
+            for run, run_of in enumerate(chosen.tolist())]  # fmt: skip
+    ran(numbers, rows[0])
+    run = ran(numbers, rows[0] + rows[1])
+    before, now = pair(numbers, previous(numbers))
+    assert before is not None
+    assert now is not None
+    assert _analytic.mmd(before, now).p_value > 0.01
+    files = Files.open(numbers.stores().sketches, "notes_v1")
+    assert files is not None
+    alone = files.run(run)
+    assert alone is not None
+    assert _analytic.mmd(before + alone.moved, alone.novel).p_value < 1e-6, "rare ones are left"
+
+
 def test_copies_within_a_run_count_once(numbers: Project) -> None:
     ran(numbers, drawn(0, BEFORE))
     copies = [(f"copy {n}", *drawn(BEFORE, MORE)[n % MORE][1:]) for n in range(3 * MORE)]
@@ -175,6 +200,42 @@ def test_windows_of_runs_are_put_together(numbers: Project) -> None:
     runs.append(ran(numbers, rows))
     window = Reference("two runs", manifests(numbers)[-2], tuple(runs[1:3]))
     assert pair(numbers, window) == (None, None), "nobody knows which side contents fall to"
+
+
+def test_many_runs_are_put_together_and_what_is_gone_is_not_forgotten(numbers: Project) -> None:
+    rows = drawn(0, BEFORE)
+    ran(numbers, rows)
+    limits = Limits(merged_runs=2)
+    for start in (2000, 2300, 2600, 2900):
+        rows = rows[5:] + drawn(start, 250)
+        ran(numbers, rows)
+        before, _ = pair(numbers, previous(numbers), limits)
+    states = manifests(numbers)
+    sketches = numbers.stores().sketches
+    assert sketches.states("notes_v1") == [states[0].lance_version, states[2].lance_version]
+    kept = sketches.load("notes_v1", f"STATE-{states[2].lance_version}")
+    assert kept is not None
+    assert kept[1]["gone"] == 10
+    assert before is not None
+    assert before.count == pytest.approx((1 - BASIS_SHARE) * states[-2].rows, rel=0.03)
+
+
+def test_of_a_history_what_is_current_is_sketched(numbers: Project) -> None:
+    numbers.source = {"content": ["size", "weight"], "keep": [], "event_time": "at"}
+    numbers.feature |= {"history": True}
+    header = (*NUMBERS, "at")
+    rows = [(*row, "2026-01-01") for row in drawn(0, BEFORE)]
+    numbers.write(rows, header)
+    numbers.run()
+    changed = [(n, *row[1:], "2026-02-01") for n, row in enumerate(drawn(BEFORE, MORE))]
+    numbers.write([*changed, *rows[MORE:]], header)
+    numbers.run()
+    more = [(*row, "2026-03-01") for row in drawn(BEFORE + MORE, MORE)]
+    numbers.write([*changed, *rows[MORE:], *more], header)
+    numbers.run()
+    before, now = sizes(numbers, previous(numbers))
+    assert before == pytest.approx((1 - BASIS_SHARE) * BEFORE, rel=0.05)
+    assert now == pytest.approx((1 - BASIS_SHARE) * MORE, rel=0.1)
 
 
 def test_few_rows_are_looked_at_one_by_one(numbers: Project) -> None:
