@@ -127,7 +127,9 @@ def published(catalog: Catalog, version: Version) -> Manifest:
     """
     if version.dropped_at is not None:
         raise UsageError(
-            f"{version.table} was dropped on {version.dropped_at:%Y-%m-%d}, so its vectors are gone"
+            f"{version.table} was dropped on {version.dropped_at:%Y-%m-%d}, so its vectors are "
+            f"gone; a run with the encoder that `vecmill recipe {version.feature} "
+            f"{version.version}` shows makes a new version"
         )
     manifest = catalog.published(version)
     if manifest is None:

@@ -58,10 +58,10 @@ def explore(
     Raises:
         UsageError: if it is not installed, or there is no such version.
     """
-    program = command()
     stores = Stores.of(settings)
     version = chosen(settings, stores, name, number)
     published(stores.catalog, version)
+    program = command()
     kept = kept_places(settings, version)
     rows = _rows(settings, version, None if kept is None else kept[1], size)
     if not len(rows):

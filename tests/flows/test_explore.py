@@ -67,5 +67,10 @@ def test_without_embedding_atlas_it_says_how_to_have_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(project.root))
     monkeypatch.setattr("flows.explore.find_spec", lambda _: None)
-    assert run_command(["explore", "notes", "--conf", str(project.settings().conf)]) == 2
+    conf = str(project.settings().conf)
+    assert run_command(["explore", "nots", "--conf", conf]) == 2
+    assert "did you mean 'notes'" in capsys.readouterr().err, "what is wrong anyway comes first"
+    project.write([(n, f"a note {n}", "x") for n in range(12)])
+    project.run()
+    assert run_command(["explore", "notes", "--conf", conf]) == 2
     assert "pip install embedding-atlas" in capsys.readouterr().err
