@@ -163,7 +163,7 @@ def test_popular_contents_that_come_again_are_no_change(numbers: Project) -> Non
 
 def test_copies_within_a_run_count_once(numbers: Project) -> None:
     ran(numbers, drawn(0, BEFORE))
-    copies = [(f"copy {n}", *drawn(BEFORE, MORE)[n % MORE][1:]) for n in range(3 * MORE)]
+    copies = [(f"copy {n}", *drawn(BEFORE, MORE)[n % MORE][1:]) for n in range(2 * MORE)]
     ran(numbers, drawn(0, BEFORE) + copies)
     _, now = sizes(numbers, previous(numbers))
     assert now == pytest.approx((1 - BASIS_SHARE) * MORE, rel=0.1)

@@ -139,7 +139,7 @@ def test_news_are_flagged_at_the_rate_that_is_promised(n: int) -> None:
     data = os.environ.get("VECMILL_TEST_DATA")
     if data is None:
         pytest.skip("VECMILL_TEST_DATA is not set")
-    news = np.unique(encode_news(Path(data), 400)[0], axis=0)
+    news = np.unique(encode_news(Path(data), 200)[0], axis=0)
     flags = dict.fromkeys(TESTS, 0)
     basis = Basis.learn(news, np.random.default_rng(0))
     for seed in range(100):
