@@ -39,6 +39,7 @@ from flows.settings import (
     Over,
     PartOf,
     Plugin,
+    Reports,
     Settings,
     SettingsError,
     Store,
@@ -62,7 +63,10 @@ _SMALLEST, _LARGEST = 16, 512
 """Pixels of a thumbnail: beyond, tables hold more pictures than vectors."""
 BLOCKS: tuple[str, ...] = get_args(Blocks)
 _CRON_FIELDS = 5
-_SECTIONS = ("store", "engine", "gc", "limits", "sources", "encoders", "monitors", "features")
+_SECTIONS = (
+    *("store", "engine", "gc", "limits", "reports"),
+    *("sources", "encoders", "monitors", "features"),
+)
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,8 @@ def _check(
     engine = parse(Engine, raw.get("engine", {}), "[engine]")
     gc = parse(Gc, raw.get("gc", {}), "[gc]")
     defaults = tuple(monitors[kind] for kind in flows.monitors.base.by_default())
-    return Settings(conf, root, files, store, engine, features, defaults, gc)
+    reports = parse(Reports, raw.get("reports", {}), "[reports]")
+    return Settings(conf, root, files, store, engine, features, defaults, gc, reports)
 
 
 def _plugins(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import journal as journals
+from flows import report_kept
 from flows.engine import Direct
 from flows.held import drawing, sketching, with_descendants
 from flows.holdings import Holdings
@@ -108,6 +109,8 @@ class Eraser:
             step("exports", partial(self._exports, journal))
             step("memory", partial(self._memory, journal))
             step("catalog", partial(self._catalog, journal))
+            # After the catalog, and under their own lock: what is made of it later names none.
+            step("reports", partial(self._reports, reporter))
             step("rewrite", self._stores.catalog.rewrite)
             step("prove", partial(self._prove, journal, source))
             step("receipt", partial(self._keep, journal))
@@ -138,6 +141,7 @@ class Eraser:
                 rows = count_in(export.path, export.form, ids, export.by)
                 found[f"rows of {export.path.name}"] = rows or 0
         traces.values |= forgetting.reasons(catalog, holdings.feature, ids)
+        found["kept reports"] = report_kept.naming(holdings.settings, holdings.feature, ids)
         source = self._in_source(ids, traces.values)
         found.update(
             forgetting.in_catalog(catalog, holdings.feature, ids, traces.hashes, journal.parts)
@@ -309,6 +313,11 @@ class Eraser:
             journal.parts,
         )
         self._removed.update(removed)
+
+    def _reports(self, reporter: Reporter) -> None:
+        """All of the feature's: a page cannot be told apart by the records that it shows."""
+        removed = report_kept.remove(self._holdings.settings, self._holdings.feature, reporter)
+        self._removed["kept reports"] += removed
 
     # --- proving --------------------------------------------------------------------------------
 

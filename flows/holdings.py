@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flows import report_kept
 from flows.stores import Stores
 from storage import cleaning, clusters, erasure, parts
 
@@ -123,6 +124,7 @@ class Holdings:
         files = [path for folder in folders for path in cleaning.files_under(folder)]
         files += self.home.glob(f"{self.settings.catalog.name}*")
         files += self.home.glob(".vecmill-*")
+        files += report_kept.kept(self.settings, self.feature)
         files += self.journal.parent.glob(f"{self.feature}.*.tmp")
         files += [export.path for export in self.exports()]
         return [path for path in files if path.is_file()]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from flows import report_kept
 from flows.stores import Stores
 from storage import cleaning
 
@@ -28,7 +29,7 @@ class Item:
     Attributes:
         feature: whose it is, None where it is nobody's.
         kind: ``state``, ``leftover``, ``fragments``, ``table``, ``staging``, ``map``, ``fit``,
-            ``export`` or ``temporary``.
+            ``export``, ``report`` or ``temporary``.
         bytes: what goes with it, 0 where that is not known before.
     """
 
@@ -78,6 +79,7 @@ class Leftovers:
         yield from self._orphan_tables(known)
         yield from self._fits()
         yield from self._temporary(known)
+        yield from self._reports()
 
     def _orphan_tables(self, known: set[str]) -> Iterator[Work]:
         for table in sorted(set(self._stores.vectors.tables()) - known):
@@ -116,6 +118,19 @@ class Leftovers:
             size, why = cleaning.size_of(path), "what made it has ended"
             item = Item(None, None, "temporary", str(path), goes=True, why=why, bytes=size)
             yield Work(item, (("temporary", partial(_remove_path, path)),))
+
+    def _reports(self) -> Iterator[Work]:
+        """Kept reports of what is gone, and what is left of one that was never finished."""
+        found = [(path, "what it tells of is gone") for path in report_kept.loose(self.settings)]
+        found += [
+            (path, "what made it has ended")
+            for path in report_kept.unfinished(self.settings)
+            if not self.young(path)
+        ]
+        for path, why in found:
+            size = cleaning.size_of(path)
+            item = Item(None, None, "report", str(path), goes=True, why=why, bytes=size)
+            yield Work(item, (("reports", partial(path.unlink, missing_ok=True)),))
 
     def young(self, path: Path) -> bool:
         """Whether somebody may still be at work on it."""

@@ -10,6 +10,7 @@ import numpy as np
 import flows.monitors.base
 from flows import references
 from flows.samples import Samples
+from flows.settings import Reports
 from flows.stores import Stores
 from storage.ids import seed
 from storage.model import FindingRow
@@ -57,6 +58,10 @@ def monitor(
     monitors = feature.monitors or settings.default_monitors
     rows = look(feature, stores, version, manifests, current, monitors, reporter)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
+    if settings.reports != Reports():
+        from flows import afterwards  # which draws on all that findings are told of by
+
+        afterwards.write(settings, name, number, reporter)
     return rows
 
 

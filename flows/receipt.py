@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from flows import report_kept
 from storage import clusters, erasure, forgetting
 from storage.entries import code_version
 from storage.exported import count_in
@@ -68,6 +69,7 @@ def prove(
         *_maps(holdings, journal),
         *_sketches(holdings, journal),
         *_exports(holdings, journal),
+        _check("kept reports", "read again", _reports(holdings, journal)),
         _check("files of the store", how, sum(left.values())),
         *(_check(path, "byte search", n) for path, n in left.items()),
         *(_check(what, "read again", n) for what, n in in_catalog.items()),
@@ -130,6 +132,10 @@ def _exports(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
             found = count_in(export.path, export.form, journal.ids, export.by)
             if found is not None:
                 yield _check(str(export.path), "read again", found)
+
+
+def _reports(holdings: Holdings, journal: Journal) -> int:
+    return report_kept.naming(holdings.settings, holdings.feature, journal.ids)
 
 
 def _not_covered(

@@ -75,6 +75,21 @@ def about(recipe: Mapping[str, object], base: Mapping[str, object]) -> str:
     return ", ".join(words) + (f" and {more} more" if more > 0 else "")
 
 
+def differences(
+    recipe: Mapping[str, object], base: Mapping[str, object]
+) -> list[tuple[str, str | None, str | None]]:
+    """Each entry by which a recipe differs from another: its name, what it was and what it is.
+
+    None where one of them has no such entry; long values are cut.
+    """
+    new, old = _flat(recipe), _flat(base)
+    return [
+        (key, _short(old[key]) if key in old else None, _short(new[key]) if key in new else None)
+        for key in sorted({*new, *old})
+        if (key in new) != (key in old) or new[key] != old[key]
+    ]
+
+
 def _flat(recipe: Mapping[str, object]) -> dict[str, object]:
     """Each parameter beside the other entries, where its name is not taken."""
     params = recipe.get("params")

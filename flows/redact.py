@@ -10,12 +10,16 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+T = TypeVar("T")
 
 LEAST = 6
 """Shorter values are no secrets, and would black out half of every text."""
@@ -62,6 +66,21 @@ def redact_all(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, dict):
         return {redact(key): redact_all(inner) for key, inner in value.items()}
     return [redact_all(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def redacted(value: T) -> T:
+    """The value with every text in it redacted: in dataclasses, mappings, sequences; keys too."""
+    found: Any = value
+    if isinstance(value, str):
+        found = redact(value)
+    elif is_dataclass(value) and not isinstance(value, type):
+        inner = {f.name: redacted(getattr(value, f.name)) for f in fields(value)}
+        found = replace(value, **inner)
+    elif isinstance(value, Mapping):
+        found = {redacted(key): redacted(inner) for key, inner in value.items()}
+    elif isinstance(value, list | tuple):
+        found = type(value)(redacted(inner) for inner in value)
+    return cast("T", found)
 
 
 @contextmanager

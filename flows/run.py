@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from flows.scope import Target
     from flows.settings import Settings
     from storage.backfills import WindowRow
-    from storage.model import FindingRow
 
 # Read by Prefect when it is imported. Its first start migrates a database, which takes minutes on a
 # busy machine; and a tool that people run on private records has no business phoning home.
@@ -36,7 +35,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import backfills, monitoring, pipeline, versions
+from flows import backfills, monitoring, pipeline, report, report_files, report_short, versions
 from flows import fit as fitting_step
 from flows.configuration import load
 from flows.learning import Draw
@@ -177,7 +176,10 @@ def monitor(
     """
     settings = load(Path(conf) if conf else None)
     findings = monitoring.monitor(settings, feature, listener(), version)
-    _keep_page(_findings_page(findings), _key("findings", feature))
+    found = report.collect(settings, feature, listener(), version, pictures=False)
+    page = report_files.kept_page(settings, feature, version) if settings.reports.page else None
+    written = str(page) if page is not None and page.is_file() else None
+    _keep_page(report_short.markdown(found, written), _key("findings", feature))
     return [asdict(finding) for finding in findings]
 
 
@@ -225,7 +227,3 @@ def _windows_page(feature: str, rows: Sequence[WindowRow]) -> str:
         for row in rows
     ]
     return "\n".join([f"## {feature}", "", head, *lines])
-
-
-def _findings_page(findings: list[FindingRow]) -> str:
-    return "\n\n".join(f"**{f.monitor}: {f.verdict}.** {f.summary}" for f in findings)

@@ -101,6 +101,19 @@ class Gc:
 
 
 @dataclass(frozen=True)
+class Reports:
+    """What is written each time that monitors have looked.
+
+    Attributes:
+        page: whether the feature's page (`vecmill report`) is written into the store's folder.
+        prometheus: a file for the metrics of all features, from the project folder; None for none.
+    """
+
+    page: bool = False
+    prometheus: str | None = None
+
+
+@dataclass(frozen=True)
 class Plugin:
     """A source, encoder or monitor as configured: its name, its kind (a file) and its keys.
 
@@ -222,6 +235,7 @@ class Settings:
     features: dict[str, Feature]
     default_monitors: tuple[Monitor, ...]
     gc: Gc = Gc()
+    reports: Reports = Reports()
 
     @property
     def catalog(self) -> Path:

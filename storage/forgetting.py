@@ -25,6 +25,10 @@ _TEXTS = (
 )  # fmt: skip
 
 
+_NAMED = "list_concat(record_ids, json_extract_string(parts, '$[*].record_ids[*]'))"
+"""The records that a finding names, its parts' among them."""
+
+
 def in_catalog(
     catalog: Catalog,
     feature: str,
@@ -36,8 +40,8 @@ def in_catalog(
     found = catalog.query(
         "SELECT (SELECT count(*) FROM dead_letters WHERE feature = $1 AND "
         "(list_contains($2, record_id) OR list_contains($3, content_hash))) AS letters, "
-        "(SELECT count(*) FROM findings WHERE feature = $1 AND list_has_any(record_ids, $4)) "
-        "AS findings",
+        "(SELECT count(*) FROM findings WHERE feature = $1 AND "
+        f"list_has_any({_NAMED}, $4)) AS findings",
         feature,
         sorted(ids),
         sorted(hashes),
@@ -51,7 +55,7 @@ def parts_in_findings(
 ) -> set[str]:
     """The parts of these records that findings name, of versions whose rows are parts."""
     found = catalog.query(
-        "SELECT DISTINCT part FROM (SELECT unnest(record_ids) AS part FROM findings "
+        f"SELECT DISTINCT part FROM (SELECT unnest({_NAMED}) AS part FROM findings "
         "WHERE feature = $1 AND list_contains($2::INTEGER[], version)) "
         "WHERE list_contains($3, regexp_replace(part, '#[0-9]+$', ''))",
         feature,
@@ -147,7 +151,7 @@ def elsewhere(catalog: Catalog, feature: str, ids: Collection[str]) -> list[str]
     found = catalog.query(
         "SELECT DISTINCT feature FROM dead_letters WHERE list_contains($2, record_id) "
         "AND feature <> $1 UNION SELECT feature FROM findings "
-        "WHERE list_has_any(record_ids, $2) AND feature <> $1 ORDER BY feature",
+        f"WHERE list_has_any({_NAMED}, $2) AND feature <> $1 ORDER BY feature",
         feature,
         sorted(ids),
     )

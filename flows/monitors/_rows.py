@@ -107,6 +107,20 @@ def one_a_content(
     return usable[0][places[places < border]], usable[1][places[places >= border] - border]
 
 
+def left_out(
+    reference: Sample, current: Sample, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> dict[str, float]:
+    """How many rows are not tested: those that are not finite, and those that repeat a content."""
+    figures = {}
+    for name, sample, kept in zip(
+        ("reference", "current"), (reference, current), rows, strict=True
+    ):
+        sound = int(finite(sample.vectors).sum())
+        figures[f"left_out_{name}"] = float(len(sample) - sound)
+        figures[f"repeats_{name}"] = float(sound - len(kept))
+    return figures
+
+
 def contents(sample: Sample) -> Contents:
     """The first row of each content, less those that are not finite or all zero."""
     first: dict[str, int] = {}

@@ -184,7 +184,7 @@ def compare(
     reference, current = samples
     _rows.check_widths(reference, current)
     rows = _rows.one_a_content(reference, current, rng)
-    left_out = _left_out(reference, current, rows)
+    left_out = not_tested(reference, current, rows)
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
     n, m = len(ours), len(theirs)
     if min(n, m) < 2:  # noqa: PLR2004 - no spread is known from one row
@@ -264,7 +264,7 @@ def _verdict(result: Result, sides: Sides, params: Params) -> Verdict:
     return "alarm" if certain else "quiet"
 
 
-def _left_out(
+def not_tested(
     reference: Sample, current: Sample, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
 ) -> dict[str, float]:
     """How many rows are not tested: those that are not finite, and those that repeat a content."""

@@ -18,7 +18,7 @@ Which rows are compared, and how copies of one content count, is told in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from flows.monitors import (
@@ -34,6 +34,7 @@ from flows.monitors import (
     _splits,
     _two_sample,
 )
+from flows.monitors._explain import explain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
 
+READS = frozenset({"kept", "sketch"})
 BY_DEFAULT = True
-READS = frozenset({"sketch"})
 
 TESTS = ("mmd", "occupancy", "pca_ks")
 """The tests that are combined, in this order."""
@@ -93,13 +94,17 @@ def compare(
     ``repeats_current`` are the rows left out for that, where rows are what is tested, and
     ``left_out_reference`` and ``left_out_current`` those that are not finite. ``record_ids`` of an
     alarm are the current records that look least like the reference, by MMD's witness function,
-    and its parts are the clusters that moved.
+    and its parts are the clusters that moved, and the words and values of the kept columns that
+    did.
 
     Raises:
         ValueError: if the samples differ in width.
     """
     samples = (reference, current)
-    return _two_sample.compare("drift", samples, rng, params, _run, _sketched.drift)
+    finding = _two_sample.compare("drift", samples, rng, params, _run, _sketched.drift)
+    if finding.verdict != "alarm":
+        return finding
+    return replace(finding, parts=finding.parts + explain(reference, current))
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:

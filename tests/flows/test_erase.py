@@ -22,6 +22,7 @@ from flows.export import export as write
 from flows.holdings import Holdings
 from flows.maps import Asked, draw
 from flows.progress import Silent
+from flows.report_files import make
 from storage import cleaning
 from storage.model import StorageError
 from tests.flows.engines import Interruption, Stopping, stop
@@ -335,7 +336,7 @@ with installed():
 """
 STEPS = (
     "note", "rows", "publish", "states", "staging", "maps", "sketches", "exports", "memory",
-    "catalog", "rewrite", "prove", "receipt", "done",
+    "catalog", "reports", "rewrite", "prove", "receipt", "done",
 )  # fmt: skip
 
 
@@ -345,6 +346,7 @@ def test_killed_anywhere_the_next_one_finishes(project: Project, step: str) -> N
     project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
     project.run()
     draw(project.settings(), "notes", Asked("pca"), Silent())
+    make(project.settings(), "notes", Silent(), None, None)
     project.write(OTHERS)
     project.run()
     before = published(project)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from flows import report_files
 from flows.monitoring import MonitorError, monitor
 from flows.progress import Silent
 from flows.settings import SettingsError
@@ -161,3 +162,29 @@ def test_what_an_alarm_blocks_is_one_of_three_things(numbers: Project) -> None:
     numbers.more = '[monitors.drift]\nblocks = "promotions"\n'
     with pytest.raises(SettingsError, match=r"nothing, promotion, publishing.*did you mean 'promo"):
         numbers.settings()
+
+
+def test_pages_and_metrics_are_written_after_each_look(numbers: Project) -> None:
+    numbers.more = '[reports]\npage = true\nprometheus = "metrics/vecmill.prom"\n'
+    numbers.write(measured(0, 100), NUMBERS)
+    numbers.run()
+    settings = numbers.settings()
+    monitor(settings, "notes", Silent())
+    page = report_files.kept_page(settings, "notes", None)
+    assert "notes" in page.read_text(encoding="utf-8")
+    metrics = settings.root / "metrics" / "vecmill.prom"
+    assert 'vecmill_rows{feature="notes"' in metrics.read_text(encoding="utf-8")
+    metrics.unlink()
+    metrics.mkdir()
+    noted = Noting()
+    findings = monitor(settings, "notes", noted)
+    assert findings, "what cannot be written is no reason to lose what was found"
+    assert "what [reports] asks for is not written: cannot write metrics" in noted.notes[-1]
+
+
+class Noting(Silent):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)

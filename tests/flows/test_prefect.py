@@ -171,7 +171,10 @@ def test_monitors_run_as_a_flow(project: Project, feature: str, client: SyncPref
         f"embed {feature}",
         f"monitor {feature}",
     ]
-    assert "**drift: cannot tell.**" in artifact(client, f"vecmill-findings-{feature}")
+    told = artifact(client, f"vecmill-findings-{feature}")
+    assert "| **drift** | cannot tell |" in told
+    assert told.startswith(f"## {feature} v1\n")
+    assert f"`vecmill report {feature} --version 1 --open`" in told
 
 
 def test_a_fit_runs_as_a_flow(project: Project, feature: str, client: SyncPrefectClient) -> None:

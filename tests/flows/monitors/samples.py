@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,19 @@ def sample(vectors: ArrayLike, name: str = "r", contents: Sequence[str] | None =
     matrix = np.asarray(vectors, dtype=np.float32)
     ids = [f"{name}{row}" for row in range(len(matrix))]
     return Sample(matrix, ids, ids if contents is None else contents)
+
+
+def keeping(plain: Sample, rng: np.random.Generator) -> Sample:
+    """The sample with kept columns; only the label tells something of the vectors of `lumpy`."""
+    n = len(plain)
+    lump = np.digitize(np.median(plain.vectors, axis=1), [-2.0, 1.5])
+    columns: dict[str, Sequence[object]] = {
+        "label": np.array(["Business", "Sports", "World"])[lump].tolist(),
+        "size": rng.integers(1000, size=n).tolist(),
+        "title": [f"{word} number {row} of them all" for row, word in
+                  enumerate(rng.choice(["apples", "pears", "plums"], n).tolist())],
+    }  # fmt: skip
+    return replace(plain, kept=columns)
 
 
 def lumpy(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from flows.monitors import base
-from tests.flows.monitors.samples import lumpy, sample
+from tests.flows.monitors.samples import keeping, lumpy, sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,8 @@ def run(kind: str, reference: Sample, current: Sample, seed: int = 0) -> Finding
 
 def pair(n: int, m: int, seed: int = 0) -> tuple[Sample, Sample]:
     rng = np.random.default_rng(seed)
-    return sample(lumpy(n, rng), "r"), sample(lumpy(m, rng), "c")
+    reference, current = sample(lumpy(n, rng), "r"), sample(lumpy(m, rng), "c")
+    return keeping(reference, rng), keeping(current, rng)
 
 
 def spoil(current: Sample) -> Sample:
@@ -44,7 +45,8 @@ def spoil(current: Sample) -> Sample:
     vectors[1, 1] = np.inf
     vectors[2] = 0
     vectors[3:6] = vectors[3]
-    return dataclasses.replace(current, vectors=vectors)
+    kept = dict(current.kept) | {"label": ["Sports"] * len(current)}
+    return dataclasses.replace(current, vectors=vectors, kept=kept)
 
 
 def assert_sane(finding: Finding, kind: str, reference: Sample, current: Sample) -> None:
@@ -145,6 +147,7 @@ def test_chance_comes_from_the_generator_alone(kind: str, monkeypatch: pytest.Mo
         raise AssertionError("a monitor made its own randomness")
 
     reference, current = pair(120, 60)
+    run(kind, reference, current)  # scipy makes a generator where it is first imported
     rng, params = np.random.default_rng(0), base.params_type(kind)()
     state = np.random.get_state(legacy=False)  # noqa: NPY002 - the global one is what is watched
     monkeypatch.setattr(np.random, "default_rng", refuse)

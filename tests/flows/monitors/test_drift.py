@@ -52,8 +52,8 @@ def flags(runs: int, n: int, m: int, params: drift.Params) -> int:
 
 @pytest.mark.parametrize(("n", "m"), [(50, 50), (90, 30)])
 def test_the_false_alarm_rate_is_alpha(n: int, m: int) -> None:
-    low, high = binomial_interval(250, 0.05)
-    assert low <= flags(250, n, m, CHEAP) <= high
+    low, high = binomial_interval(150, 0.05)
+    assert low <= flags(150, n, m, CHEAP) <= high
 
 
 @pytest.mark.slow
@@ -255,10 +255,10 @@ REPEATS: dict[str, Draw] = {
 @pytest.mark.parametrize("which", REPEATS)
 def test_the_false_alarm_rate_is_alpha_with_repeated_contents(which: str) -> None:
     alarms = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         alarms += drift.compare(*REPEATS[which](rng), rng, CHEAP).verdict == "alarm"
-    low, high = binomial_interval(200, 0.05)
+    low, high = binomial_interval(100, 0.05)
     assert low <= alarms <= high
 
 

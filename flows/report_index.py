@@ -1,0 +1,111 @@
+"""The page over all features: a row each, and what each monitor says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flows.markup import Html, el, put
+from flows.report_page import document, top
+from flows.report_tables import chip, table
+from flows.report_verdict import day, listed
+from flows.reported import ORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from flows.reported import Report, State, Watched
+
+_ORDER: tuple[State, ...] = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
+_WORDS: dict[State, str] = {
+    "alarm": "an alarm", "watch": "to be watched", "empty": "nothing published",
+    "unwatched": "not looked at", "cannot tell": "cannot tell", "quiet": "fine",
+}  # fmt: skip
+
+
+def index(reports: Sequence[Report], pages: Mapping[str, str]) -> str:
+    """The page over all features as HTML.
+
+    Args:
+        reports: one a feature.
+        pages: the address of each feature's own page, where it has one, relative to this one.
+    """
+    found = sorted(reports, key=lambda r: (_ORDER.index(r.conclusion.state), r.feature))
+    rows = [_row(report, pages.get(report.feature)) for report in found]
+    head = ("Feature", "Verdict", "#rows", "Last run", "Last look")
+    main = put(
+        el("section", el("h2", "Features"), table(head, rows, "Features, the worst first")),
+        *(_section(report) for report in found if report.findings),
+    )
+    name = "all features" if len(found) != 1 else found[0].feature
+    state = found[0].conclusion.state if found else "empty"
+    header = el(
+        "header", top(),
+        el("div", el("h1", name), chip(state, _WORDS[state]), class_="title"),
+        el("p", sentence(reports), class_="verdict"),
+    )  # fmt: skip
+    return document("Vecmill: report", el("div", header, el("main", main), _footer(found),
+                    class_="page"))  # fmt: skip
+
+
+def sentence(reports: Sequence[Report]) -> str:
+    """All features in one sentence."""
+    if not reports:
+        return "No feature is configured and none has run."
+    if len(reports) == 1:
+        return reports[0].conclusion.sentence
+    by_state: dict[State, list[str]] = {}
+    for report in sorted(reports, key=lambda r: r.feature):
+        by_state.setdefault(report.conclusion.state, []).append(report.feature)
+    if set(by_state) == {"quiet"}:
+        return f"All {len(reports)} features are fine."
+    parts = [_counted(state, by_state[state]) for state in _ORDER if state in by_state]
+    first = parts[0].replace(" ", f" of {len(reports)} features ", 1)
+    return "; ".join([first, *parts[1:]]) + "."
+
+
+_SAID: dict[State, tuple[str, str]] = {
+    "alarm": ("raises an alarm", "raise an alarm"),
+    "watch": ("bears watching", "bear watching"),
+    "empty": ("has nothing published", "have nothing published"),
+    "unwatched": ("is not looked at yet", "are not looked at yet"),
+    "cannot tell": ("cannot be told of yet", "cannot be told of yet"),
+    "quiet": ("is fine", "are fine"),
+}
+
+
+def _counted(state: State, names: Sequence[str]) -> str:
+    words = f"{len(names)} {_SAID[state][len(names) > 1]}"
+    return words if state == "quiet" else f"{words}: {listed(names)}"
+
+
+def _row(report: Report, page: str | None) -> list[Html]:
+    state = report.conclusion.state
+    name: Html | str = report.name if page is None else el("a", report.name, href=page)
+    last = report.runs[0] if report.runs else None
+    ran = "never" if last is None else f"{last.started_at:%Y-%m-%d %H:%M}, {last.status}"
+    looked = max((w.now.at for w in report.findings), default=None)
+    said = el("th", name, el("small", report.conclusion.sentence), scope="row")
+    return [
+        said,
+        el("td", chip(state, _WORDS[state])),
+        el("td", report.facts.get("Rows", ""), class_="num"),
+        el("td", ran),
+        el("td", "never" if looked is None else f"at the run of {day(looked)}"),
+    ]
+
+
+def _section(report: Report) -> Html:
+    rows = [_finding(w) for w in sorted(report.findings, key=lambda w: ORDER.index(w.verdict))]
+    heading = f"{report.feature}-heading"
+    return el("section", el("h2", report.name, id=heading), el("ul", *rows, class_="said"),
+              aria_labelledby=heading)  # fmt: skip
+
+
+def _finding(watched: Watched) -> Html:
+    return el("li", chip(watched.verdict), el("h3", watched.monitor), el("p", watched.summary))
+
+
+def _footer(reports: Sequence[Report]) -> Html:
+    made = max((report.made_at for report in reports), default=None)
+    told = "" if made is None else f"Made on {made:%Y-%m-%d at %H:%M} UTC."
+    return el("footer", el("p", f"{told} It holds what monitors said, which may quote records."))

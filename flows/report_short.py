@@ -1,0 +1,73 @@
+"""A report in short, as Markdown: for Prefect's run pages and for messages."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+from flows.report_bars import number
+from flows.reported import severity
+from flows.visible import on_one_line
+
+if TYPE_CHECKING:
+    from flows.monitors.base import Part
+    from flows.reported import Report, Watched
+
+_MARKS = re.compile(r"([\\`*_\[\]|~])")
+_PARTS, _LONGEST = 12, 400
+
+
+def markdown(report: Report, page: str | None = None) -> str:
+    """The verdict, the findings and their worst parts.
+
+    What records say is escaped, so that nothing of it becomes markup.
+
+    Args:
+        report: the report.
+        page: where its page lies; without one it is said how to write it.
+    """
+    lines = [f"## {_text(report.name)}", "", _text(report.conclusion.sentence), ""]
+    lines += [f"- {_text(note)}" for note in report.conclusion.notes]
+    if report.findings:
+        lines += ["", "| monitor | verdict | p | effect | current | reference | what it says |",
+                  "|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += [_row(watched) for watched in report.findings]
+    told = _parts(report)
+    if told:
+        lines += ["", "| part | of | verdict | what is said of it |", "|---|---|---|---|", *told]
+    version = "" if report.version is None else f" --version {report.version}"
+    command = f"vecmill report {report.feature}{version} --open"
+    where = f"The whole report: {_text(page)}" if page else f"The whole report: `{command}`"
+    return "\n".join([*lines, "", where, ""])
+
+
+def _row(watched: Watched) -> str:
+    now = watched.now
+    p, effect = ("" if v is None else number(v) for v in (now.p_value, now.effect_size))
+    return (
+        f"| **{_text(watched.monitor)}** | {_text(watched.verdict)} | {p} | {effect} | "
+        f"{now.n_current:,} | {now.n_reference:,} | {_text(watched.summary)} |"
+    )
+
+
+def _parts(report: Report) -> list[str]:
+    """The parts that something is wrong with, or might be."""
+    found = [(w, part) for w in report.findings for part in w.parts]
+    wrong = [pair for pair in found if pair[1].verdict in {"alarm", "watch"}]
+    wrong.sort(key=lambda pair: severity(pair[1].verdict))
+    rows = [_part(*pair) for pair in wrong[:_PARTS]]
+    if len(wrong) > _PARTS:
+        rows.append(f"| and {len(wrong) - _PARTS} more | | | |")
+    return rows
+
+
+def _part(watched: Watched, part: Part) -> str:
+    words = (part.name, watched.monitor, part.verdict, part.summary)
+    return f"| {' | '.join(map(_text, words))} |"
+
+
+def _text(text: str) -> str:
+    """Text that Markdown takes as it is, on one line."""
+    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return _MARKS.sub(r"\\\1", html.escape(on_one_line(short), quote=False))

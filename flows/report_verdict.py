@@ -1,0 +1,190 @@
+"""The verdict of a report: what monitors said of a version, in one sentence to act on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flows.reported import Conclusion, severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from flows.reported import Ran, State, Watched
+    from storage.model import Manifest, Version
+
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a verdict goes by.
+
+    Attributes:
+        version: the version.
+        live: the number of the live version, None where there is none.
+        published: what readers of the version see, None where nothing is.
+        heeded: whether a promotion asks whether monitors raise alarms.
+        missing: monitors that have not looked yet.
+        runs: the version's runs, newest first.
+        wrote: the runs that wrote vectors, oldest first.
+    """
+
+    version: Version
+    live: int | None
+    published: Manifest | None
+    heeded: bool
+    missing: Sequence[str]
+    runs: Sequence[Ran]
+    wrote: Sequence[str]
+
+
+def unpublished(feature: str, runs: Sequence[Ran]) -> Conclusion:
+    """The verdict on a feature of which nothing is published."""
+    notes = tuple(_failed(runs))
+    return Conclusion(
+        "empty",
+        f"{feature} has no vectors yet: no run of it is published.",
+        notes,
+        f"vecmill run {feature}",
+    )
+
+
+def conclude(standing: Standing, findings: Sequence[Watched]) -> Conclusion:
+    """The verdict on a version.
+
+    Args:
+        standing: what there is to know of it beside the findings.
+        findings: the most serious first.
+    """
+    version = standing.version
+    name, look = f"{version.feature} v{version.version}", f"vecmill monitor {version.feature}"
+    look += "" if version.standing == "live" else f" --version {version.version}"
+    if not findings and version.dropped_at is not None:
+        told = f"{name} was dropped on {day(version.dropped_at)}, and no monitor had looked at it."
+        return Conclusion("empty", told)
+    if not findings:
+        told = f"{name} has not been looked at yet, so nothing can be said of its data."
+        return Conclusion("unwatched", told, tuple(_notes(standing, findings)), look)
+    state: State = findings[0].verdict  # type: ignore[assignment] # the catalog holds verdicts
+    told = {
+        "alarm": _alarm, "watch": _watch, "cannot tell": _cannot_tell, "quiet": _quiet,
+    }[state](name, standing, findings)  # fmt: skip
+    stale = _behind(standing, findings) or standing.missing
+    return Conclusion(state, told, tuple(_notes(standing, findings)), look if stale else None)
+
+
+def _alarm(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
+    alarms = _of(findings, "alarm")
+    if len(findings) == 1:
+        who = f"The {alarms[0]} monitor raises an alarm over {name}"
+    else:
+        verb = "raises" if len(alarms) == 1 else "raise"
+        who = f"{len(alarms)} of {len(findings)} monitors {verb} an alarm over {name}"
+        who += f": {listed(alarms)}"
+    held = _held_up(standing, findings)
+    return f"{who}; {_readers(standing)}{f'; {held}' if held else ''}."
+
+
+def _watch(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
+    watched = _of(findings, "watch")
+    it = "it" if len(watched) == 1 else "they"
+    return (
+        f"{name} bears watching: {listed(watched)} would raise an alarm by the last look alone, "
+        f"which {it} may do now and then by chance; {_readers(standing)}."
+    )
+
+
+def _cannot_tell(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
+    unsure, sure = _of(findings, "cannot tell"), _of(findings, "quiet")
+    if not sure:
+        return f"Whether {name} is fine cannot be told yet: {_too_little(unsure)}."
+    see = "sees" if len(sure) == 1 else "see"
+    return (
+        f"{name} looks fine as far as can be told: {len(sure)} of {len(findings)} monitors {see} "
+        f"nothing unusual, and {_too_little(unsure)}; {_readers(standing)}."
+    )
+
+
+def _too_little(unsure: Sequence[str]) -> str:
+    return f"{listed(unsure)} cannot tell from what there is"
+
+
+def _quiet(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
+    n = len(findings)
+    who = "the one monitor sees" if n == 1 else f"all {n} monitors see"
+    return f"{name} is fine: {who} nothing unusual; {_readers(standing)}."
+
+
+def _readers(standing: Standing) -> str:
+    version, published = standing.version, standing.published
+    if version.dropped_at is not None:
+        return f"its table was dropped on {day(version.dropped_at)}"
+    if version.standing != "live":
+        live = "nothing is live" if standing.live is None else f"v{standing.live} is live"
+        return f"readers do not see it, {live}"
+    if published is None:
+        return "no state of it can be read any more"
+    return f"readers see its {published.rows:,} rows as of {day(published.published_at)}"
+
+
+def _held_up(standing: Standing, findings: Sequence[Watched]) -> str:
+    """What the alarms keep from happening; nothing can be kept from a version that is live."""
+    alarms = [w for w in findings if w.verdict == "alarm"]
+    if any(w.blocks == "publishing" and w.now.run_id not in standing.wrote for w in alarms):
+        return "the run that it is about was not published"
+    if standing.version.standing == "live" or standing.version.dropped_at is not None:
+        return ""
+    if all(w.blocks == "nothing" for w in alarms):
+        return "it holds nothing up"
+    if not standing.heeded:
+        return "it holds nothing up, as the feature's gates do not ask for alarms"
+    return "its promotion is held up"
+
+
+def _notes(standing: Standing, findings: Sequence[Watched]) -> list[str]:
+    notes = _failed(standing.runs)
+    behind = _behind(standing, findings)
+    if behind:
+        runs = "1 run has" if behind == 1 else f"{behind} runs have"
+        notes.append(f"{runs} written to it since the monitors last looked.")
+    if standing.missing and findings:
+        notes.append(f"Not looked yet: {listed(standing.missing)}.")
+    return notes
+
+
+def _failed(runs: Sequence[Ran]) -> list[str]:
+    if not runs or runs[0].status not in {"failed", "crashed"}:
+        return []
+    why = f": {runs[0].error}" if runs[0].error else ""
+    return [f"The last run {runs[0].status}, on {day(runs[0].started_at)}{why}"]
+
+
+def _behind(standing: Standing, findings: Sequence[Watched]) -> int:
+    """How many runs wrote since the monitors looked."""
+    places = {run: place for place, run in enumerate(standing.wrote)}
+    looked = max((places.get(w.now.run_id, len(places)) for w in findings), default=len(places))
+    return max(0, len(places) - 1 - looked)
+
+
+def _of(findings: Sequence[Watched], verdict: str) -> list[str]:
+    return [w.monitor for w in findings if w.verdict == verdict]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row; how many more there are where they are many."""
+    shown, more = list(names), len(names) - _NAMED
+    if more > 1:
+        shown = [*names[:_NAMED], f"{more} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def day(moment: datetime) -> str:
+    """A day as people write it."""
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def by_severity(findings: Sequence[Watched]) -> list[Watched]:
+    """Findings, the most serious first, then by name."""
+    return sorted(findings, key=lambda w: (severity(w.verdict), w.monitor))
