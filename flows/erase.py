@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from flows import journal as journals
 from flows import report_kept
 from flows.engine import Direct
-from flows.held import drawing, with_descendants
+from flows.held import drawing, sketching, with_descendants
 from flows.holdings import Holdings
 from flows.receipt import MOST_TERMS, prove, some
 from flows.stores import Stores
@@ -104,6 +104,7 @@ class Eraser:
                 step("states", partial(self._states, version))
                 step("staging", partial(self._staging, version))
             step("maps", partial(self._maps, journal, reporter))
+            step("sketches", partial(self._sketches, reporter))
             step("clusters", partial(self._clusters, journal))
             step("exports", partial(self._exports, journal))
             step("memory", partial(self._memory, journal))
@@ -260,6 +261,17 @@ class Eraser:
                 table, chunked = version.table, version.chunked
                 gone = self._stores.maps.erase(table, journal.ids, chunked=chunked)
                 self._removed[f"points on maps of {table}"] += gone
+
+    def _sketches(self, reporter: Reporter) -> None:
+        """All of them, and after the rows: that of few contents is nearly one of them.
+
+        They are made again from the rows that are left when a monitor next needs them.
+        """
+        with sketching(self._holdings.settings, self._holdings.feature, reporter):
+            for version in self._holdings.sketched():
+                found = len(self._stores.sketches.names(version.table))
+                self._stores.sketches.drop(version.table)
+                self._removed[f"sketches of {version.table}"] += found
 
     def _clusters(self, journal: Journal) -> None:
         for version in self._stores.catalog.versions(self._holdings.feature):

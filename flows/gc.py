@@ -18,6 +18,7 @@ from flows.engine import Direct
 from flows.held import with_descendants
 from flows.leftovers import Item, Leftovers, Work
 from flows.retention import judge, unnamed
+from flows.sketching import MOST_RUNS
 from flows.stores import Stores
 from storage import cleaning, clusters
 from storage.staging import clear_leftovers
@@ -92,6 +93,7 @@ class Collector:
                 yield from self._table(version)
             yield from self._staging(version)
             yield from self._maps(version)
+            yield from self._sketches(version)
             yield from self._clusters(version)
 
     def _table(self, version: Version) -> Iterator[Work]:
@@ -190,7 +192,8 @@ class Collector:
         drop = partial(self._stores.vectors.drop, version.table)
         published = any(m.forgotten_at is None for m in catalog.manifests(version))
         maps = partial(self._stores.maps.drop, version.table)
-        steps = (("clusters", ungroup), ("remove", drop), ("maps", maps))
+        sketches = partial(self._stores.sketches.drop, version.table)
+        steps = (("clusters", ungroup), ("remove", drop), ("maps", maps), ("sketches", sketches))
         return Work(item, (("forget", forget), *steps) if published else steps)
 
     def _maps(self, version: Version) -> Iterator[Work]:
@@ -208,6 +211,29 @@ class Collector:
             size, why = cleaning.size_of(path), "what made it has ended"
             item = Item(*name, str(path), goes=True, why=why, bytes=size)
             yield Work(item, (("maps", partial(path.unlink, missing_ok=True)),))
+
+    def _sketches(self, version: Version) -> Iterator[Work]:
+        """Sketches of a version that was dropped, of runs that came to nothing, and broken ones."""
+        sketches, table = self._stores.sketches, version.table
+        name = (version.feature, version.version, "sketch")
+        if version.dropped_at is not None and table in sketches.tables():
+            why, size = f"{table} is dropped", sketches.size(table)
+            item = Item(*name, f"the sketches of {table}", goes=True, why=why, bytes=size)
+            yield Work(item, (("sketches", partial(sketches.drop, table)),))
+            return
+        published = [m.run_id for m in self._stores.catalog.manifests(version)]
+        runs = sketches.runs(table)
+        nothing, many = "its run published nothing", f"{MOST_RUNS} later runs have sketches"
+        loose = [(sketches.path(table, r), nothing) for r in runs if r not in published]
+        old = sorted({*runs} & {*published}, key=published.index)[:-MOST_RUNS]
+        loose += [(sketches.path(table, run), many) for run in old]
+        loose += [(path, "what made it has ended") for path in sketches.leftovers(table)]
+        for path, why in loose:
+            if self._leftovers.young(path):
+                continue
+            size = cleaning.size_of(path)
+            item = Item(*name, str(path), goes=True, why=why, bytes=size)
+            yield Work(item, (("sketches", partial(path.unlink, missing_ok=True)),))
 
     def _clusters(self, version: Version) -> Iterator[Work]:
         """Files of clusterings that another took the place of, or whose version is dropped."""

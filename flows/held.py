@@ -62,3 +62,21 @@ def drawing(settings: Settings, feature: str, reporter: Reporter) -> Iterator[No
     wait = settings.engine.wait_seconds
     with exclusive(lock, f"the maps of {feature}", wait, reporter.note):
         yield
+
+
+@contextmanager
+def sketching(settings: Settings, feature: str, reporter: Reporter) -> Iterator[None]:
+    """Hold the lock of a feature's sketches; runs of it may go on.
+
+    Raises:
+        StorageError: if another holder outlasts ``wait_seconds``.
+    """
+    wait = settings.engine.wait_seconds
+    lock = Stores.of(settings).locks / sketches_lock(feature)
+    with exclusive(lock, f"the sketches of {feature}", wait, reporter.note):
+        yield
+
+
+def sketches_lock(feature: str) -> str:
+    """The name of the file that who makes or erases sketches holds."""
+    return f"{feature}.sketches.lock"

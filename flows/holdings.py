@@ -67,6 +67,11 @@ class Holdings:
         tables = set(self.stores.maps.tables())
         return [v for v in self.stores.catalog.versions(self.feature) if v.table in tables]
 
+    def sketched(self) -> list[Version]:
+        """The versions of which sketches are kept, whether they have a table or not."""
+        tables = set(self.stores.sketches.tables())
+        return [v for v in self.stores.catalog.versions(self.feature) if v.table in tables]
+
     def has_table(self, version: Version) -> bool:
         """Whether a version has a table."""
         return version.table in self.stores.vectors.tables()
@@ -109,7 +114,8 @@ class Holdings:
         folders = [self.home / "states", self.home / "locks", self.home / "memory"]
         named = re.compile(re.escape(self.feature) + r"_v\d+")
         grouped = clusters.home(self.stores.catalog)
-        places = (self.stores.staging, grouped, self.home / "maps", self.stores.vectors.folder)
+        kept = (self.home / "maps", self.home / "sketches")
+        places = (self.stores.staging, grouped, *kept, self.stores.vectors.folder)
         for place in places:
             if place is not None and place.is_dir():
                 folders += [folder for folder in place.iterdir() if named.fullmatch(folder.stem)]

@@ -67,6 +67,7 @@ def prove(
     proof = [
         *_tables(holdings, journal),
         *_maps(holdings, journal),
+        *_sketches(holdings, journal),
         *_exports(holdings, journal),
         _check("kept reports", "read again", _reports(holdings, journal)),
         _check("files of the store", how, sum(left.values())),
@@ -115,6 +116,14 @@ def _maps(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
     for version in holdings.mapped():
         found = holdings.stores.maps.count(version.table, journal.ids, chunked=version.chunked)
         yield _check(f"maps of {version.table}", "read again", found)
+
+
+def _sketches(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
+    """Sums name nobody, so what counts is that each was made of rows that were there afterwards."""
+    begun = datetime.fromisoformat(journal.begun).timestamp()
+    for version in holdings.sketched():
+        found = holdings.stores.sketches.older(version.table, begun)
+        yield _check(f"sketches of {version.table}", "made before the erasure", found)
 
 
 def _exports(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:

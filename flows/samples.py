@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 import flows.monitors.base
 from flows.chosen import kept_columns
 from flows.matrices import matrix
+from flows.monitors._analytic import LEAST
 from flows.monitors.base import Sample
+from flows.progress import listener
+from flows.sketching import Sketching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
 
+    from flows.monitors._sketch import Sketch
     from flows.references import Reference
     from flows.settings import Monitor
     from flows.stores import Stores
@@ -30,17 +34,21 @@ class Samples:
 
     Attributes:
         reads: what these look at beside the vectors.
+        fewest: rows a side that some of them looks at, at most; where there are more, sketches
+            are of use.
     """
 
     stores: Stores
     version: Version
     reads: frozenset[str]
+    fewest: int = MAX_ROWS
 
     @classmethod
     def for_(cls, stores: Stores, version: Version, monitors: Sequence[Monitor]) -> Samples:
         """Samples with what these monitors read."""
         reads = [flows.monitors.base.reads(monitor.kind) for monitor in monitors]
-        return cls(stores, version, frozenset().union(*reads))
+        fewest = [getattr(monitor.params, "max_rows", MAX_ROWS) for monitor in monitors]
+        return cls(stores, version, frozenset().union(*reads), min([MAX_ROWS, *fewest]))
 
     def pair(
         self, reference: Reference | None, current: Manifest, rng: np.random.Generator
@@ -50,7 +58,25 @@ class Samples:
         if reference is None:
             return replace(now, vectors=now.vectors[:0], record_ids=[], content_hashes=[],
                            kept={name: [] for name in now.kept}), now  # fmt: skip
-        return self._draw(reference.manifest, reference.runs, rng), now
+        theirs = self._draw(reference.manifest, reference.runs, rng)
+        ours, before = self._sketches(reference, current)
+        return replace(theirs, sketch=before), replace(now, sketch=ours)
+
+    def _sketches(
+        self, reference: Reference, current: Manifest
+    ) -> tuple[Sketch | None, Sketch | None]:
+        """Of the run and of the reference; none where every row is looked at anyway."""
+        manifests = self.stores.catalog.manifests(self.version)
+        wrote = [m for m in manifests if m.run_id in (reference.runs or ())]
+        there = reference.manifest.rows
+        if reference.runs is not None:
+            there = sum(m.counts.new + m.counts.changed for m in wrote)
+        here = current.counts.new + current.counts.changed
+        if "sketch" not in self.reads or max(here, there) <= self.fewest or here < LEAST:
+            return None, None
+        sketching = Sketching(self.stores, self.version, manifests, listener().note)
+        before, ours = sketching.pair(reference, current)
+        return ours, before
 
     def _draw(
         self, manifest: Manifest, runs: Sequence[str] | None, rng: np.random.Generator

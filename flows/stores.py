@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flows.progress import listener
 from storage.catalog import Catalog
 from storage.maps import Maps
+from storage.sketches import Sketches
 from storage.vectors import Vectors
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Stores:
         locks: a file a feature, held by what changes it.
         memory: what sources keep to save time, a folder each; may be deleted.
         maps: where the records of versions lie in two dimensions.
+        sketches: sums over what runs wrote; may be deleted.
     """
 
     catalog: Catalog
@@ -38,6 +40,7 @@ class Stores:
     locks: Path
     memory: Path
     maps: Maps
+    sketches: Sketches
 
     @classmethod
     def of(cls, settings: Settings, reporter: Reporter | None = None) -> Stores:
@@ -58,4 +61,5 @@ class Stores:
             home / "locks",
             home / "memory",
             Maps(home / "maps"),
+            Sketches(home / "sketches"),
         )

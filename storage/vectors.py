@@ -236,6 +236,8 @@ class Vectors:
         columns: Sequence[str],
         size: int,
         *,
+        runs: Sequence[str] | None = None,
+        below: str | None = None,
         history: bool = False,
     ) -> Iterator[pa.Table]:
         """All rows of a table, some at a time, in the order in which they are stored.
@@ -245,15 +247,18 @@ class Vectors:
             lance_version: the state to read.
             columns: which columns.
             size: how many rows at most are given, and in memory, at a time.
+            runs: only rows that these wrote, None for all.
+            below: only rows whose content hash comes before this one, None for all.
             history: whether the table keeps a history; only current rows are given then.
         """
         import pyarrow as pa
 
         dataset = self._read(table, lance_version)
+        where = _by(runs, below)
         with reading(table):
-            chosen = _eligible(dataset, None, history=history) if history else None
+            chosen = _eligible(dataset, runs, below, history=history) if history else None
             seen = 0
-            for batch in dataset.to_batches(columns=list(columns), batch_size=size):
+            for batch in dataset.to_batches(columns=list(columns), batch_size=size, filter=where):
                 rows = pa.Table.from_batches([batch])
                 if chosen is not None:
                     inside = chosen[(chosen >= seen) & (chosen < seen + len(batch))] - seen
@@ -432,31 +437,39 @@ def has_thumbnails(schema: pa.Schema) -> bool:
     return THUMBNAIL in schema.names and types.is_binary(schema.field(THUMBNAIL).type)
 
 
-def _by(runs: Sequence[str] | None) -> str | None:
-    """The filter of the rows that some runs wrote."""
-    if runs is None:
-        return None
-    return f"run_id IN ({', '.join(map(_literal, runs))})" if runs else "false"
+def _by(runs: Sequence[str] | None, below: str | None = None) -> str | None:
+    """The filter of the rows that some runs wrote, with a content hash before some other."""
+    if runs is not None and not runs:
+        return "false"
+    parts = []
+    if runs is not None:
+        parts.append(f"run_id IN ({', '.join(map(_literal, runs))})")
+    if below is not None:
+        parts.append(f"content_hash < {_literal(below)}")
+    return " AND ".join(parts) or None
 
 
 def _eligible(
     dataset: Any,  # noqa: ANN401 - lance ships no types
     runs: Sequence[str] | None,
+    below: str | None = None,
     *,
     history: bool,
 ) -> NDArray[np.int64]:
-    """The places of the rows to draw from, among all or those of some runs."""
+    """The places of the rows to draw from, among those that `_by` gives."""
     if not history:
-        return np.arange(dataset.count_rows(filter=_by(runs)))
+        return np.arange(dataset.count_rows(filter=_by(runs, below)))
     keys = dataset.to_table(columns=["record_id", "event_time", "run_id", "content_hash"])
     latest = currents.current(keys)
-    if runs is not None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
+    import pyarrow as pa
+    import pyarrow.compute as pc
 
-        wrote = pc.is_in(keys.column("run_id"), pa.array(runs, pa.string()))
-        latest = latest[wrote.to_numpy()]
-    return np.flatnonzero(latest)
+    given = np.ones(len(latest), bool)
+    if runs is not None:
+        given &= pc.is_in(keys.column("run_id"), pa.array(runs, pa.string())).to_numpy()
+    if below is not None:
+        given &= pc.less(keys.column("content_hash"), below).to_numpy()
+    return np.flatnonzero(latest[given])
 
 
 def _literal(text: str) -> str:

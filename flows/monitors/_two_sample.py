@@ -9,6 +9,9 @@ contents published again under new ids, if which ones has nothing to do with the
 such contents on both sides instead would give the smaller sample a larger share of the popular
 ones, which is an alarm without a change, and would hide changes behind those published again.
 
+Where there are more contents than are drawn, whole sketches of both sides are compared, made by
+the same rule (`flows.sketching`), and rows only name records.
+
 The price: what is compared is contents, not rows. That some come more often than they used to is
 seen only as far as it moves them from one side to the other.
 """
@@ -21,7 +24,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from flows.monitors import _rows
+from flows.monitors import _analytic, _rows
 from flows.monitors.base import Finding
 
 if TYPE_CHECKING:
@@ -29,7 +32,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from flows.monitors._sketch import Sketch
     from flows.monitors.base import Part, Sample, Verdict
+
+_FEW = 99
+"""Random splits of rows that only have to name records."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +163,20 @@ def compare(
     rng: np.random.Generator,
     params: P,
     run: Callable[[Sides, np.random.Generator, P], Result],
+    sketched: Callable[[Result, tuple[Sketch, Sketch], P], Result] | None = None,
 ) -> Finding:
     """Choose rows of the reference and the current sample, test them and word the finding.
+
+    Where there are more contents than are drawn, and sketches of all of them, the verdict is that
+    of the sketches, and the rows drawn only name records and parts.
+
+    Args:
+        monitor: its name.
+        samples: the reference and the current one.
+        rng: all chance.
+        params: of the monitor.
+        run: the test on rows.
+        sketched: the test on sketches, given what that on rows found.
 
     Raises:
         ValueError: if the samples differ in width.
@@ -178,7 +197,18 @@ def compare(
     pool = np.concatenate([reference.vectors[ours], current.vectors[theirs]]).astype(np.float64)
     pool -= pool.mean(axis=0)
     sides = Sides(pool, n, m, [current.record_ids[row] for row in theirs.tolist()], left_out)
-    return finding(monitor, run(sides, rng, params), sides, params)
+    pair = _analytic.usable((reference.sketch, current.sketch), params.max_rows)
+    if pair is None or sketched is None:
+        return finding(monitor, run(sides, rng, params), sides, params)
+    drawn = run(sides, rng, replace(params, permutations=_FEW, most_permutations=0))
+    return finding(monitor, sketched(drawn, pair, params), _whole(sides, pair), params)
+
+
+def _whole(sides: Sides, pair: tuple[Sketch, Sketch]) -> Sides:
+    """The sizes of the sketches in the place of those of the rows drawn."""
+    names = ("left_out_reference", "left_out_current")
+    left_out = {name: float(side.left_out) for name, side in zip(names, pair, strict=True)}
+    return replace(sides, n=pair[0].count, m=pair[1].count, left_out=left_out)
 
 
 def finding(monitor: str, result: Result, sides: Sides, params: Params) -> Finding:
@@ -249,7 +279,7 @@ def not_tested(
 
 
 def _sizes(n: int, m: int, left_out: dict[str, float]) -> str:
-    repeats = int(left_out["repeats_reference"] + left_out["repeats_current"])
+    repeats = int(sum(left_out.get(f"repeats_{side}", 0.0) for side in ("reference", "current")))
     less = f", each once ({repeats:,} repeats left out)" if repeats else ""
     return f"{n:,} reference and {m:,} current contents{less}"
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.monitors._profile import Profile
+    from flows.monitors._sketch import Sketch
 
 Verdict: TypeAlias = Literal["quiet", "watch", "alarm", "cannot tell"]
 """What a monitor says; ``watch`` is not its own to say, but comes of a series of looks: this one
@@ -49,6 +50,8 @@ class Sample:
             none.
         records: what the raw records were like: of a reference, of the runs behind it; None where
             no profile was taken, or no monitor reads it.
+        sketch: of all contents that the rows were drawn from; None where they are few enough to
+            look at each, or no sketch can be had.
     """
 
     vectors: NDArray[np.float32]
@@ -56,6 +59,7 @@ class Sample:
     content_hashes: Sequence[str]
     kept: Mapping[str, Sequence[object]] = field(default_factory=dict)
     records: Profile | None = None
+    sketch: Sketch | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)

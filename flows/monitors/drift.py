@@ -7,6 +7,10 @@ splits, and the one verdict comes from the largest of the three scores (Westfall
 its level is exactly alpha at every sample size, however much the three depend on each other. A
 quiet answer says how small a shift it could have seen.
 
+Where there are more contents than are drawn, and sketches of all of them, each test has a p-value
+by formula (`flows.monitors._analytic`), and the verdict is that of the smallest at a third of the
+level (Bonferroni): never above alpha, and little below it, since so many contents hide little.
+
 Which rows are compared, and how copies of one content count, is told in
 `flows.monitors._two_sample`; why the level is exact, in `flows.monitors._splits`.
 """
@@ -26,6 +30,7 @@ from flows.monitors import (
     _moments,
     _power,
     _rff,
+    _sketched,
     _splits,
     _two_sample,
 )
@@ -39,7 +44,7 @@ if TYPE_CHECKING:
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
 
-READS = {"kept"}
+READS = frozenset({"kept", "sketch"})
 BY_DEFAULT = True
 
 TESTS = ("mmd", "occupancy", "pca_ks")
@@ -74,8 +79,9 @@ def compare(
     """Test whether both samples come from one distribution.
 
     ``statistic`` is the largest score of the three tests and ``threshold`` the largest value that
-    is no alarm. A score of 1 is what a test exceeds in one random split of 20. ``effect_size`` is
-    the MMD, in kernel units between about 0 and 1.4, 0 where its estimate is negative.
+    is no alarm. A score of 1 is what a test exceeds in one random split of 20; of sketches it is
+    the logarithm of the smallest p-value to base 0.05. ``effect_size`` is the MMD, in kernel units
+    between about 0 and 1.4, 0 where its estimate is negative.
 
     ``detail`` holds ``mmd2``, the unbiased estimate of MMD²; ``cramers_v`` and ``psi`` of the
     clusters; ``ks``, the largest Kolmogorov-Smirnov distance; ``p_mmd``, ``p_occupancy`` and
@@ -85,15 +91,17 @@ def compare(
     10 such runs; either is missing where it has no meaning.
 
     ``n_reference`` and ``n_current`` count contents, each tested once; ``repeats_reference`` and
-    ``repeats_current`` are the rows left out for that, and ``left_out_reference`` and
-    ``left_out_current`` those that are not finite. ``record_ids`` of an alarm are the current
-    records that look least like the reference, by MMD's witness function, and its parts are the
-    clusters that moved, and the words and values of the kept columns that did.
+    ``repeats_current`` are the rows left out for that, where rows are what is tested, and
+    ``left_out_reference`` and ``left_out_current`` those that are not finite. ``record_ids`` of an
+    alarm are the current records that look least like the reference, by MMD's witness function,
+    and its parts are the clusters that moved, and the words and values of the kept columns that
+    did.
 
     Raises:
         ValueError: if the samples differ in width.
     """
-    finding = _two_sample.compare("drift", (reference, current), rng, params, _run)
+    samples = (reference, current)
+    finding = _two_sample.compare("drift", samples, rng, params, _run, _sketched.drift)
     if finding.verdict != "alarm":
         return finding
     return replace(finding, parts=finding.parts + explain(reference, current))

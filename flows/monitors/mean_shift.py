@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _moments, _splits, _two_sample
+from flows.monitors import _moments, _sketched, _splits, _two_sample
 from flows.monitors._power import visible_to
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
+
+READS = frozenset({"sketch"})
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ def compare(
     Raises:
         ValueError: if the samples differ in width.
     """
-    return _two_sample.compare("mean_shift", (reference, current), rng, params, _run)
+    samples = (reference, current)
+    return _two_sample.compare("mean_shift", samples, rng, params, _run, _sketched.mean_shift)
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _moments, _rff, _splits, _two_sample
+from flows.monitors import _moments, _rff, _sketched, _splits, _two_sample
 from flows.monitors._power import visible_to
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
+
+READS = frozenset({"sketch"})
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def compare(
     Raises:
         ValueError: if the samples differ in width.
     """
-    return _two_sample.compare("mmd", (reference, current), rng, params, _run)
+    samples = (reference, current)
+    return _two_sample.compare("mmd", samples, rng, params, _run, _sketched.mmd)
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:

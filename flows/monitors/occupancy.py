@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _cells, _clusters, _components, _splits, _two_sample
+from flows.monitors import _cells, _clusters, _components, _sketched, _splits, _two_sample
 from flows.monitors._power import visible_to
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
+
+READS = frozenset({"sketch"})
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def compare(
     Raises:
         ValueError: if the samples differ in width.
     """
-    return _two_sample.compare("occupancy", (reference, current), rng, params, _run)
+    samples = (reference, current)
+    return _two_sample.compare("occupancy", samples, rng, params, _run, _sketched.occupancy)
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _components, _ks, _splits, _two_sample
+from flows.monitors import _components, _ks, _sketched, _splits, _two_sample
 from flows.monitors._multiple import benjamini_hochberg
 from flows.monitors._power import visible_to
 from flows.monitors.base import Part
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
+
+READS = frozenset({"sketch"})
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ def compare(
     Raises:
         ValueError: if the samples differ in width.
     """
-    return _two_sample.compare("pca_ks", (reference, current), rng, params, _run)
+    samples = (reference, current)
+    return _two_sample.compare("pca_ks", samples, rng, params, _run, _sketched.pca_ks)
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:

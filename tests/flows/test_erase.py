@@ -335,8 +335,8 @@ with installed():
     Eraser(settings, "notes", sys.argv[3:], Stopping(point=sys.argv[2], how=die)).erase(Silent())
 """
 STEPS = (
-    "note", "rows", "publish", "states", "staging", "maps", "exports", "memory", "catalog",
-    "reports", "rewrite", "prove", "receipt", "done",
+    "note", "rows", "publish", "states", "staging", "maps", "sketches", "exports", "memory",
+    "catalog", "reports", "rewrite", "prove", "receipt", "done",
 )  # fmt: skip
 
 

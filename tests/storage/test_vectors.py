@@ -74,3 +74,21 @@ def test_samples_are_even_and_hang_on_the_seed_alone(store: Store) -> None:
     of_run = store.vectors.sample("t", base, 100, np.random.default_rng(0), ["two"])
     assert sorted(map(int, of_run["record_id"].to_pylist())) == list(range(15, 30))
     assert len(store.vectors.sample("t", base, 5, np.random.default_rng(0), ["nobody"])) == 0
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_blocks_of_some_runs_below_some_hash(store: Store, history: bool) -> None:  # noqa: FBT001
+    base = store.vectors.commit("t", None, reader(["a", "b", "c"], run_id="one"), [])
+    after = store.vectors.commit("t", base, reader(["d", "e"], 3, run_id="two"), [])
+
+    def found(runs: list[str] | None, below: str | None) -> list[str]:
+        names = ["record_id"]
+        given = {"runs": runs, "below": below, "history": history}
+        blocks = store.vectors.blocks("t", after, names, 2, **given)  # type: ignore[arg-type]
+        return sorted(name for block in blocks for name in block["record_id"].to_pylist())
+
+    assert found(None, None) == ["a", "b", "c", "d", "e"]
+    assert found(["two"], None) == ["d", "e"]
+    assert found([], None) == []
+    assert found(None, "hash c") == ["a", "b"]
+    assert found(["one", "it's"], "hash b") == ["a"]

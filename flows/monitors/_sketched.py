@@ -1,0 +1,178 @@
+"""What the two-sample tests say of sketches, in the words and units of their tests on rows.
+
+The p-values are those of `flows.monitors._analytic`. What names records or parts is taken over
+from the test on the rows that were drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flows.monitors import _analytic, _cells, _ks, _tails, _two_sample
+from flows.monitors._multiple import benjamini_hochberg
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from flows.monitors import drift as drifts
+    from flows.monitors import pca_ks as components
+    from flows.monitors._sketch import Sketch
+    from flows.monitors._two_sample import Params, Result
+
+    Pair = tuple[Sketch, Sketch]
+    Figures = dict[str, float | None]
+
+SOURCE = "a formula over sketches of all contents"
+TESTS = 3
+"""How many tests `drift` combines."""
+
+_CHANCE = math.pi**2 / 12
+"""The mean square of what Kolmogorov's law describes."""
+
+_SCORE = math.log(0.05)
+
+
+def mmd(drawn: Result, pair: Pair, params: Params) -> Result:
+    """What `flows.monitors.mmd` says."""
+    distance = _analytic.mmd(*pair)
+    shift, figures = _shift(pair)
+    figures |= {
+        "bandwidth": float(pair[0].basis.bandwidth[0]),
+        "smallest_visible": distance.smallest_visible(params.alpha),
+    }
+    told = f"MMD {distance.effect:.3g}, {shift}"
+    return _of(distance, drawn, params, distance.effect, told, figures)
+
+
+def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
+    """What `flows.monitors.mean_shift` says."""
+    distance = _analytic.mean_shift(*pair)
+    spread = distance.spread
+    effect = _analytic.mean_distance(*pair) / spread if spread > 0 else distance.effect
+    told = f"mean shift {effect:.2g} of the reference's standard deviation"
+    figures: Figures = {"smallest_visible": distance.smallest_visible(params.alpha)}
+    return _of(distance, drawn, params, effect, told, figures)
+
+
+def occupancy(drawn: Result, pair: Pair, params: Params) -> Result:
+    """What `flows.monitors.occupancy` says."""
+    ours, theirs = _counts(pair)
+    found = _analytic.counts(pair[0].cells, pair[1].cells)
+    effect, psi = _cells.cramers_v(ours, theirs), _cells.psi(ours, theirs)
+    return replace(
+        drawn,
+        statistic=found.statistic,
+        threshold=found.threshold(params.alpha),
+        p_value=found.p_value,
+        least_p=_tails.LEAST_P,
+        effect=effect,
+        told=f"Cramér's V {effect:.2g} and PSI {psi:.2g} over {len(ours)} clusters",
+        source=SOURCE,
+        figures={"psi": psi, "cells": float(len(ours))},
+    )
+
+
+def pca_ks(drawn: Result, pair: Pair, params: components.Params) -> Result:
+    """What `flows.monitors.pca_ks` says, of the components of the basis."""
+    from flows.monitors.pca_ks import parts
+
+    apart, p_values = (found[: params.components] for found in _analytic.kolmogorov_smirnov(*pair))
+    if not len(apart):
+        return replace(drawn, p_value=1.0, source=SOURCE, figures={})
+    scale = _scale(pair)
+    moved = benjamini_hochberg(p_values, params.alpha)
+    largest = float(apart.max()) * scale
+    effect = math.sqrt(max(largest**2 - _CHANCE, 0.0)) / scale
+    return replace(
+        drawn,
+        statistic=largest,
+        threshold=_analytic.kolmogorov_threshold(params.alpha / len(apart)),
+        p_value=_bonferroni(p_values),
+        least_p=_tails.LEAST_P,
+        effect=effect,
+        told=f"Kolmogorov-Smirnov distance {effect:.2g}, {moved.sum()} of {len(apart)} components "
+        "moved",
+        source=SOURCE,
+        figures={},
+        parts=parts(apart, p_values, moved),
+    )
+
+
+def drift(drawn: Result, pair: Pair, params: drifts.Params) -> Result:
+    """What `flows.monitors.drift` says: the three tests, each at a third of the level."""
+    from flows.monitors.drift import TESTS as NAMES
+
+    distance = _analytic.mmd(*pair)
+    apart, along = (found[: params.components] for found in _analytic.kolmogorov_smirnov(*pair))
+    counts = _analytic.counts(pair[0].cells, pair[1].cells)
+    own = np.array([distance.p_value, counts.p_value, _bonferroni(along)])
+    adjusted = np.minimum(TESTS * own, 1.0)
+    level = params.alpha / TESTS
+    shift, figures = _shift(pair)
+    figures |= {
+        "bandwidth": float(pair[0].basis.bandwidth[0]),
+        "mmd2": distance.statistic,
+        "cramers_v": _cells.cramers_v(*_counts(pair)),
+        "psi": _cells.psi(*_counts(pair)),
+        "ks": float(apart.max(initial=0.0)),
+        **{f"p_{name}": float(p) for name, p in zip(NAMES, adjusted, strict=True)},
+        "smallest_visible": distance.smallest_visible(level),
+    }
+    seen = [name for name, p in zip(NAMES, adjusted, strict=True) if p <= params.alpha]
+    by = f"seen by {', '.join(seen)}, " if seen else ""
+    return replace(
+        drawn,
+        statistic=math.log(float(own.min())) / _SCORE,
+        threshold=math.log(level) / _SCORE,
+        p_value=float(adjusted.min()),
+        least_p=_tails.LEAST_P,
+        effect=distance.effect,
+        told=f"{by}MMD {distance.effect:.3g}, {shift}",
+        source=SOURCE,
+        figures=figures,
+    )
+
+
+def _of(
+    distance: _analytic.Distance,
+    drawn: Result,
+    params: Params,
+    effect: float,
+    told: str,
+    figures: Figures,
+) -> Result:
+    return replace(
+        drawn,
+        statistic=distance.statistic,
+        threshold=distance.threshold(params.alpha),
+        p_value=distance.p_value,
+        least_p=_tails.LEAST_P,
+        effect=effect,
+        told=told,
+        source=SOURCE,
+        figures=figures,
+    )
+
+
+def _shift(pair: Pair) -> tuple[str, Figures]:
+    """How far the mean has moved, in words and as a figure."""
+    shift, spread = _analytic.mean_distance(*pair), _analytic.total_sd(pair[0])
+    return _two_sample.told_shift(shift, spread), {
+        "mean_shift": shift / spread if spread > 0 else None
+    }
+
+
+def _counts(pair: Pair) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return pair[0].cells.astype(np.float64), pair[1].cells.astype(np.float64)
+
+
+def _scale(pair: Pair) -> float:
+    return float(_ks.scale((pair[0].count, pair[1].count)))
+
+
+def _bonferroni(p_values: NDArray[np.float64]) -> float:
+    return min(1.0, len(p_values) * float(p_values.min())) if len(p_values) else 1.0
