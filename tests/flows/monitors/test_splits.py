@@ -36,8 +36,8 @@ SIZES = (23, 37)
 def pool(seed: int = 0, sizes: tuple[int, int] = SIZES) -> Values:
     rng = np.random.default_rng(seed)
     rows = lumpy(sum(sizes), rng)
-    rows -= rows.mean(axis=0)
-    return rows
+    centred: Values = rows - rows.mean(axis=0)
+    return centred
 
 
 def statistics(rows: Values, sizes: tuple[int, int]) -> dict[str, Statistic]:
@@ -104,8 +104,9 @@ def test_the_mean_shift_and_chi2_and_ks_are_the_textbook_ones() -> None:
     assert of_true_split("cells", rows, SIZES) == pytest.approx(wanted)
     ks = statistics(rows, SIZES)["ks"]
     assert isinstance(ks, _ks.Ks)
-    along = ks.components.coordinates
-    largest = max(float(ks_2samp(along[:n, at], along[n:, at]).statistic) for at in range(3))
+    largest = max(
+        ks_2samp(line[:n], line[n:]).statistic for line in ks.components.coordinates.T[:3]
+    )
     # between 32 bins no distance is larger, and it is smaller by at most a bin's rows
     found = of_true_split("ks", rows, SIZES) / _ks.scale(SIZES)
     assert largest - 2 / n - 2 / m < found <= largest + 1e-12
