@@ -61,6 +61,7 @@ _OF_CLUSTERS = re.compile(rf"(?P<feature>.+?)(_v\d+)?_({'|'.join(clusters.VIEWS)
 _OF_HISTORY = re.compile(r"(?P<feature>.+?)(_v\d+)?_(history|at)")
 _SMALLEST, _LARGEST = 16, 512
 """Pixels of a thumbnail: beyond, tables hold more pictures than vectors."""
+_MOST_CANARIES = 1000
 BLOCKS: tuple[str, ...] = get_args(Blocks)
 _CRON_FIELDS = 5
 _SECTIONS = (
@@ -88,12 +89,18 @@ class _FeatureKeys:
     shares_space_with: str | list[str] = field(default_factory=list)
     gates: dict[str, Any] = field(default_factory=dict)
     thumbnails: int = 0
+    canaries: int = 100
 
     def __post_init__(self) -> None:
         if self.thumbnails and not _SMALLEST <= self.thumbnails <= _LARGEST:
             raise ValueError(
                 f"thumbnails is the longer side in pixels, {_SMALLEST} to {_LARGEST}, or 0 for "
                 f"none, got {self.thumbnails}"
+            )
+        if not 0 <= self.canaries <= _MOST_CANARIES:
+            raise ValueError(
+                f"canaries is how many contents are kept, up to {_MOST_CANARIES:,}, or 0 for none, "
+                f"got {self.canaries}"
             )
         references.check(self.reference)
         for name in ("max_dead", "max_deleted"):
@@ -219,6 +226,7 @@ def _check(
             limits=limits,
             gates=parse(Gates, parsed.gates, f"[features.{name}.gates]"),
             thumbnails=parsed.thumbnails,
+            canaries=parsed.canaries,
         )
     _refuse_clashes(features)
     spaces.check_names(features)

@@ -103,6 +103,7 @@ class Eraser:
                 step("publish", partial(self._publish, version))
                 step("states", partial(self._states, version))
                 step("staging", partial(self._staging, version))
+            step("canaries", partial(self._canaries, journal))
             step("maps", partial(self._maps, journal, reporter))
             step("clusters", partial(self._clusters, journal))
             step("exports", partial(self._exports, journal))
@@ -135,6 +136,9 @@ class Eraser:
         for version in holdings.mapped():
             on_map = self._stores.maps.count(version.table, ids, chunked=version.chunked)
             found[f"points on maps of {version.table}"] = on_map
+        for version in holdings.with_canaries():
+            kept = self._stores.canaries.count(version.table, ids, chunked=version.chunked)
+            found[f"canaries of {version.table}"] = kept
         for export in holdings.exports():
             if export.path.exists():
                 rows = count_in(export.path, export.form, ids, export.by)
@@ -260,6 +264,13 @@ class Eraser:
                 table, chunked = version.table, version.chunked
                 gone = self._stores.maps.erase(table, journal.ids, chunked=chunked)
                 self._removed[f"points on maps of {table}"] += gone
+
+    def _canaries(self, journal: Journal) -> None:
+        """By content too: a canary goes by one record, and its content may be another's as well."""
+        for version in self._holdings.with_canaries():
+            given = (version.table, journal.ids, journal.hashes)
+            found = self._stores.canaries.erase(*given, chunked=version.chunked)
+            self._removed[f"canaries of {version.table}"] += found
 
     def _clusters(self, journal: Journal) -> None:
         for version in self._stores.catalog.versions(self._holdings.feature):

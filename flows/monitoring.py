@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import flows.monitors.base
-from flows import references
+from flows import canaries, references
+from flows.judging import Judge
 from flows.samples import Samples
-from flows.settings import Reports
+from flows.settings import Engine, Reports
 from flows.stores import Stores
 from storage.ids import seed
-from storage.model import FindingRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flows.monitors.base import Finding
     from flows.progress import Reporter
-    from flows.references import Reference
     from flows.settings import Feature, Monitor, Settings
-    from storage.model import Manifest, Version
+    from storage.model import FindingRow, Manifest, Version
 
 
 class MonitorError(Exception):
@@ -56,7 +53,8 @@ def monitor(
     manifests = stores.catalog.manifests(version)
     current = _current(version, manifests)
     monitors = feature.monitors or settings.default_monitors
-    rows = look(feature, stores, version, manifests, current, monitors, reporter)
+    timeout = settings.engine.encode_timeout
+    rows = look(feature, stores, version, manifests, current, monitors, reporter, timeout=timeout)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     if settings.reports != Reports():
         from flows import afterwards  # which draws on all that findings are told of by
@@ -65,7 +63,7 @@ def monitor(
     return rows
 
 
-def look(
+def look(  # noqa: PLR0913 - the last has a default that fits
     feature: Feature,
     stores: Stores,
     version: Version,
@@ -73,8 +71,13 @@ def look(
     current: Manifest,
     monitors: Sequence[Monitor],
     reporter: Reporter,
+    *,
+    timeout: float = Engine.encode_timeout,
 ) -> list[FindingRow]:
     """What these monitors say of a run, published or about to be; nothing is kept.
+
+    Where one of them reads canaries, these are encoded again, and it is asked first: what the
+    others say of the data must not be what the encoder has done (`flows.judging`).
 
     Args:
         feature: the feature.
@@ -84,6 +87,7 @@ def look(
         current: the run; its rows are read at its ``lance_version``.
         monitors: the monitors.
         reporter: told of progress.
+        timeout: seconds that the encoder may take for what it is given at once; 0 for any time.
 
     Raises:
         MonitorError: if the reference is not there any more.
@@ -94,12 +98,16 @@ def look(
         raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
     reporter.stage(feature.name, "monitor", len(monitors))
     rng = np.random.default_rng(seed(current.run_id))
-    ours, theirs = Samples.for_(stores, version, monitors).pair(reference, current, rng)
+    samples = Samples.for_(stores, version, monitors)
+    ours, theirs = samples.pair(reference, current, rng)
+    told = None
+    if "canaries" in samples.reads:
+        told = canaries.encoded(feature, stores, version, timeout, reporter)
+    judge = Judge(reference, ours, theirs, told, _looked_before(stores, version, current))
     rows = []
-    for plugin in monitors:
+    for plugin in sorted(monitors, key=Judge.place):
         own = np.random.default_rng(seed(f"{current.run_id} {plugin.name}"))
-        finding = flows.monitors.base.compare(plugin.kind, ours, theirs, own, plugin.params)
-        rows.append(_row(plugin, finding, reference))
+        rows.append(judge.row(plugin, own))
         reporter.advance(1)
     return rows
 
@@ -127,8 +135,11 @@ def _current(version: Version, manifests: Sequence[Manifest]) -> Manifest:
     return wrote[-1]
 
 
-def _row(plugin: Monitor, finding: Finding, reference: Reference | None) -> FindingRow:
-    row = asdict(finding) | {"monitor": plugin.name, "blocks": plugin.blocks}
-    if reference is not None:
-        row |= {"reference_run": reference.manifest.run_id, "reference": reference.told}
-    return FindingRow(**{"reference_run": None} | row)
+def _looked_before(stores: Stores, version: Version, current: Manifest) -> frozenset[str]:
+    """The monitors that saw no change of the encoder when they looked at this very run before."""
+    found = stores.catalog.query(
+        "SELECT monitor FROM findings WHERE feature = ? AND version = ? AND run_id = ? "
+        "AND (verdict = 'quiet' OR json_extract(detail, '$.after_run') IS NOT NULL)",
+        *(version.feature, version.version, current.run_id),
+    )
+    return frozenset(found.column("monitor").to_pylist())

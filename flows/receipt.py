@@ -67,6 +67,7 @@ def prove(
     proof = [
         *_tables(holdings, journal),
         *_maps(holdings, journal),
+        *_canaries(holdings, journal),
         *_exports(holdings, journal),
         _check("kept reports", "read again", _reports(holdings, journal)),
         _check("files of the store", how, sum(left.values())),
@@ -115,6 +116,13 @@ def _maps(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
     for version in holdings.mapped():
         found = holdings.stores.maps.count(version.table, journal.ids, chunked=version.chunked)
         yield _check(f"maps of {version.table}", "read again", found)
+
+
+def _canaries(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
+    for version in holdings.with_canaries():
+        kept = holdings.stores.canaries
+        found = kept.count(version.table, journal.ids, chunked=version.chunked)
+        yield _check(f"canaries of {version.table}", "read again", found)
 
 
 def _exports(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:

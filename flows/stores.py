@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows.progress import listener
+from storage.canaries import Canaries
 from storage.catalog import Catalog
 from storage.maps import Maps
 from storage.vectors import Vectors
@@ -29,6 +30,7 @@ class Stores:
         locks: a file a feature, held by what changes it.
         memory: what sources keep to save time, a folder each; may be deleted.
         maps: where the records of versions lie in two dimensions.
+        canaries: contents that tell whether an encoder has changed.
     """
 
     catalog: Catalog
@@ -38,6 +40,7 @@ class Stores:
     locks: Path
     memory: Path
     maps: Maps
+    canaries: Canaries
 
     @classmethod
     def of(cls, settings: Settings, reporter: Reporter | None = None) -> Stores:
@@ -58,4 +61,5 @@ class Stores:
             home / "locks",
             home / "memory",
             Maps(home / "maps"),
+            Canaries(home / "canaries"),
         )
