@@ -16,7 +16,7 @@ from flows import fitting
 from flows.encode import Bounds, EncodingError, HangError, encode_records
 from flows.matrices import matrix
 from flows.redact import redact
-from flows.settings import SettingsError
+from flows.settings import Engine, SettingsError
 from storage.model import StorageError
 from storage.staging import SPOOL_COLUMNS
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from flows.monitors.base import Sample
     from flows.progress import Reporter
-    from flows.settings import Feature
+    from flows.settings import Feature, Settings
     from flows.stores import Stores
     from storage.canaries import Choice
     from storage.model import Version
@@ -88,7 +88,7 @@ class _Unchosen:
 
 
 @dataclass(frozen=True)
-class _Local:
+class Local:
     """Chooses among contents that lie here: to fetch others again costs, and they may be gone."""
 
     choice: Choice
@@ -105,7 +105,7 @@ class _Local:
         self.choice.close()
 
 
-def choice(feature: Feature, stores: Stores, version: Version) -> Choice | _Local | _Unchosen:
+def choice(feature: Feature, stores: Stores, version: Version) -> Choice | Local | _Unchosen:
     """What chooses a version's canaries among the contents that a run is to encode.
 
     Where the feature keeps none, those that are there go.
@@ -114,11 +114,15 @@ def choice(feature: Feature, stores: Stores, version: Version) -> Choice | _Loca
         stores.canaries.drop(version.table)
         return _Unchosen()
     chosen = stores.canaries.choice(version.table, feature.canaries)
-    return _Local(chosen) if version.modality in _OF_FILES else chosen
+    return Local(chosen) if version.modality in _OF_FILES else chosen
 
 
 def encoded(
-    feature: Feature, stores: Stores, version: Version, timeout: float, reporter: Reporter
+    feature: Feature,
+    stores: Stores,
+    version: Version,
+    settings: Settings | None,
+    reporter: Reporter,
 ) -> Canaries | None:
     """Encode a version's canaries again, as its encoder is built now; nothing is written.
 
@@ -128,7 +132,7 @@ def encoded(
         feature: the feature.
         stores: its store.
         version: the version.
-        timeout: seconds that the encoder may take for what it is given at once; 0 for any time.
+        settings: the configuration, for where the project lies and how long its encoder may take.
         reporter: told where they cannot be encoded.
 
     Returns:
@@ -141,9 +145,11 @@ def encoded(
         return None
     if kept is None:
         return None
-    bounds = Bounds(feature.encoder.name, timeout, limits=feature.limits)
+    engine = Engine() if settings is None else settings.engine
+    bounds = Bounds(feature.encoder.name, engine.encode_timeout, limits=feature.limits)
+    root = None if settings is None else settings.root
     try:
-        encoder = fitting.encoder_of(version, stores.states)
+        encoder = fitting.encoder_of(version, stores.states, root)
         staged = encode_records(encoder, kept.select(SPOOL_COLUMNS), bounds)
     except (EncodingError, EncoderError, SettingsError, StorageError, OSError) as error:
         if isinstance(error, HangError):

@@ -10,7 +10,7 @@ import numpy as np
 from flows import canaries, references
 from flows.judging import Judge
 from flows.samples import Samples
-from flows.settings import Engine, Reports
+from flows.settings import Reports
 from flows.stores import Stores
 from storage.ids import seed
 
@@ -53,8 +53,8 @@ def monitor(
     manifests = stores.catalog.manifests(version)
     current = _current(version, manifests)
     monitors = feature.monitors or settings.default_monitors
-    timeout = settings.engine.encode_timeout
-    rows = look(feature, stores, version, manifests, current, monitors, reporter, timeout=timeout)
+    given = (feature, stores, version, manifests, current, monitors, reporter)
+    rows = look(*given, settings=settings)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     if settings.reports != Reports():
         from flows import afterwards  # which draws on all that findings are told of by
@@ -63,7 +63,7 @@ def monitor(
     return rows
 
 
-def look(  # noqa: PLR0913 - the last has a default that fits
+def look(  # noqa: PLR0913 - the last may be left out
     feature: Feature,
     stores: Stores,
     version: Version,
@@ -72,7 +72,7 @@ def look(  # noqa: PLR0913 - the last has a default that fits
     monitors: Sequence[Monitor],
     reporter: Reporter,
     *,
-    timeout: float = Engine.encode_timeout,
+    settings: Settings | None = None,
 ) -> list[FindingRow]:
     """What these monitors say of a run, published or about to be; nothing is kept.
 
@@ -87,7 +87,7 @@ def look(  # noqa: PLR0913 - the last has a default that fits
         current: the run; its rows are read at its ``lance_version``.
         monitors: the monitors.
         reporter: told of progress.
-        timeout: seconds that the encoder may take for what it is given at once; 0 for any time.
+        settings: the configuration, for where the project lies and how long its encoder may take.
 
     Raises:
         MonitorError: if the reference is not there any more.
@@ -102,7 +102,7 @@ def look(  # noqa: PLR0913 - the last has a default that fits
     ours, theirs = samples.pair(reference, current, rng)
     told = None
     if "canaries" in samples.reads:
-        told = canaries.encoded(feature, stores, version, timeout, reporter)
+        told = canaries.encoded(feature, stores, version, settings, reporter)
     judge = Judge(reference, ours, theirs, told, _looked_before(stores, version, current))
     rows = []
     for plugin in sorted(monitors, key=Judge.place):

@@ -63,9 +63,9 @@ def compare(
     ``statistic`` is the largest relative deviation of a canary and ``threshold`` the tolerance: any
     canary beyond it is an alarm. ``effect_size`` is the median relative deviation. There is no
     p-value: nothing is left to chance. ``detail`` holds ``changed``, how many canaries are beyond
-    the tolerance, ``failed``, how many have no finite vector any more, and, where there is a change
-    and enough rows vary, ``residual``, what no rotation, shift and scale brings together (0 to 1),
-    ``cka`` and ``overlap``. ``n_reference`` and ``n_current`` are the canaries.
+    the tolerance, ``failed``, how many have no finite vector any more, and, of those beyond it,
+    where they are enough and vary, ``residual``, what no rotation, shift and scale brings together
+    (0 to 1), ``cka`` and ``overlap``. ``n_reference`` and ``n_current`` are the canaries.
 
     Raises:
         ValueError: if the samples differ in width, or hold different numbers of canaries.
@@ -80,13 +80,14 @@ def compare(
         )
     sound = _rows.finite(before) & _rows.finite(now)
     deviations = _deviations(before[sound], now[sound])
+    beyond = np.flatnonzero(sound)[deviations > params.tolerance]
     failed = int(len(sound) - sound.sum())
-    changed = failed + int((deviations > params.tolerance).sum())
+    changed = failed + len(beyond)
     largest = float(deviations.max(initial=0.0))
     median = float(np.median(deviations)) if len(deviations) else 0.0
     figures = {"changed": float(changed), "failed": float(failed)}
     if changed:
-        figures |= _alike(before[sound], now[sound], rng)
+        figures |= _alike(before[beyond], now[beyond], rng)
     verdict: Verdict = "alarm" if changed else "quiet"
     summary = (
         _told_change(figures, median, largest, len(before), params)
@@ -161,10 +162,9 @@ def _told_change(
     )
     if figures["failed"]:
         told += f"; it fails on {figures['failed']:.0f} of them"
+    some = f"{told}; most contents have the vectors that they had: it treats some otherwise"
     if "residual" not in figures:
-        return told
-    if median <= params.tolerance:
-        return f"{told}; most contents have the vectors that they had: it treats some otherwise"
+        return some if median <= params.tolerance else told
     measured = (
         f"Procrustes residual {figures['residual']:.2g}, CKA {figures['cka']:.2g}, "
         f"{100 * figures['overlap']:.0f} % of nearest neighbours kept"
@@ -174,4 +174,6 @@ def _told_change(
             f"{told}; the geometry is the same on other axes ({measured}): new vectors agree among "
             "themselves, but must not be mixed with old ones"
         )
+    if median <= params.tolerance:
+        return f"{some} ({measured})"
     return f"{told}; it is another space ({measured}): encode all records again, as a new version"
