@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import canaries, references
+from flows import alerting, canaries, references
 from flows.judging import Judge
 from flows.samples import Samples
 from flows.settings import Reports
@@ -60,6 +60,7 @@ def monitor(
         from flows import afterwards  # which draws on all that findings are told of by
 
         afterwards.write(settings, name, number, reporter)
+    alerting.tell(feature, stores, version, current.run_id, rows, reporter)
     return rows
 
 

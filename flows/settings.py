@@ -194,6 +194,7 @@ class Feature:
             for none.
         canaries: how many contents of each version are kept, to be encoded again whenever a monitor
             looks for a change of the encoder; 0 for none.
+        alerts: the channels that are told of its monitors' alarms.
     """
 
     name: str
@@ -212,6 +213,7 @@ class Feature:
     gates: Gates = DEFAULT_GATES
     thumbnails: int = 0
     canaries: int = 100
+    alerts: tuple[Plugin, ...] = ()
 
     @property
     def over(self) -> Over | None:
