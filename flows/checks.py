@@ -37,6 +37,7 @@ def check(run: Run) -> None:
     found = monitoring.look(
         *(run.feature, run.stores, version, manifests, current, monitors, run.reporter),
         profile=run.profile(),
+        settings=run.settings,
     )
     found = in_series(run.feature, catalog, version, manifests, current, monitors, found)
     catalog.add_findings(version.feature, version.version, current.run_id, found)

@@ -28,9 +28,10 @@ from encoders.media import Limits
 from flows import kin, references, spaces
 from flows.anchors import anchored
 from flows.gates import Gates
+from flows.hooks import Webhook
 from flows.nearest import hint
 from flows.parsing import parse, refuse_unknown
-from flows.redact import redact
+from flows.redact import redact, remember
 from flows.settings import (
     Engine,
     Feature,
@@ -61,13 +62,14 @@ _OF_CLUSTERS = re.compile(rf"(?P<feature>.+?)(_v\d+)?_({'|'.join(clusters.VIEWS)
 _OF_HISTORY = re.compile(r"(?P<feature>.+?)(_v\d+)?_(history|at)")
 _SMALLEST, _LARGEST = 16, 512
 """Pixels of a thumbnail: beyond, tables hold more pictures than vectors."""
+_MOST_CANARIES = 1000
 BLOCKS: tuple[str, ...] = get_args(Blocks)
 _CRON_FIELDS = 5
 _MOST_FALSE = 0.5
 """A larger chance of ever raising a false alarm is not worth a series."""
 _SECTIONS = (
     *("store", "engine", "gc", "limits", "reports"),
-    *("sources", "encoders", "monitors", "features"),
+    *("sources", "encoders", "monitors", "alerts", "features"),
 )
 
 
@@ -91,12 +93,19 @@ class _FeatureKeys:
     shares_space_with: str | list[str] = field(default_factory=list)
     gates: dict[str, Any] = field(default_factory=dict)
     thumbnails: int = 0
+    canaries: int = 100
+    alerts: list[str] | None = None
 
     def __post_init__(self) -> None:
         if self.thumbnails and not _SMALLEST <= self.thumbnails <= _LARGEST:
             raise ValueError(
                 f"thumbnails is the longer side in pixels, {_SMALLEST} to {_LARGEST}, or 0 for "
                 f"none, got {self.thumbnails}"
+            )
+        if not 0 <= self.canaries <= _MOST_CANARIES:
+            raise ValueError(
+                f"canaries is how many contents are kept, up to {_MOST_CANARIES:,}, or 0 for none, "
+                f"got {self.canaries}"
             )
         references.check(self.reference)
         if not 0 < self.false_alarms <= _MOST_FALSE:
@@ -207,6 +216,7 @@ def _check(
         for name, plugin in _plugins(raw, written, "encoders", encoders.base).items()
     }
     monitors = _monitors(raw, written)
+    channels = _alerts(raw)
     features = {}
     for name, keys in raw.get("features", {}).items():
         _check_feature_name(name)
@@ -228,6 +238,8 @@ def _check(
             limits=limits,
             gates=parse(Gates, parsed.gates, f"[features.{name}.gates]"),
             thumbnails=parsed.thumbnails,
+            canaries=parsed.canaries,
+            alerts=_channels(parsed, channels, name),
         )
     _refuse_clashes(features)
     spaces.check_names(features)
@@ -291,6 +303,37 @@ def _monitors(raw: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, M
         name: Monitor(p.name, p.kind, p.params, p.templates, blocks.get(name, "promotion"))
         for name, p in (plugins | as_they_come).items()
     }
+
+
+def _alerts(raw: Mapping[str, Any]) -> dict[str, Plugin]:
+    """The channels that alerts go to; what their addresses and headers say is told nowhere."""
+    channels = {}
+    for name, table in raw.get("alerts", {}).items():
+        where = f"[alerts.{name}]"
+        if not isinstance(table, dict):
+            raise SettingsError(f"{where} must be a table")
+        kind = table.get("kind")
+        if kind != "webhook":
+            given = "no kind" if kind is None else f"an unknown kind {kind!r}"
+            raise SettingsError(f"{where} has {given}; there are: webhook")
+        for value in (table.get("url"), *_values(table.get("headers"))):
+            if isinstance(value, str):
+                remember(f"{where} url or header", value)
+        keys = {key: value for key, value in table.items() if key != "kind"}
+        channels[name] = Plugin(name, kind, parse(Webhook, keys, where, "kind"))
+    return channels
+
+
+def _values(table: object) -> list[object]:
+    return list(table.values()) if isinstance(table, dict) else []
+
+
+def _channels(
+    parsed: _FeatureKeys, channels: Mapping[str, Plugin], feature: str
+) -> tuple[Plugin, ...]:
+    """Those that a feature names; all where it names none."""
+    names = channels if parsed.alerts is None else parsed.alerts
+    return tuple(_named(name, channels, feature, "alert channel") for name in names)
 
 
 def _anchored(plugin: Plugin, root: Path) -> Plugin:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from encoders.metering import Usage
     from flows.decode import Failure, Pictured
     from flows.progress import Reporter
+    from storage.staging import Staged
 
-__all__ = ["Bounds", "EncodingError", "HangError", "Receipt", "encode_shard"]
+__all__ = ["Bounds", "EncodingError", "HangError", "Receipt", "encode_records", "encode_shard"]
 
 _TEXTS = 32
 """Texts are small, so the encoder gets up to so many of its batches at once."""
@@ -125,6 +126,25 @@ def encode_shard(
     seconds = time.perf_counter() - started
     dead = sum(int(rows["reason"].is_not_null().sum()) for rows in staged_hashes(parts))
     return Receipt(tuple(parts), len(records) - dead, dead, seconds)
+
+
+def encode_records(encoder: Encoder, records: pl.DataFrame, bounds: Bounds) -> Staged:
+    """Encode a few records as those of a shard are, and write nothing.
+
+    Args:
+        encoder: a fitted encoder.
+        records: columns `storage.staging.SPOOL_COLUMNS`.
+        bounds: what it may take.
+
+    Raises:
+        EncodingError: as for `encode_shard`.
+        HangError: if the encoder does not return.
+    """
+    with Worker(bounds.timeout) as worker, _decoded(encoder, records, bounds) as cells:
+        batches = Batches(encoder, bounds.name, worker, cells)
+        for start in range(0, len(records), encoder.batch_size):
+            batches.encode(records[start : start + encoder.batch_size])
+        return batches.take(datetime.now(UTC))
 
 
 def _encode(

@@ -103,6 +103,7 @@ class Eraser:
                 step("publish", partial(self._publish, version))
                 step("states", partial(self._states, version))
                 step("staging", partial(self._staging, version))
+            step("canaries", partial(self._canaries, journal))
             step("maps", partial(self._maps, journal, reporter))
             step("sketches", partial(self._sketches, reporter))
             step("clusters", partial(self._clusters, journal))
@@ -136,6 +137,9 @@ class Eraser:
         for version in holdings.mapped():
             on_map = self._stores.maps.count(version.table, ids, chunked=version.chunked)
             found[f"points on maps of {version.table}"] = on_map
+        for version in holdings.with_canaries():
+            kept = self._stores.canaries.count(version.table, ids, chunked=version.chunked)
+            found[f"canaries of {version.table}"] = kept
         for export in holdings.exports():
             if export.path.exists():
                 rows = count_in(export.path, export.form, ids, export.by)
@@ -272,6 +276,13 @@ class Eraser:
                 found = len(self._stores.sketches.names(version.table))
                 self._stores.sketches.drop(version.table)
                 self._removed[f"sketches of {version.table}"] += found
+
+    def _canaries(self, journal: Journal) -> None:
+        """By content too: a canary goes by one record, and its content may be another's as well."""
+        for version in self._holdings.with_canaries():
+            given = (version.table, journal.ids, journal.hashes)
+            found = self._stores.canaries.erase(*given, chunked=version.chunked)
+            self._removed[f"canaries of {version.table}"] += found
 
     def _clusters(self, journal: Journal) -> None:
         for version in self._stores.catalog.versions(self._holdings.feature):

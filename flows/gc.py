@@ -94,6 +94,7 @@ class Collector:
             yield from self._staging(version)
             yield from self._maps(version)
             yield from self._sketches(version)
+            yield from self._canaries(version)
             yield from self._clusters(version)
 
     def _table(self, version: Version) -> Iterator[Work]:
@@ -193,7 +194,11 @@ class Collector:
         published = any(m.forgotten_at is None for m in catalog.manifests(version))
         maps = partial(self._stores.maps.drop, version.table)
         sketches = partial(self._stores.sketches.drop, version.table)
-        steps = (("clusters", ungroup), ("remove", drop), ("maps", maps), ("sketches", sketches))
+        canaries = partial(self._stores.canaries.drop, version.table)
+        steps = (
+            *(("clusters", ungroup), ("remove", drop), ("maps", maps)),
+            *(("sketches", sketches), ("canaries", canaries)),
+        )
         return Work(item, (("forget", forget), *steps) if published else steps)
 
     def _maps(self, version: Version) -> Iterator[Work]:
@@ -234,6 +239,22 @@ class Collector:
             size = cleaning.size_of(path)
             item = Item(*name, str(path), goes=True, why=why, bytes=size)
             yield Work(item, (("sketches", partial(path.unlink, missing_ok=True)),))
+
+    def _canaries(self, version: Version) -> Iterator[Work]:
+        """Those of a version that was dropped, and what is left of some never written whole."""
+        canaries, table = self._stores.canaries, version.table
+        name = (version.feature, version.version, "canaries")
+        if version.dropped_at is not None and (files := canaries.files(table)):
+            why, size = f"{table} is dropped", sum(map(cleaning.size_of, files))
+            item = Item(*name, f"the canaries of {table}", goes=True, why=why, bytes=size)
+            yield Work(item, (("canaries", partial(canaries.drop, table)),))
+            return
+        for path in canaries.files(table):
+            if path.suffix != ".tmp" or self._leftovers.young(path):
+                continue
+            size, why = cleaning.size_of(path), "what made it has ended"
+            item = Item(*name, str(path), goes=True, why=why, bytes=size)
+            yield Work(item, (("canaries", partial(path.unlink, missing_ok=True)),))
 
     def _clusters(self, version: Version) -> Iterator[Work]:
         """Files of clusterings that another took the place of, or whose version is dropped."""

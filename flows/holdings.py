@@ -72,6 +72,11 @@ class Holdings:
         tables = set(self.stores.sketches.tables())
         return [v for v in self.stores.catalog.versions(self.feature) if v.table in tables]
 
+    def with_canaries(self) -> list[Version]:
+        """The versions that have canaries, whether they have a table or not."""
+        tables = set(self.stores.canaries.tables())
+        return [v for v in self.stores.catalog.versions(self.feature) if v.table in tables]
+
     def has_table(self, version: Version) -> bool:
         """Whether a version has a table."""
         return version.table in self.stores.vectors.tables()
@@ -122,6 +127,7 @@ class Holdings:
         folders += [export.path for export in self.exports() if export.path.is_dir()]
         folders += self.home.glob(".vecmill-*/")
         files = [path for folder in folders for path in cleaning.files_under(folder)]
+        files += [f for v in self.with_canaries() for f in self.stores.canaries.files(v.table)]
         files += self.home.glob(f"{self.settings.catalog.name}*")
         files += self.home.glob(".vecmill-*")
         files += report_kept.kept(self.settings, self.feature)

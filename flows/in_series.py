@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, cast
 
 from flows import references, series
+from flows.judging import ANEW
 from flows.series import Look
 from storage.ids import hash_text
 
@@ -42,7 +43,8 @@ def in_series(
     A series is the looks of one monitor at one version since its last alarm, as long as neither
     the monitor, nor the reference, nor the budget is configured otherwise. A run that is looked at
     again is left out of what came before, so that no look counts twice. A finding without a p-value
-    belongs to no series and stays as it is.
+    belongs to no series and stays as it is, and so does one that is judged apart from a change of
+    the encoder.
 
     Args:
         feature: whose ``false_alarms`` is the budget of each series.
@@ -57,7 +59,7 @@ def in_series(
     reference = references.find(feature.reference, manifests, current)
     told = []
     for plugin, row in zip(monitors, rows, strict=True):
-        if row.p_value is None:
+        if row.p_value is None or row.reference == ANEW:
             told.append(row)
             continue
         key = _key(feature, plugin, reference)

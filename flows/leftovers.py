@@ -28,8 +28,8 @@ class Item:
 
     Attributes:
         feature: whose it is, None where it is nobody's.
-        kind: ``state``, ``leftover``, ``fragments``, ``table``, ``staging``, ``map``, ``fit``,
-            ``export``, ``report`` or ``temporary``.
+        kind: ``state``, ``leftover``, ``fragments``, ``table``, ``staging``, ``map``,
+            ``canaries``, ``fit``, ``export``, ``report`` or ``temporary``.
         bytes: what goes with it, 0 where that is not known before.
     """
 
@@ -111,6 +111,11 @@ class Leftovers:
             folder for place in (self._stores.staging, home / "maps")
             for folder in sorted(place.glob("*/"))
             if folder.name not in known and _TABLE.fullmatch(folder.name)
+        ]  # fmt: skip
+        found += [
+            file for table in self._stores.canaries.tables()
+            if table not in known and _TABLE.fullmatch(table)
+            for file in self._stores.canaries.files(table)
         ]  # fmt: skip
         for path in found:
             if self.young(path):

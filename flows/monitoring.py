@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-import flows.monitors.base
-from flows import profiles, references
+from flows import alerting, canaries, profiles, references
 from flows.in_series import in_series
+from flows.judging import Judge
 from flows.samples import Samples
 from flows.settings import Reports
 from flows.stores import Stores
 from storage.findings import findings
 from storage.ids import seed
-from storage.model import FindingRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flows.monitors._profile import Profile
-    from flows.monitors.base import Finding
     from flows.progress import Reporter
     from flows.references import Reference
     from flows.settings import Feature, Monitor, Settings
-    from storage.model import Manifest, Version
+    from storage.model import FindingRow, Manifest, Version
 
 
 class MonitorError(Exception):
@@ -67,7 +65,8 @@ def monitor(
     monitors = feature.monitors or settings.default_monitors
     known = {} if again else checked(stores, version, current.run_id, monitors)
     rest = [plugin for plugin in monitors if plugin.name not in known]
-    rows = look(feature, stores, version, manifests, current, rest, reporter) if rest else []
+    given = (feature, stores, version, manifests, current, rest, reporter)
+    rows = look(*given, settings=settings) if rest else []
     rows = in_series(feature, stores.catalog, version, manifests, current, rest, rows)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     if settings.reports != Reports():
@@ -75,7 +74,9 @@ def monitor(
 
         afterwards.write(settings, name, number, reporter)
     found = known | {row.monitor: row for row in rows}
-    return [found[plugin.name] for plugin in monitors]
+    told = [found[plugin.name] for plugin in monitors]
+    alerting.tell(feature, stores, version, current.run_id, told, reporter)
+    return told
 
 
 def checked(
@@ -96,8 +97,12 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     reporter: Reporter,
     *,
     profile: Profile | None = None,
+    settings: Settings | None = None,
 ) -> list[FindingRow]:
     """What these monitors say of a run, published or about to be; nothing is kept.
+
+    Where one of them reads canaries, these are encoded again, and it is asked first: what the
+    others say of the data must not be what the encoder has done (`flows.judging`).
 
     Args:
         feature: the feature.
@@ -108,6 +113,7 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
         monitors: the monitors.
         reporter: told of progress.
         profile: of the run's records, where it is not published yet.
+        settings: the configuration, for where the project lies and how long its encoder may take.
 
     Raises:
         MonitorError: if the reference is not there any more.
@@ -122,13 +128,16 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     if "records" in samples.reads:
         before, now = profiles.pair(stores, version, manifests, reference, current, profile)
         ours, theirs = replace(ours, records=before), replace(theirs, records=now)
-    rows = []
-    for plugin in monitors:
+    told = None
+    if "canaries" in samples.reads:
+        told = canaries.encoded(feature, stores, version, settings, reporter)
+    judge = Judge(reference, ours, theirs, told, _looked_before(stores, version, current))
+    rows = {}
+    for plugin in sorted(monitors, key=Judge.place):
         own = np.random.default_rng(seed(f"{current.run_id} {plugin.name}"))
-        finding = flows.monitors.base.compare(plugin.kind, ours, theirs, own, plugin.params)
-        rows.append(_row(plugin, finding, reference))
+        rows[plugin.name] = judge.row(plugin, own)
         reporter.advance(1)
-    return rows
+    return [rows[plugin.name] for plugin in monitors]
 
 
 def last_look(
@@ -184,8 +193,11 @@ def _current(version: Version, manifests: Sequence[Manifest]) -> Manifest:
     return wrote[-1]
 
 
-def _row(plugin: Monitor, finding: Finding, reference: Reference | None) -> FindingRow:
-    row = asdict(finding) | {"monitor": plugin.name, "blocks": plugin.blocks}
-    if reference is not None:
-        row |= {"reference_run": reference.manifest.run_id, "reference": reference.told}
-    return FindingRow(**{"reference_run": None} | row)
+def _looked_before(stores: Stores, version: Version, current: Manifest) -> frozenset[str]:
+    """The monitors that saw no change of the encoder when they looked at this very run before."""
+    found = stores.catalog.query(
+        "SELECT monitor FROM findings WHERE feature = ? AND version = ? AND run_id = ? "
+        "AND (verdict = 'quiet' OR json_extract(detail, '$.after_run') IS NOT NULL)",
+        *(version.feature, version.version, current.run_id),
+    )
+    return frozenset(found.column("monitor").to_pylist())

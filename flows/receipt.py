@@ -68,6 +68,7 @@ def prove(
         *_tables(holdings, journal),
         *_maps(holdings, journal),
         *_sketches(holdings, journal),
+        *_canaries(holdings, journal),
         *_exports(holdings, journal),
         _check("kept reports", "read again", _reports(holdings, journal)),
         _check("files of the store", how, sum(left.values())),
@@ -124,6 +125,13 @@ def _sketches(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
     for version in holdings.sketched():
         found = holdings.stores.sketches.older(version.table, begun)
         yield _check(f"sketches of {version.table}", "made before the erasure", found)
+
+
+def _canaries(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
+    for version in holdings.with_canaries():
+        kept = holdings.stores.canaries
+        found = kept.count(version.table, journal.ids, chunked=version.chunked)
+        yield _check(f"canaries of {version.table}", "read again", found)
 
 
 def _exports(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:

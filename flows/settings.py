@@ -194,6 +194,9 @@ class Feature:
         gates: what a version of it must come up to before it is promoted.
         thumbnails: pixels of the longer side of the small copies that are kept of its images; 0
             for none.
+        canaries: how many contents of each version are kept, to be encoded again whenever a monitor
+            looks for a change of the encoder; 0 for none.
+        alerts: the channels that are told of its monitors' alarms.
     """
 
     name: str
@@ -212,6 +215,8 @@ class Feature:
     limits: Limits = DEFAULT
     gates: Gates = DEFAULT_GATES
     thumbnails: int = 0
+    canaries: int = 100
+    alerts: tuple[Plugin, ...] = ()
 
     @property
     def over(self) -> Over | None:

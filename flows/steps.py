@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from encoders.metering import Usage
+from flows import canaries
 from flows.chunking import cutter_of
 from flows.coding import codes_of
 from flows.costs import Costs
@@ -120,6 +121,7 @@ class Run:
         self.to_encode, self.reached = 0, False
         self._costs = costs = Costs.of(self.version)
         self._profiler = profiler = Profiler(self.version.modality, whole=reading.cutter is None)
+        chosen = canaries.choice(self.feature, self.stores, self.version)
         self.reporter.stage(self.feature.name, "plan", None)
         if reading.unchanged:
             self.reporter.note(
@@ -139,12 +141,14 @@ class Run:
             profiler.add(difference.fresh(chunk.records))
             for some in reading.fetched(wanted):
                 spool.add(some)
+                chosen.add(some)
             self.reporter.advance(len(chunk.records) + len(chunk.rejects))
             if self.scope.limit is not None and self.to_encode >= self.scope.limit:
                 self.reached = True
                 break
         note_chunks(self.feature.name, reading, self.reporter)
         self.shards = spool.close()
+        chosen.close()
 
     def commit(self) -> None:
         """Write the rows and removals to the version's table, above what is published."""
@@ -161,6 +165,7 @@ class Run:
         remove = self._removes(reading)
         counts = difference.counts(remove_vanished=remove)
         self._refuse(counts, staged)
+        self.stores.canaries.fill(self.version.table, staged, self.run_id)
         note_left_out(self.feature.name, reading, difference, self.reporter, remove=remove)
         self._counts = counts
         if base is not None and not (

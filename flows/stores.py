@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows.progress import listener
+from storage.canaries import Canaries
 from storage.catalog import Catalog
 from storage.maps import Maps
 from storage.sketches import Sketches
@@ -31,6 +32,7 @@ class Stores:
         memory: what sources keep to save time, a folder each; may be deleted.
         maps: where the records of versions lie in two dimensions.
         sketches: sums over what runs wrote; may be deleted.
+        canaries: contents that tell whether an encoder has changed.
     """
 
     catalog: Catalog
@@ -41,6 +43,7 @@ class Stores:
     memory: Path
     maps: Maps
     sketches: Sketches
+    canaries: Canaries
 
     @classmethod
     def of(cls, settings: Settings, reporter: Reporter | None = None) -> Stores:
@@ -62,4 +65,5 @@ class Stores:
             home / "memory",
             Maps(home / "maps"),
             Sketches(home / "sketches"),
+            Canaries(home / "canaries"),
         )

@@ -104,7 +104,7 @@ class Catalog:
             number = cast("int", fetch(con, highest, version.feature)[0]["n"])
             row = asdict(version) | {"version": number, "created_at": datetime.now(UTC)}
             row |= {"code_version": code_version()}
-            row |= {name: json.dumps(row[name], ensure_ascii=False) for name in JSON_COLUMNS}
+            row |= {name: json.dumps(row[name]) for name in JSON_COLUMNS}
             insert(con, "versions", row)
         return next(v for v in self.versions(version.feature) if v.version == number)
 
@@ -338,8 +338,9 @@ class Catalog:
                     [feature, version, run_id, finding.monitor],
                 )
                 row = asdict(finding) | {"feature": feature, "version": version, "run_id": run_id}
-                told = ("detail", "parts", "series")  # as they are, so that `erase` finds ids in them
-                row |= {name: json.dumps(row[name], ensure_ascii=False) for name in told}
+                # In their own letters, so that `erase` finds ids of any script in them.
+                nested = ("detail", "parts", "series")
+                row |= {name: json.dumps(row[name], ensure_ascii=False) for name in nested}
                 row |= {"found_at": datetime.now(UTC), "alone": row["alone"] or row["verdict"]}
                 insert(con, "findings", row | {"record_ids": list(finding.record_ids)})
 

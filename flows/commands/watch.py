@@ -43,6 +43,8 @@ def monitor(
     """
     from flows.console import reporting
     from flows.runner import runner
+    from flows.stores import Stores
+    from storage.alerts import snoozed, until
 
     settings = load(conf)
     if calibrate is not None:
@@ -55,6 +57,11 @@ def monitor(
         for finding in findings:
             if finding["verdict"] == "alarm" and finding["record_ids"]:
                 say(f"{finding['monitor']}, clearest records: {', '.join(finding['record_ids'])}")
+        asleep = snoozed(Stores.of(settings).catalog, feature)
+        for finding in findings:
+            if (moment := until(asleep, finding["monitor"])) is not None:
+                told = f"snoozed until {moment:%Y-%m-%d %H:%M %Z}, so no alert of it is sent"
+                say(f"{finding['monitor']}: {told}")
     alarms = any(finding["verdict"] == "alarm" for finding in findings)
     return FINDING if alarms else FINE
 

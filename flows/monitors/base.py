@@ -7,11 +7,13 @@ has two names:
 * ``Params``: a frozen dataclass with defaults, the keys that ``[monitors.NAME]`` takes,
 * ``compare(reference, current, rng, params)``: a pure function that returns a `Finding`.
 
-and may have two more:
+and may have more:
 
 * ``READS``: what of a sample it looks at beside the vectors, names of `Sample`'s attributes; what
   no monitor of a feature reads is not fetched,
-* ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too.
+* ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too,
+* ``OF_VECTORS``: False for a monitor that looks at records alone, so that what it says is the same
+  whatever the encoder makes of them.
 """
 
 from __future__ import annotations
@@ -52,6 +54,9 @@ class Sample:
             no profile was taken, or no monitor reads it.
         sketch: of all contents that the rows were drawn from; None where they are few enough to
             look at each, or no sketch can be had.
+        canaries: ``(k, dim)`` float32, the vectors of a few contents that are encoded ever again:
+            of the reference as they were first, of the current sample as they are now, row by row
+            the same contents; NaN where the encoder fails on one. None where there are none.
     """
 
     vectors: NDArray[np.float32]
@@ -60,6 +65,7 @@ class Sample:
     kept: Mapping[str, Sequence[object]] = field(default_factory=dict)
     records: Profile | None = None
     sketch: Sketch | None = None
+    canaries: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -139,6 +145,11 @@ def _module(kind: str) -> Any:  # noqa: ANN401 - a module with the two names abo
 def reads(kind: str) -> frozenset[str]:
     """What of a sample this monitor looks at beside the vectors."""
     return frozenset(getattr(_module(kind), "READS", ()))
+
+
+def of_vectors(kind: str) -> bool:
+    """Whether what this monitor says depends on the encoder."""
+    return bool(getattr(_module(kind), "OF_VECTORS", True))
 
 
 def by_default() -> tuple[str, ...]:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from flows.monitors.base import Sample, Verdict
 
 BY_DEFAULT = True
+OF_VECTORS = False
 READS = frozenset({"records", "kept"})
 
 _SHARES = ("min_difference", "max_empty_share", "max_cut_share", "max_other_languages")

@@ -23,7 +23,7 @@ from flows import series
 from flows.monitors import drift
 from flows.monitors.base import Sample
 from flows.series import Look
-from tests.bench.drift_null_rate import encode_news, null_interval
+from tests.bench.drift_data import encode_news, null_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,13 +33,14 @@ from flows.monitors.base import Sample
 from flows.references import Reference
 from flows.sketching import Sketching
 from flows.stores import Stores
+from storage.canaries import Canaries
 from storage.catalog import Catalog
 from storage.ids import hash_text
 from storage.maps import Maps
 from storage.model import Counts, Manifest, Version
 from storage.sketches import Sketches
 from storage.vectors import Vectors
-from tests.bench.drift_null_rate import encode_news, null_interval
+from tests.bench.drift_data import encode_news, null_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +135,7 @@ def filled(folder: Path, n: int) -> tuple[Stores, Version, list[Manifest]]:
         memory=folder / "memory",
         maps=Maps(folder / "maps"),
         sketches=Sketches(folder / "sketches"),
+        canaries=Canaries(folder / "canaries"),
     )
     version = Version("bench", 1, "", {}, "", {}, "text", "cosine", DIM, None, {}, "live")
     rng = np.random.default_rng(0)

@@ -119,7 +119,7 @@ def published(project: Project) -> dict[str, Any]:
 def test_no_file_holds_the_records_any_more_and_all_others_stay(project: Project) -> None:
     spread(project)
     assert {p.relative_to(project.root / "data").parts[0] for p in everything(project)} == {
-        "catalog.duckdb", "exports", "staging", "vectors",
+        "canaries", "catalog.duckdb", "exports", "staging", "vectors",
     }  # fmt: skip
     before = published(project)
     dead_before = {p for p in project.dead() if p}
@@ -335,7 +335,8 @@ with installed():
     Eraser(settings, "notes", sys.argv[3:], Stopping(point=sys.argv[2], how=die)).erase(Silent())
 """
 STEPS = (
-    "note", "rows", "publish", "states", "staging", "maps", "sketches", "exports", "memory",
+    "note", "rows", "publish", "states", "staging", "canaries", "maps", "sketches", "exports",
+    "memory",
     "catalog", "reports", "rewrite", "prove", "receipt", "done",
 )  # fmt: skip
 

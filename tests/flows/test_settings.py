@@ -210,7 +210,7 @@ def test_a_missing_variable_is_told_with_its_place(
     ("text", "said"),
     [
         ("[featurs.a]", "unknown key 'featurs' in the configuration; did you mean 'features'?"),
-        ("[xyzzy]", "unknown key 'xyzzy' in the configuration; there are: encoders, engine, "),
+        ("[xyzzy]", "unknown key 'xyzzy' in the configuration; there are: alerts, encoders, "),
         ("[engine]\nworker = 2", "unknown key 'worker' in [engine]; did you mean 'workers'?"),
         (PLUGINS + 'modle = "x"', "unknown key 'modle' in [encoders.mini]; "),
         (PLUGINS.replace("path", "paht"), "unknown key 'paht' in [sources.news]; did you mean"),

@@ -17,11 +17,25 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+CANARIES = 12
+"""How many contents `canaries` encodes."""
+
+
 def sample(vectors: ArrayLike, name: str = "r", contents: Sequence[str] | None = None) -> Sample:
-    """A sample of these vectors with ids ``r0, r1, ...`` and, unless given, as many contents."""
+    """A sample of these vectors with ids ``r0, r1, ...`` and, unless given, as many contents.
+
+    Whatever the vectors, its canaries are those that an encoder of their width gives always.
+    """
     matrix = np.asarray(vectors, dtype=np.float32)
     ids = [f"{name}{row}" for row in range(len(matrix))]
-    return Sample(matrix, ids, ids if contents is None else contents, records=profile(matrix))
+    seen = canaries(matrix.shape[1]) if matrix.ndim == 2 and len(matrix) >= CANARIES else None
+    return Sample(
+        matrix,
+        ids,
+        ids if contents is None else contents,
+        records=profile(matrix) if matrix.ndim == 2 else None,
+        canaries=seen,
+    )
 
 
 def profile(matrix: NDArray[np.float32], longer: float = 1.0) -> Profile:
@@ -35,6 +49,12 @@ def profile(matrix: NDArray[np.float32], longer: float = 1.0) -> Profile:
         nulls={"label": (0, len(matrix))},
         rows=len(matrix),
     )
+
+
+def canaries(dim: int) -> NDArray[np.float32]:
+    """The vectors of a few contents, ``(CANARIES, dim)``."""
+    rng = np.random.default_rng(dim)
+    return rng.standard_normal((CANARIES, dim)).astype(np.float32)
 
 
 def keeping(plain: Sample, rng: np.random.Generator) -> Sample:

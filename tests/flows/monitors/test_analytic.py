@@ -14,7 +14,7 @@ from scipy.stats import chi2
 from flows.monitors import _analytic, _rff, _splits, _tails, base
 from flows.monitors._basis import Basis
 from flows.monitors._sketch import Sketch
-from tests.bench.drift_null_rate import encode_news, null_interval
+from tests.bench.drift_data import encode_news, null_interval
 from tests.flows.monitors.samples import lumpy, sample
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ def pair(n: int, m: int, seed: int = 0) -> tuple[Sample, Sample]:
 
 
 def spoil(current: Sample) -> Sample:
-    """Far away, of one direction, of long texts, with bad rows: whatever is looked for is in it."""
+    """Far away, of one direction, of long texts, with bad rows, of another encoder."""
     vectors = 50 + 1e-3 * current.vectors
     vectors[0, 0] = np.nan
     vectors[1, 1] = np.inf
@@ -47,7 +47,10 @@ def spoil(current: Sample) -> Sample:
     vectors[3:6] = vectors[3]
     kept = dict(current.kept) | {"label": ["Sports"] * len(current)}
     records = profile(current.vectors, longer=10.0)
-    return dataclasses.replace(current, vectors=vectors, kept=kept, records=records)
+    canaries = None if current.canaries is None else vectors[: len(current.canaries)]
+    return dataclasses.replace(
+        current, vectors=vectors, kept=kept, records=records, canaries=canaries
+    )
 
 
 def assert_sane(finding: Finding, kind: str, reference: Sample, current: Sample) -> None:
@@ -80,7 +83,7 @@ def _listed(parts: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_the_monitors_are_found_by_their_file_names() -> None:
-    assert {"drift", "health"} <= set(base.kinds())
+    assert {"drift", "encoder", "health"} <= set(base.kinds())
     assert not [kind for kind in base.kinds() if kind.startswith("_")]
 
 
@@ -142,12 +145,13 @@ def test_constant_samples_are_answered(kind: str, value: float) -> None:
 def test_the_inputs_are_left_alone_and_the_seed_decides(kind: str) -> None:
     reference, current = pair(120, 60)
     current = spoil(current)
-    before = [s.vectors.tobytes() for s in (reference, current)]
-    for s in (reference, current):
-        s.vectors.setflags(write=False)
+    matrices = [m for s in (reference, current) for m in (s.vectors, s.canaries) if m is not None]
+    before = [m.tobytes() for m in matrices]
+    for matrix in matrices:
+        matrix.setflags(write=False)
     first = run(kind, reference, current, seed=3)
     assert run(kind, reference, current, seed=3) == first
-    assert [s.vectors.tobytes() for s in (reference, current)] == before
+    assert [m.tobytes() for m in matrices] == before
 
 
 @every_monitor

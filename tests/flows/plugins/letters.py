@@ -33,8 +33,9 @@ class Params:
         log: a file that is told of every text encoded; not part of the recipe.
         revision: changes the vectors, and so the fingerprint.
         breach: a way to break the contract: ``rows``, ``width``, ``float64``, ``list``,
-            ``raises``, ``refuses``, ``outage`` (a cut connection), ``slow``, ``hangs``, or
-            ``dies`` (the whole process, after some texts).
+            ``raises``, ``refuses``, ``outage`` (a cut connection), ``slow``, ``hangs``,
+            ``turns`` (other vectors, of which the recipe does not tell), or ``dies`` (the whole
+            process, after some texts).
     """
 
     log: str
@@ -98,6 +99,7 @@ class Letters:
             "width": right[:, :-1],
             "float64": right.astype(np.float64),
             "list": right.tolist(),
+            "turns": -right[:, ::-1],
         }
         return ways.get(self.params.breach, right)
 

@@ -1,0 +1,256 @@
+"""Canaries: a few contents of a version, kept with the vectors that they were given first.
+
+Encoded again later they tell whether the encoder still is what it was. One file a version,
+``canaries/TABLE.arrow`` beside the catalog, holds them as a shard does, so that they can be encoded
+without their source. Its texts lie in it as they are, not compressed, so that who searches the
+store's files for an id byte by byte finds it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.model import StorageError
+from storage.parts import parent_of
+from storage.staging import SPOOL_COLUMNS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
+
+    import polars as pl
+
+MAX_BYTES = 16 * 2**20
+"""What the contents of a version's canaries take at most."""
+
+
+class Canaries:
+    """The canaries of all versions, a file each.
+
+    Who changes one holds the feature's lock; reading needs none.
+
+    A file has the columns of a shard and ``vector`` (list of float32), ``run_id`` and
+    ``encoded_at``: null until the run that chose the content has encoded it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def load(self, table: str) -> pl.DataFrame | None:
+        """The canaries of a version that have a vector; None where there are none.
+
+        Raises:
+            StorageError: if the file is damaged.
+        """
+        kept = self._read(table)
+        if kept is None:
+            return None
+        known = kept.filter(kept["vector"].is_not_null())
+        return known if len(known) else None
+
+    def choice(self, table: str, wanted: int) -> Choice:
+        """What chooses among the contents that a run is to encode, until there are so many.
+
+        A file that cannot be read is removed: what is in it could not be compared with any more.
+        """
+        try:
+            kept = self._read(table)
+        except StorageError:
+            self.drop(table)
+            kept = None
+        return Choice(self, table, wanted, kept)
+
+    def fill(self, table: str, staged: Sequence[Path], run_id: str) -> None:
+        """Give the chosen contents the vectors that are staged for them; the others go.
+
+        Done again it changes nothing: vectors that are there stay.
+
+        Args:
+            table: the version's.
+            staged: its staged files.
+            run_id: the run that is about to publish them.
+        """
+        import polars as pl
+
+        kept = self._read(table)
+        if kept is None or not kept["vector"].null_count():
+            return
+        known, new = (
+            kept.filter(pl.col("vector").is_not_null()),
+            kept.filter(pl.col("vector").is_null()),
+        )
+        found = _vectors(staged, new["content_hash"].to_list())
+        given = (
+            new.drop("vector", "run_id", "encoded_at")
+            .join(found, on="content_hash", how="inner", maintain_order="left")
+            .with_columns(run_id=pl.lit(run_id))
+            .select(kept.columns)
+        )
+        self.keep(table, pl.concat([known, given.cast(kept.schema)]))
+
+    def keep(self, table: str, rows: pl.DataFrame) -> None:
+        """Keep these rows in the place of what was there, whole or not at all."""
+        import polars as pl
+
+        if not len(rows):
+            self.drop(table)
+            return
+        self._sweep(table)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(table)
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            rows.write_ipc(unfinished, compat_level=pl.CompatLevel.oldest())
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def count(self, table: str, ids: Collection[str], *, chunked: bool) -> int:
+        """How many canaries are such records, or parts of them; a damaged file counts as one."""
+        try:
+            kept = self._read(table)
+        except StorageError:
+            return 1
+        return 0 if kept is None else sum(_of(kept, ids, (), chunked=chunked))
+
+    def erase(
+        self, table: str, ids: Collection[str], hashes: Collection[str], *, chunked: bool
+    ) -> int:
+        """Take records out, and whatever has the content of one; a damaged file goes as a whole.
+
+        Returns:
+            How many canaries, or damaged files, there were.
+        """
+        self._sweep(table)
+        try:
+            kept = self._read(table)
+        except StorageError:
+            self.drop(table)
+            return 1
+        if kept is None:
+            return 0
+        gone = _of(kept, ids, hashes, chunked=chunked)
+        if any(gone):
+            self.keep(table, kept.filter([not goes for goes in gone]))
+        return sum(gone)
+
+    def drop(self, table: str) -> None:
+        """Remove the canaries of a version; none is no fault."""
+        self._path(table).unlink(missing_ok=True)
+        self._sweep(table)
+
+    def files(self, table: str) -> list[Path]:
+        """What lies there of a version: its canaries, and files whose writing was broken off."""
+        return sorted(self._folder.glob(f"{table}.arrow*"))
+
+    def tables(self) -> list[str]:
+        """The tables of the versions that have such files."""
+        return sorted({path.name.partition(".")[0] for path in self._folder.glob("*.arrow*")})
+
+    def _path(self, table: str) -> Path:
+        return self._folder / f"{table}.arrow"
+
+    def _sweep(self, table: str) -> None:
+        for path in self._folder.glob(f"{table}.arrow.*.tmp"):
+            path.unlink(missing_ok=True)
+
+    def _read(self, table: str) -> pl.DataFrame | None:
+        import polars as pl
+
+        path = self._path(table)
+        try:
+            kept = pl.read_ipc(path.read_bytes())
+            return kept.select(*SPOOL_COLUMNS, "vector", "run_id", "encoded_at")
+        except FileNotFoundError:
+            return None
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise StorageError(
+                f"the canaries {path} are damaged: {error}; delete the file, and the next run that "
+                "encodes anything chooses others"
+            ) from error
+
+
+@dataclass
+class Choice:
+    """Chooses among contents by the lowest hashes: whatever their order, the same ones."""
+
+    canaries: Canaries
+    table: str
+    wanted: int
+    kept: pl.DataFrame | None
+    _held: pl.DataFrame | None = None
+
+    @property
+    def _left(self) -> int:
+        return self.wanted - (0 if self.kept is None else len(self.kept))
+
+    def add(self, records: pl.DataFrame) -> None:
+        """Look at contents that are about to be encoded, columns `SPOOL_COLUMNS` at least."""
+        import polars as pl
+
+        if self._left <= 0 or not len(records):
+            return
+        rows = records.select(SPOOL_COLUMNS)
+        if self.kept is not None:
+            rows = rows.filter(~pl.col("content_hash").is_in(self.kept["content_hash"].implode()))
+        held = rows if self._held is None else pl.concat([self._held, rows])
+        self._held = held.sort("content_hash").head(self._left)
+
+    def close(self) -> None:
+        """Keep what was chosen, without vectors yet. Call it before anything of it is encoded."""
+        import polars as pl
+
+        if self._held is None or not len(self._held):
+            return
+        vector = pl.lit(None, pl.List(pl.Float32))
+        at = pl.lit(None, pl.Datetime("us", "UTC"))
+        new = self._held.with_columns(vector=vector, run_id=pl.lit(None, pl.String), encoded_at=at)
+        if self.kept is None:
+            self.canaries.keep(self.table, _bounded(new))
+        elif self.kept.schema == new.schema:
+            self.canaries.keep(self.table, _bounded(pl.concat([self.kept, new])))
+
+
+def _bounded(rows: pl.DataFrame) -> pl.DataFrame:
+    """The first rows whose contents take no more than `MAX_BYTES`."""
+    taken, contents = 0, rows.select("content")
+    for n in range(len(rows)):
+        # Written out, since in memory a row may point into what all of them share.
+        taken += contents.slice(n, 1).rechunk().write_ipc(None).getbuffer().nbytes
+        if taken > MAX_BYTES:
+            return rows.head(n)
+    return rows
+
+
+def _vectors(staged: Sequence[Path], hashes: Sequence[str]) -> pl.DataFrame:
+    """What is staged for these contents: columns content_hash, vector, encoded_at."""
+    import polars as pl
+
+    columns = pl.Schema(
+        {
+            "content_hash": pl.String(),
+            "vector": pl.List(pl.Float32),
+            "encoded_at": pl.Datetime("us", "UTC"),
+        }
+    )
+    wanted = pl.col("content_hash").is_in(list(hashes)) & pl.col("vector").is_not_null()
+    parts = [
+        pl.scan_parquet(file).select(columns.names()).filter(wanted).cast(columns).collect()
+        for file in staged
+    ]
+    return pl.concat([pl.DataFrame(schema=columns), *parts]).unique("content_hash", keep="first")
+
+
+def _of(
+    kept: pl.DataFrame, ids: Iterable[str], hashes: Iterable[str], *, chunked: bool
+) -> list[bool]:
+    named, contents = set(ids), set(hashes)
+    rows = kept.select("record_id", "content_hash").iter_rows()
+    return [
+        content in contents or (parent_of(row) if chunked else row) in named
+        for row, content in rows
+    ]
