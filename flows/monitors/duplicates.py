@@ -1,19 +1,27 @@
-"""Near-duplicates: current records that lie nearer to another than records of this feature do.
+"""Near-duplicates: current records nearer to another than the reference's own are to each other.
 
-How near is too near differs from encoder to encoder and from one data set to the next, so no
-threshold is set by hand: it is the reference that says how near its records come to each other.
-A third of it, the calibration rows, is held back, and the nearest to each is looked for in the
-rest. For a current record it is looked for among the other current records and so much of the rest
-that both are looked for among equally many; so where nothing has changed, both distances have one
-distribution. The share of calibration rows that come as near is a record's p-value, and Benjamini
-and Hochberg's procedure picks the records that are named (`flows.monitors._conformal`).
+There is no threshold to set: how near is too near is what the reference says. Distances are those
+of directions, as in ``vecmill duplicates``, which finds all pairs of a version by a cosine. Equal
+contents are no near-duplicates, and count once.
 
-What is near comes in pairs, and both of a pair then have a small p-value; the procedure bears that,
-since there are half as many pairs as records (``tests/flows/monitors/test_duplicates.py`` measures
-it). The price of p-values that are true: what a current record repeats is not found where it is one
-of the calibration rows.
+A record is held against two pools, and either p-value is a rank (`flows.monitors._conformal`):
 
-Equal contents are one record here, as in `flows.monitors.drift`: copies are no near-duplicates.
+* the reference. With the record put among them, all reference rows and it come in any order, and
+  so do their distances to their nearest ones; its p-value is the share of them that is as small.
+  That the record may itself be the nearest of a reference row is reckoned with, so the rank is
+  exact though the reference is both pool and calibration (full conformal prediction). The row that
+  it is a copy of is then as near as it is, so this p-value is never below two over their number.
+* the other current records. They are a fixed set, to which the reference rows' distances are taken
+  as the record's is. Where records come in twos by nature, as those of one template do, so do the
+  reference's; so the share of these that are as near to each other counts too if it is larger.
+
+The record's p-value is twice the smaller of both. Each is true by itself, at every size and with
+ties. That the share named wrongly stays at or below ``alpha`` for all of them together is proved
+where one training set serves all; here each record has its own, alike but for one row, and it is
+measured rather than proved: see ``tests/flows/monitors/test_duplicates.py``.
+
+Twins are seen among the rows that were drawn. Where a run is larger than that, most twins of its
+own are not drawn together.
 """
 
 from __future__ import annotations
@@ -24,6 +32,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _conformal, _rows
+from flows.monitors._neighbours import directions, distances, nearest
 from flows.monitors._told import quoted
 from flows.monitors.base import Finding, Part
 
@@ -32,9 +41,10 @@ if TYPE_CHECKING:
 
     from flows.monitors.base import Sample, Verdict
 
-_BLOCK = 1024
-_NAMED = 10
-"""Pairs that a finding names as parts."""
+# of two p-values the smaller is taken
+_POOLS = 2
+# a p-value counts the record, its twin in the reference, and both pools
+_LEAST = 2 * _POOLS
 
 
 @dataclass(frozen=True)
@@ -42,17 +52,17 @@ class Params:
     """How near-duplicates are looked for.
 
     Attributes:
-        alpha: the share of named records that are no nearer than chance brings them, on average,
-            and the share of runs without near-duplicates that may raise an alarm.
-        max_rows: contents drawn from the reference; of the current ones at most a third as many.
-        min_rows: with fewer contents in either part of the reference nothing is tested.
+        alpha: the share of named records that may be no nearer than usual, on average, and the
+            share of runs like the reference that may raise an alarm.
+        max_rows: contents drawn from each sample.
+        min_rows: with fewer reference contents nothing is tested.
         min_current: with fewer current contents the verdict is ``cannot tell`` unless one of them
             is named.
         max_ids: how many records a finding names.
     """
 
     alpha: float = 0.05
-    max_rows: int = 4000
+    max_rows: int = 5000
     min_rows: int = 20
     min_current: int = 3
     max_ids: int = 20
@@ -60,54 +70,37 @@ class Params:
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
             raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.05 is usual")
-        for name, least in (("min_rows", 2), ("min_current", 1), ("max_ids", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        if self.max_rows < 2 * self.min_rows:
-            raise ValueError(
-                f"max_rows must be at least {2 * self.min_rows}, twice min_rows, got "
-                f"{self.max_rows}, or the verdict is always 'cannot tell'"
-            )
+        least = {"min_rows": 2, "min_current": 1, "max_ids": 0, "max_rows": self.min_rows}
+        for name, at_least in least.items():
+            if getattr(self, name) < at_least:
+                raise ValueError(f"{name} must be at least {at_least}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """The current records, each with the one it lies nearest to.
+class _Twins:
+    """The nearest of each current record.
 
     Attributes:
+        apart: ``(m,)`` squared distances of directions.
         p: ``(m,)``.
-        distances: ``(m,)``, Euclidean.
-        twins: ``(m,)``, the place of the nearest, among the pool and then the current records.
-        usual: the distance that half of the calibration rows lie within.
-        calibration: how many there are.
+        within: ``(m,)``, whether the twin is in the run itself.
+        places: ``(m,)``, where the twin stands in its pool.
     """
 
+    apart: NDArray[np.float64]
     p: NDArray[np.float64]
-    distances: NDArray[np.float64]
-    twins: NDArray[np.intp]
-    usual: float
-    calibration: int
-
-    def figures(self, fewest: int) -> dict[str, float]:
-        """What there is to know of the test beside its outcome."""
-        return {
-            "calibration": float(self.calibration),
-            "fewest_named": float(fewest),
-            "least_p": 1 / (1 + self.calibration),
-            "usual": self.usual,
-        }
+    within: NDArray[np.bool_]
+    places: NDArray[np.intp]
 
 
 def compare(
     reference: Sample, current: Sample, rng: np.random.Generator, params: Params
 ) -> Finding:
-    """Name the current records that lie too near to another, and which.
+    """Name the current records that are nearly the same as another.
 
-    ``statistic`` is the number of records picked, an alarm above ``threshold``, 0; ``p_value`` is
-    Simes' for all together, and ``effect_size`` the share of current contents that are picked.
-    ``record_ids`` are the picked, the nearest first; ``parts``, of kind ``check``, name the pairs,
-    each with its ``distance`` and the ``usual`` one, the median of the calibration rows. ``detail``
-    is as of `flows.monitors.outliers`.
+    ``statistic`` is the number of records picked, which is an alarm above ``threshold``, 0;
+    ``p_value`` is Simes', ``effect_size`` the share of current contents picked. ``parts`` are the
+    pairs, nearest first, with the cosine of each; ``detail`` counts the rows left out.
 
     Raises:
         ValueError: if the samples differ in width.
@@ -115,30 +108,27 @@ def compare(
     _rows.check_widths(reference, current)
     sides = _rows.one_a_content(reference, current, rng)
     detail = _rows.left_out(reference, current, sides)
-    ours = _rows.draw(sides[0], params.max_rows, rng)
-    theirs = _rows.draw(sides[1], max(1, len(ours) // 3), rng)
+    drawn = [_rows.draw(side, params.max_rows, rng) for side in sides]
+    before, ours = directions(reference, drawn[0])
+    now, theirs = directions(current, drawn[1])
     n, m = len(ours), len(theirs)
-    if n < 2 * params.min_rows or m == 0:
-        summary = _untested(len(reference), n, m, params)
-        nothing = (None, None, None, None)
-        return Finding("duplicates", "cannot tell", summary, *nothing, n, m, (), detail)
-    ours = rng.permutation(ours)
-    held = max(params.min_rows, n // 3)
-    pairs = _pairs(reference.vectors[ours], current.vectors[theirs], held)
-    picked = _conformal.select(pairs.p, params.alpha)
-    picked = picked[np.argsort(pairs.distances[picked], kind="stable")]
-    fewest = _conformal.fewest(m, 1 / (1 + held), params.alpha)
-    names = [reference.record_ids[row] for row in ours[held + m - 1 :].tolist()]
+    if n < params.min_rows or m == 0:
+        told = _untested(len(reference), n, m, params)
+        return Finding("duplicates", "cannot tell", told, None, None, None, None, n, m, (), detail)
+    twins = _twins(before, now)
+    picked = _conformal.select(twins.p, params.alpha)
+    picked = picked[np.argsort(twins.apart[picked], kind="stable")]
+    fewest = _conformal.fewest(m, _LEAST / (1 + n), params.alpha)
+    verdict: Verdict = "alarm" if len(picked) else "quiet"
+    if not len(picked) and (m < params.min_current or fewest > m):
+        verdict = "cannot tell"
     ids = [current.record_ids[row] for row in theirs.tolist()]
-    verdict = _verdict(len(picked), fewest, m, params)
-    parts = tuple(
-        _part(row, pairs, ids, names) for row in _once(picked, pairs, len(names))[:_NAMED]
-    )
-    p_value = _conformal.simes(pairs.p)
+    known = [reference.record_ids[row] for row in ours.tolist()]
+    p_value = _conformal.simes(twins.p)
     return Finding(
         monitor="duplicates",
         verdict=verdict,
-        summary=_summary(verdict, parts, len(picked), m, fewest, p_value, params),
+        summary=_summary(verdict, twins, picked, (n, m, fewest), params, p_value),
         statistic=float(len(picked)),
         threshold=0.0,
         p_value=p_value,
@@ -146,114 +136,127 @@ def compare(
         n_reference=n,
         n_current=m,
         record_ids=tuple(ids[row] for row in picked[: params.max_ids].tolist()),
-        detail=detail | pairs.figures(fewest),
-        parts=parts,
+        detail=detail | {"fewest_named": float(fewest)},
+        parts=_pairs(twins, picked[: params.max_ids], ids, known),
     )
 
 
-def _pairs(reference: NDArray[np.float32], current: NDArray[np.float32], held: int) -> _Pairs:
-    m, rest = len(current), reference[held:].astype(np.float64)
-    # far from the origin the squares of which distances are made would drown them
-    centre = rest.mean(axis=0)
-    rest -= centre
-    calibration, _ = _nearest(reference[:held] - centre, rest)
-    pool = np.concatenate([rest[m - 1 :], current - centre])
-    distances, twins = _nearest(pool[-m:], pool, own=len(pool) - m)
-    # a nearest record is strange where it is near, so scores are the distances turned round
-    p = _conformal.p_values(-calibration, -distances)
-    return _Pairs(p, distances, twins, float(np.median(calibration)), held)
+def _twins(before: NDArray[np.float64], now: NDArray[np.float64]) -> _Twins:
+    """The twins of ``(m, dim)`` current directions, in either pool."""
+    usual = nearest(before, before, 1, own=True)[0][:, 0]
+    to_known, known_at = nearest(now, before, 1)
+    to_fresh, fresh_at = nearest(now, now, 1, own=True)
+    known, fresh = to_known[:, 0], to_fresh[:, 0]
+    p_known = _within_reference(before, now, usual, known)
+    usually = _conformal.p_values(-usual, -fresh)
+    p_fresh = np.maximum(_within_run(nearest(before, now, 2), fresh), usually)
+    within = fresh < known
+    return _Twins(
+        apart=np.minimum(known, fresh),
+        p=np.minimum(1.0, _POOLS * np.minimum(p_known, p_fresh)),
+        within=within,
+        places=np.where(within, fresh_at[:, 0], known_at[:, 0]),
+    )
 
 
-def _nearest(
-    rows: NDArray[np.float64], pool: NDArray[np.float64], own: int | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """For each row the distance to the nearest of the pool, and its place there.
+def _within_reference(
+    before: NDArray[np.float64],
+    now: NDArray[np.float64],
+    usual: NDArray[np.float64],
+    known: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The p-values that go by the distance to the reference.
+
+    A reference row counts if its own nearest is as near, or the record itself is.
 
     Args:
-        rows: ``(n, dim)``.
-        pool: ``(k, dim)``.
-        own: where in the pool the rows themselves begin, None where they are not in it.
+        before: ``(n, dim)``.
+        now: ``(m, dim)``.
+        usual: ``(n,)``, of each reference row to the nearest other.
+        known: ``(m,)``, of each current row to the nearest reference row.
     """
-    squares = (pool**2).sum(axis=1)
-    places = np.empty(len(rows), dtype=np.intp)
-    for block in _rows.blocks(len(rows), _BLOCK):
-        apart = squares - 2 * rows[block] @ pool.T
-        if own is not None:
-            inside = np.arange(block.start, block.stop)
-            apart[inside - block.start, own + inside] = np.inf
-        places[block] = apart.argmin(axis=1)
-    # by differences: what is left of two squares that nearly cancel is rounding
-    found = [np.linalg.norm(rows[b] - pool[places[b]], axis=1) for b in _rows.blocks(len(rows))]
-    return np.concatenate(found), places
+    as_near = np.searchsorted(np.sort(usual), known, side="right")
+    for block in _rows.blocks(len(now), 512):
+        reached = distances(now[block], before) <= known[block, None]
+        as_near[block] += (reached & (usual > known[block, None])).sum(axis=1)
+    return (1 + as_near) / (1 + len(usual))
 
 
-def _once(picked: NDArray[np.intp], pairs: _Pairs, pool: int) -> list[int]:
-    """The picked records, less those whose pair is named by the other one already."""
-    kept: list[int] = []
+def _within_run(
+    seen: tuple[NDArray[np.float64], NDArray[np.intp]], fresh: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The p-values that go by the distance to the other current records.
+
+    Args:
+        seen: of each reference row the two nearest current ones, ``(n, 2)`` distances and places;
+            where the record is the nearest, the other counts, as the record's pool is the others.
+        fresh: ``(m,)``, of each current row to the nearest other.
+    """
+    apart, places = seen
+    as_near = np.searchsorted(np.sort(apart[:, 0]), fresh, side="right")
+    at = places[:, 0]
+    only = (apart[:, 0] <= fresh[at]) & (apart[:, 1] > fresh[at])
+    as_near -= np.bincount(at[only], minlength=len(fresh))
+    return (1 + as_near) / (1 + len(apart))
+
+
+def _pairs(
+    twins: _Twins, picked: NDArray[np.intp], ids: list[str], known: list[str]
+) -> tuple[Part, ...]:
+    parts: dict[frozenset[tuple[str, str]], Part] = {}
     for row in picked.tolist():
-        twin = int(pairs.twins[row]) - pool
-        if not (twin in kept and int(pairs.twins[twin]) - pool == row):
-            kept.append(row)
-    return kept
-
-
-def _part(row: int, pairs: _Pairs, ids: list[str], names: list[str]) -> Part:
-    twin = int(pairs.twins[row])
-    inside = twin >= len(names)
-    other = ids[twin - len(names)] if inside else names[twin]
-    distance = float(pairs.distances[row])
-    return Part(
-        kind="check",
-        name=f"{quoted(ids[row])} and {quoted(other)}",
-        verdict="alarm",
-        summary=(
-            f"{quoted(ids[row])} lies {distance:.3g} from {quoted(other)} of "
-            f"{'the same run' if inside else 'the reference'}; usual is {pairs.usual:.3g} "
-            f"(p = {pairs.p[row]:.2g})"
-        ),
-        figures={"distance": distance, "usual": pairs.usual, "p_value": float(pairs.p[row])},
-        record_ids=(ids[row], other) if inside else (ids[row],),
-    )
-
-
-def _verdict(picked: int, fewest: int, m: int, params: Params) -> Verdict:
-    if picked:
-        return "alarm"
-    return "cannot tell" if m < params.min_current or fewest > m else "quiet"
+        within, place = bool(twins.within[row]), int(twins.places[row])
+        other = ids[place] if within else known[place]
+        cosine = 1 - float(twins.apart[row]) / 2
+        where = "this run" if within else "the reference"
+        pair = frozenset({("this run", ids[row]), (where, other)})
+        if pair in parts:
+            continue
+        parts[pair] = Part(
+            kind="check",
+            name=f"{quoted(ids[row])} and {quoted(other)}",
+            verdict="alarm",
+            summary=f"{quoted(ids[row])} is nearly {quoted(other)} of {where}: cosine {cosine:.4f}",
+            figures={"cosine": cosine, "p_value": float(twins.p[row]), "within_run": float(within)},
+            record_ids=(ids[row], other) if within else (ids[row],),
+        )
+    return tuple(parts.values())
 
 
 def _untested(reference_rows: int, n: int, m: int, params: Params) -> str:
     if not reference_rows:
         return "nothing to compare with yet: this is the first run"
     return (
-        f"cannot tell: {n:,} reference and {m:,} current contents; {2 * params.min_rows} of the "
-        "reference are needed, to say how near its records lie, and a current one"
+        f"cannot tell: {n:,} reference and {m:,} current contents that have a direction; "
+        f"{params.min_rows} of the reference are needed, and a current one"
     )
 
 
 def _summary(
     verdict: Verdict,
-    parts: tuple[Part, ...],
-    picked: int,
-    m: int,
-    fewest: int,
-    p_value: float,
+    twins: _Twins,
+    picked: NDArray[np.intp],
+    sizes: tuple[int, int, int],
     params: Params,
+    p_value: float,
 ) -> str:
+    n, m, fewest = sizes
+    by = f"p = {p_value:.2g}; {n:,} reference and {m:,} current contents"
     if verdict == "alarm":
+        within = int(twins.within[picked].sum())
+        lowest = 1 - float(twins.apart[picked].max()) / 2
         return (
-            f"{picked:,} of {m:,} current records nearly repeat another, of which at most "
-            f"{params.alpha:.0%} on average are named wrongly; nearest: {parts[0].summary}"
+            f"{len(picked):,} of {m:,} current records are nearer to another than the reference's "
+            f"own are, {within:,} of them within this run: cosine {lowest:.4f} and more ({by})"
         )
     if verdict == "quiet":
-        unseen = f"; fewer than {fewest:,} at once could not have been named" if fewest > 1 else ""
-        return (
-            f"no current record lies nearer to another than usual{unseen}; p = {p_value:.2g}, "
-            f"{m:,} current records"
-        )
+        unseen = f"; fewer than {fewest:,} at once may not have been seen" if fewest > 1 else ""
+        return f"no more near-duplicates than the reference has{unseen} ({by})"
     if fewest > m:
         return (
-            f"cannot tell: {m:,} current records, and {fewest:,} would have to come together to be "
-            "named; raise alpha or give more reference contents"
+            f"cannot tell: {n:,} reference contents give no p-value below {_LEAST / (1 + n):.2g} "
+            f"for a twin in the reference, and alpha is {params.alpha:g} ({by})"
         )
-    return f"cannot tell: fewer than {params.min_current} current records say nothing of a run"
+    return (
+        f"cannot tell: fewer than {params.min_current} current records say nothing of a run ({by})"
+    )

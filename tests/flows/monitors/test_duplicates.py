@@ -1,5 +1,3 @@
-"""Near-duplicates: pairs that come nearer than the reference's records do."""
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -11,99 +9,158 @@ from flows.monitors import duplicates
 from tests.flows.monitors.samples import lumpy, sample
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import NDArray
 
     from flows.monitors.base import Finding
 
+PARAMS = duplicates.Params(alpha=0.1)
+
 
 def compare(
-    reference: ArrayLike,
-    current: ArrayLike,
-    seed: int = 0,
-    **keys: Any,  # noqa: ANN401 - as of Params
+    reference: NDArray[np.float64],
+    current: NDArray[np.float64],
+    params: duplicates.Params = PARAMS,
 ) -> Finding:
-    rng = np.random.default_rng(seed)
-    params = duplicates.Params(**keys)
+    rng = np.random.default_rng(1)
     return duplicates.compare(sample(reference, "r"), sample(current, "c"), rng, params)
 
 
-def most(runs: int, rate: float) -> int:
-    """What is exceeded once in 1,000 times if the rate is that."""
+def p_values(reference: NDArray[np.float64], current: NDArray[np.float64]) -> NDArray[np.float64]:
+    unit = [rows / np.linalg.norm(rows, axis=1)[:, None] for rows in (reference, current)]
+    return duplicates._twins(*unit).p  # noqa: SLF001 - what is proved is proved of these
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_without_duplicates_an_alarm_is_as_rare_as_alpha(ties: bool) -> None:  # noqa: FBT001 - a case
     from scipy.stats import binom
 
-    return int(binom.ppf(0.999, runs, rate))
-
-
-@pytest.mark.parametrize(("n", "m"), [(600, 60), (300, 30), (450, 150)])
-def test_without_near_duplicates_an_alarm_is_as_rare_as_alpha(n: int, m: int) -> None:
     alarms = 0
     for seed in range(300):
         rng = np.random.default_rng(seed)
-        finding = compare(lumpy(n, rng, 3), lumpy(m, rng, 3), seed, alpha=0.2)
+        finding = compare(
+            lumpy(120, rng, 4, ties=ties),
+            lumpy(30, rng, 4, ties=ties),
+            duplicates.Params(alpha=0.2),
+        )
         alarms += finding.verdict == "alarm"
-    assert alarms <= most(300, 0.2)
+    assert alarms <= binom.ppf(0.999, 300, 0.2)
+    assert ties or alarms > 0
 
 
-def test_twins_are_named_within_the_run_and_with_the_reference() -> None:
+def test_p_values_of_either_pool_are_never_too_small() -> None:
+    """Each row of a set in turn is the record; that is as likely as any other order."""
+    rng = np.random.default_rng(4)
+    rows = np.round(rng.standard_normal((41, 3)), 1)
+    rows = rows[np.abs(rows).sum(axis=1) > 0]
+    others = np.concatenate([rows[:2] + 0.05, rng.standard_normal((6, 3))])
+    found = [
+        p_values(np.delete(rows, i, axis=0), np.vstack([rows[i : i + 1], others]))[0]
+        for i in range(len(rows))
+    ]
+    for level in np.linspace(0.01, 1, 100):
+        assert np.mean(np.array(found) <= level) <= level
+
+
+def test_the_p_value_is_that_of_a_plain_loop() -> None:
     rng = np.random.default_rng(3)
-    reference, current = rng.standard_normal((3000, 8)), rng.standard_normal((50, 8))
-    current[4] = current[30] + 1e-4
-    found = [compare(reference, current, seed) for seed in range(6)]
-    assert all(f.verdict == "alarm" and set(f.record_ids[:2]) == {"c4", "c30"} for f in found)
-    part, *others = found[0].parts
-    assert not any({"c4", "c30"} & set(other.record_ids) for other in others)
-    assert part.name in {"'c4' and 'c30'", "'c30' and 'c4'"}, "a pair is named once"
-    assert part.figures["distance"] == pytest.approx(1e-4 * np.sqrt(8), rel=1e-3)
-    assert part.figures["usual"] > 0.5
-    assert "of the same run" in part.summary
-    current = rng.standard_normal((50, 8))
-    current[:10] = reference[2000:2010] + 1e-4
-    found = [compare(reference, current, seed) for seed in range(6)]
-    # A third of the reference is held back to rank among, and no twin is looked for there.
-    assert all(f.verdict == "alarm" for f in found)
-    named = {one for f in found for one in f.record_ids}
-    assert named >= {f"c{row}" for row in range(10)}
-    assert len(named) <= 14
-    assert "of the reference" in found[0].parts[0].summary
+    reference, current = rng.standard_normal((30, 4)), rng.standard_normal((7, 4))
+    current[0] = reference[5] + 0.01
+    current[2] = current[1] + 0.02
+    before, now = (rows / np.linalg.norm(rows, axis=1)[:, None] for rows in (reference, current))
+
+    def apart(row: NDArray[np.float64], pool: NDArray[np.float64]) -> float:
+        return float(((pool - row) ** 2).sum(axis=1).min())
+
+    for i, p in enumerate(p_values(reference, current)):
+        joined = np.vstack([before, now[i : i + 1]])
+        each = [apart(row, np.delete(joined, j, axis=0)) for j, row in enumerate(joined)]
+        known = np.mean(np.array(each) <= each[-1] + 1e-12)
+        others = np.delete(now, i, axis=0)
+        each = [apart(row, others) for row in joined]
+        fresh = np.mean(np.array(each) <= each[-1] + 1e-12)
+        within = [apart(row, np.delete(before, j, axis=0)) for j, row in enumerate(before)]
+        usual = np.mean(np.array([*within, 0.0]) <= each[-1] + 1e-12)
+        assert p == pytest.approx(min(1, 2 * min(known, max(fresh, usual))))
 
 
-def test_far_from_the_origin_small_distances_are_still_told_apart() -> None:
-    rng = np.random.default_rng(1)
-    reference, current = (1e4 + rng.standard_normal((n, 6)) for n in (2000, 40))
+def test_planted_twins_are_named_with_what_they_are_twins_of() -> None:
+    rng = np.random.default_rng(0)
+    reference, current = rng.standard_normal((600, 16)), rng.standard_normal((40, 16))
+    for row in range(4):
+        current[row] = 2 * reference[100 + row] + 0.01 * rng.standard_normal(16)
+    for row in range(4, 8):
+        current[row] = current[row + 4] + 0.01 * rng.standard_normal(16)
     finding = compare(reference, current)
-    assert finding.verdict == "quiet", finding.summary
-    current[1] = current[0] + 0.01
-    assert set(compare(reference, current).record_ids) == {"c0", "c1"}
+    assert finding.verdict == "alarm", finding.summary
+    assert set(finding.record_ids) == {f"c{row}" for row in range(12)}
+    assert "12 of 40 current records" in finding.summary
+    names = {part.name for part in finding.parts}
+    assert {f"'c{row}' and 'r{100 + row}'" for row in range(4)} <= names
+    assert len(names) == 8, "a pair within the run is one part"
+    for part in finding.parts:
+        assert part.figures["cosine"] > 0.99
+        assert len(part.record_ids) == 1 + int(part.figures["within_run"])
 
 
-def test_copies_of_one_content_are_no_near_duplicates() -> None:
+def test_the_share_named_wrongly_is_at_most_alpha_on_average() -> None:
+    shares = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        reference, current = rng.standard_normal((400, 8)), rng.standard_normal((60, 8))
+        current[:15] = reference[:15] + 0.01 * rng.standard_normal((15, 8))
+        finding = compare(reference, current, duplicates.Params(alpha=0.2, max_ids=60))
+        wrong = [name for name in finding.record_ids if int(name[1:]) >= 15]
+        assert len(finding.record_ids) - len(wrong) == 15
+        shares.append(len(wrong) / len(finding.record_ids))
+    assert np.mean(shares) <= 0.2 + 3 * np.std(shares) / np.sqrt(60)
+
+
+def test_near_copies_that_the_reference_has_as_well_are_seldom_named() -> None:
+    alarms = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        batches = [np.repeat(rng.standard_normal((n, 8)), 2, axis=0) for n in (200, 20)]
+        nearly = [rows + 0.01 * rng.standard_normal(rows.shape) for rows in batches]
+        finding = compare(nearly[0], nearly[1], duplicates.Params(alpha=0.05))
+        alarms += finding.verdict == "alarm"
+    assert alarms <= 4, "all come in twos, and nearly all would be named if only the run had"
+
+
+def test_equal_contents_are_no_near_duplicates() -> None:
     rng = np.random.default_rng(0)
-    current = rng.standard_normal((40, 4))
-    current[:5] = current[0]
-    contents = ["one"] * 5 + [f"{row}" for row in range(35)]
-    ours, theirs = sample(rng.standard_normal((3000, 4))), sample(current, "c", contents)
-    finding = duplicates.compare(ours, theirs, rng, duplicates.Params())
-    assert finding.verdict == "quiet"
-    assert finding.detail["repeats_current"] == 4
-    other = duplicates.compare(ours, sample(current, "c"), rng, duplicates.Params())
-    assert set(other.record_ids) == {f"c{row}" for row in range(5)}, "other contents, one vector"
+    reference, current = rng.standard_normal((300, 8)), rng.standard_normal((30, 8))
+    current[:10] = reference[:10]
+    current[20:] = current[19]
+    ours = sample(reference, "r")
+    contents = [*ours.content_hashes[:10], *[f"c{row}" for row in range(10, 20)], *["c19"] * 10]
+    theirs = sample(current, "c", contents)
+    finding = duplicates.compare(ours, theirs, rng, PARAMS)
+    assert finding.verdict != "alarm", finding.summary
+    assert finding.n_reference + finding.n_current == 310
 
 
-def test_too_few_are_told_of() -> None:
+def test_rows_of_zeros_have_no_direction_and_are_left_out() -> None:
     rng = np.random.default_rng(0)
-    finding = compare(rng.standard_normal((39, 4)), rng.standard_normal((10, 4)))
-    assert "40 of the reference are needed" in finding.summary
-    finding = compare(rng.standard_normal((60, 4)), rng.standard_normal((10, 4)), alpha=0.01)
+    reference, current = rng.standard_normal((60, 4)), rng.standard_normal((20, 4))
+    reference[:5] = 0
+    current[:3] = 0
+    finding = compare(reference, current)
+    assert (finding.n_reference, finding.n_current) == (55, 17)
+
+
+def test_too_few_reference_rows_are_no_pass() -> None:
+    rng = np.random.default_rng(0)
+    finding = compare(rng.standard_normal((30, 4)), rng.standard_normal((20, 4)))
     assert finding.verdict == "cannot tell"
-    assert "48 would have to come together" in finding.summary or "raise alpha" in finding.summary
+    assert "no p-value below 0.13" in finding.summary
 
 
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"alpha": 1.0}, "alpha must lie between 0 and 1"),
-        ({"min_rows": 1}, "min_rows must be at least 2"),
-        ({"max_rows": 39}, "max_rows must be at least 40, twice min_rows, got 39"),
+        ({"max_rows": 10}, "max_rows must be at least 20, got 10"),
+        ({"min_current": 0}, "min_current must be at least 1"),
     ],
 )
 def test_params_are_checked(keys: dict[str, Any], message: str) -> None:
