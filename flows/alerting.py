@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flows.hooks import HookError, post
+from flows.hooks import HookError
 from flows.redact import redact
 from flows.visible import visible
 from storage import alerts
@@ -12,7 +12,7 @@ from storage import alerts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flows.hooks import Webhook
+    from flows.hooks import PrefectBlock, Webhook
     from flows.progress import Reporter
     from flows.settings import Feature, Plugin
     from flows.stores import Stores
@@ -42,7 +42,7 @@ def tell(
     awake = [f for f in findings if alerts.until(asleep, f.monitor) is None]
     over = [f.monitor for f in findings if f.verdict == "quiet"]
     for channel in feature.alerts:
-        hook: Webhook = channel.params
+        hook: Webhook | PrefectBlock = channel.params
         raised = {f.monitor: f for f in awake if f.verdict in hook.on}
         key = {"feature": feature.name, "version": version.version, "run_id": run_id}
         claimed = alerts.claim(stores.catalog, key | {"channel": channel.name}, list(raised), over)
@@ -60,13 +60,15 @@ def tell(
 def _sent(channel: Plugin, message: dict[str, Any]) -> str | None:
     """Why a message could not be sent; None where it was."""
     try:
-        post(channel.params, message)
+        channel.params.send(message)
     except HookError as error:
         return redact(str(error))
     return None
 
 
-def _message(hook: Webhook, key: dict[str, Any], findings: Sequence[FindingRow]) -> dict[str, Any]:
+def _message(
+    hook: Webhook | PrefectBlock, key: dict[str, Any], findings: Sequence[FindingRow]
+) -> dict[str, Any]:
     feature, version = key["feature"], key["version"]
     link = hook.link and hook.link.format(feature=feature, version=version, run=key["run_id"])
     names = ", ".join(f.monitor for f in findings)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows import monitoring
+from flows import alerting, monitoring
 from flows.in_series import in_series
 from flows.refusals import refuse_alarms
 
@@ -41,6 +41,7 @@ def check(run: Run) -> None:
     )
     found = in_series(run.feature, catalog, version, manifests, current, monitors, found)
     catalog.add_findings(version.feature, version.version, current.run_id, found)
+    alerting.tell(run.feature, run.stores, version, current.run_id, found, run.reporter)
     for finding in found:
         if finding.verdict == "cannot tell":
             run.reporter.note(

@@ -25,10 +25,9 @@ import encoders.base
 import flows.monitors.base
 import flows.sources.base
 from encoders.media import Limits
-from flows import kin, references, spaces
+from flows import hooks, kin, references, spaces
 from flows.anchors import anchored
 from flows.gates import Gates
-from flows.hooks import Webhook
 from flows.nearest import hint
 from flows.parsing import parse, refuse_unknown
 from flows.redact import redact, remember
@@ -313,14 +312,14 @@ def _alerts(raw: Mapping[str, Any]) -> dict[str, Plugin]:
         if not isinstance(table, dict):
             raise SettingsError(f"{where} must be a table")
         kind = table.get("kind")
-        if kind != "webhook":
+        if kind not in hooks.KINDS:
             given = "no kind" if kind is None else f"an unknown kind {kind!r}"
-            raise SettingsError(f"{where} has {given}; there are: webhook")
+            raise SettingsError(f"{where} has {given}; there are: {', '.join(hooks.KINDS)}")
         for value in (table.get("url"), *_values(table.get("headers"))):
             if isinstance(value, str):
                 remember(f"{where} url or header", value)
         keys = {key: value for key, value in table.items() if key != "kind"}
-        channels[name] = Plugin(name, kind, parse(Webhook, keys, where, "kind"))
+        channels[name] = Plugin(name, kind, parse(hooks.KINDS[kind], keys, where, "kind"))
     return channels
 
 

@@ -1,17 +1,25 @@
-"""Webhooks: where alerts are posted to, as JSON that Slack and its like understand."""
+"""Where alerts go: to a webhook, as JSON that Slack and its like understand, or through Prefect.
+
+A block of Prefect holds an address, and what else it takes, on Prefect's server; who configures an
+alert need not know them.
+"""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import string
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FIELDS = {"feature", "version", "run"}
+_BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
+
+Verdicts: TypeAlias = list[Literal["alarm", "watch", "cannot tell"]]
 
 
 class HookError(Exception):
@@ -32,7 +40,7 @@ class Webhook:
 
     url: str
     headers: dict[str, str] = field(default_factory=dict)
-    on: list[Literal["alarm", "watch", "cannot tell"]] = field(default_factory=lambda: ["alarm"])
+    on: Verdicts = field(default_factory=lambda: ["alarm"])
     link: str | None = None
     timeout: float = 10.0
 
@@ -42,16 +50,64 @@ class Webhook:
             raise ValueError(
                 "url must be an address that begins with https:// (http:// for this machine alone)"
             )
-        if not self.on:
-            raise ValueError("on must name a verdict; 'alarm' is usual")
         if not self.timeout > 0:
             raise ValueError(f"timeout must be above 0, got {self.timeout}")
-        named = {name for _, name, _, _ in string.Formatter().parse(self.link or "") if name}
-        if strange := sorted(named - _FIELDS):
+        _check(self.on, self.link)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Post a message.
+
+        Raises:
+            HookError: if it is not taken.
+        """
+        post(self, message)
+
+
+@dataclass(frozen=True)
+class PrefectBlock:
+    """The keys of an ``[alerts.NAME]`` of kind ``prefect``.
+
+    Attributes:
+        block: a notification block on Prefect's server, such as ``slack-webhook/ops``.
+        on: the verdicts that are told.
+        link: as of `Webhook`.
+    """
+
+    block: str
+    on: Verdicts = field(default_factory=lambda: ["alarm"])
+    link: str | None = None
+
+    def __post_init__(self) -> None:
+        if not _BLOCK.fullmatch(self.block):
             raise ValueError(
-                f"link has {{{strange[0]}}}, which is not filled in; there are: {{feature}}, "
-                "{version} and {run}"
+                f"block is a type and a name such as 'slack-webhook/ops', got {self.block!r}; "
+                "`prefect block ls` lists them"
             )
+        _check(self.on, self.link)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Have Prefect send the text of a message.
+
+        Raises:
+            HookError: if there is no such block, or it does not take it.
+        """
+        from flows import run
+
+        run.notify(self.block, message["text"])
+
+
+KINDS: dict[str, type[Webhook | PrefectBlock]] = {"webhook": Webhook, "prefect": PrefectBlock}
+
+
+def _check(on: Verdicts, link: str | None) -> None:
+    if not on:
+        raise ValueError("on must name a verdict; 'alarm' is usual")
+    named = {name for _, name, _, _ in string.Formatter().parse(link or "") if name}
+    if strange := sorted(named - _FIELDS):
+        raise ValueError(
+            f"link has {{{strange[0]}}}, which is not filled in; there are: {{feature}}, "
+            "{version} and {run}"
+        )
 
 
 def _is_safe(url: str) -> bool:

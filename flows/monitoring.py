@@ -69,13 +69,13 @@ def monitor(
     rows = look(*given, settings=settings) if rest else []
     rows = in_series(feature, stores.catalog, version, manifests, current, rest, rows)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
+    found = known | {row.monitor: row for row in rows}
+    told = [found[plugin.name] for plugin in monitors]
+    alerting.tell(feature, stores, version, current.run_id, told, reporter)
     if settings.reports != Reports():
         from flows import afterwards  # which draws on all that findings are told of by
 
         afterwards.write(settings, name, number, reporter)
-    found = known | {row.monitor: row for row in rows}
-    told = [found[plugin.name] for plugin in monitors]
-    alerting.tell(feature, stores, version, current.run_id, told, reporter)
     return told
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from datetime import datetime  # noqa: TC003 - Prefect reads the annotations of flows
+from inspect import iscoroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,6 +39,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from flows import backfills, monitoring, pipeline, report, report_files, report_short, versions
 from flows import fit as fitting_step
 from flows.configuration import load
+from flows.hooks import HookError
 from flows.learning import Draw
 from flows.progress import listener
 from flows.redact import redact, redacting
@@ -190,6 +192,40 @@ def monitor(
     written = str(page) if page is not None and page.is_file() else None
     _keep_page(report_short.markdown(found, written), _key("findings", feature))
     return [asdict(finding) for finding in findings]
+
+
+def notify(block: str, text: str) -> None:
+    """Send a text by a notification block of Prefect.
+
+    Args:
+        block: its type and name, such as ``slack-webhook/ops``.
+        text: what to send.
+
+    Raises:
+        HookError: if there is no such block, or it fails; the words hold nothing of what is in it.
+    """
+    from prefect.blocks import notifications  # noqa: F401 - so that Prefect knows their types
+    from prefect.blocks.abstract import NotificationBlock
+    from prefect.blocks.core import Block
+    from prefect.utilities.asyncutils import run_coro_as_sync
+
+    try:
+        found = Block.load(block)
+    except ValueError as error:
+        raise HookError(
+            f"Prefect has no block {block}; `prefect block ls` lists those that it has"
+        ) from error
+    except (PrefectException, HTTPError) as error:
+        raise HookError(f"Prefect cannot be reached ({type(error).__name__})") from None
+    if not isinstance(found, NotificationBlock):
+        raise HookError(f"the block {block} sends no notifications; name one that does")
+    try:
+        sent: Any = found.notify(text, subject="Vecmill")
+        if iscoroutine(sent):  # some blocks do it on the spot, some as a coroutine
+            run_coro_as_sync(sent)
+    except Exception as error:  # noqa: BLE001 - each block raises errors of its own
+        # Not from the cause, whose words may hold the address.
+        raise HookError(f"the block {block} failed ({type(error).__name__})") from None
 
 
 def _targets(

@@ -153,6 +153,8 @@ def test_a_feature_may_be_told_of_to_nobody(changed: Project, hook: Hook) -> Non
         ('kind = "webhook"\nurl = "http://example.org/hook"', "begins with https://"),
         ('kind = "webhook"\nurl = "https://a/b"\nlink = "{day}"', "link has {day}"),
         ('kind = "webhook"\nurl = "https://a/b"\non = []', "on must name a verdict"),
+        ('kind = "pigeon"', "an unknown kind 'pigeon'; there are: webhook, prefect"),
+        ('kind = "prefect"\nblock = "ops"', "a type and a name such as 'slack-webhook/ops'"),
     ],
 )
 def test_a_channel_that_cannot_be_is_refused(project: Project, table: str, said: str) -> None:

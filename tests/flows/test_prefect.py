@@ -11,9 +11,12 @@ import pytest
 import flows.sources
 from flows.cli import run_command
 from flows.learning import Draw
+from flows.monitoring import monitor
 from flows.progress import Silent
 from flows.runner import runner
 from flows.sources import base
+from tests.flows.shop import Heard
+from tests.flows.test_alerts import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -272,3 +275,30 @@ def test_what_passes_is_tried_again_and_nothing_else(
     assert run_command(arguments) == code
     assert int(counter.read_text()) == left
     assert len(project.rows_or_none(flaky) or {}) == (0 if code else 40)
+
+
+@pytest.mark.usefixtures("client")
+def test_an_alert_goes_through_a_block_of_prefect(project: Project) -> None:
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    name = f"b{uuid4().hex[:12]}"
+    project.feature = {"monitors": ["encoder"]}
+    project.more = f'[alerts.ops]\nkind = "prefect"\nblock = "custom-webhook/{name}"\n'
+    project.write([(f"record-{n}", f"text {n}", "x") for n in range(20)])
+    project.run()
+    project.encoder = {"breach": "turns"}
+    project.write([(f"record-{n}", f"text {n}", "x") for n in range(25)])
+    project.run()
+    heard = Heard()
+    monitor(project.settings(), "notes", heard)
+    assert any(f"Prefect has no block custom-webhook/{name}" in note for note in heard.notes)
+    with listening() as hook:
+        block = CustomWebhookNotificationBlock(
+            name=name, url=hook.url, json_data={"said": "{{body}}"}, headers={}, cookies={}
+        )
+        block.save(name)
+        with runner(project.settings(), Silent(), direct=False) as flows_:
+            flows_.monitor("notes")
+        (got,) = hook.got
+    assert got["said"].startswith("notes v1: encoder should be looked at")
+    assert "the encoder changed" in got["said"]
