@@ -15,6 +15,7 @@ import numpy as np
 from flows import cli, demo_records
 from flows.configuration import load
 from flows.console import out, reporting, table
+from flows.findings import figures
 from flows.runner import runner
 from flows.settings import SettingsError
 
@@ -85,9 +86,10 @@ def _runs(settings: Settings, flows: Runner, records: Path) -> bool:
     shifted = demo_records.shift(records, rng)
     _run_all(settings, flows, ["docstrings"])
     findings = flows.monitor("docstrings")
-    table(findings, ("monitor", "verdict", "p_value", "effect_size", "n_reference", "n_current"))
+    shown = [figures(finding) for finding in findings]
+    table(shown, ("monitor", "verdict", "p_value", "effect_size", "n_reference", "n_current"))
     for finding in findings:
-        out.print(f"   {finding['monitor']}: {finding['summary']}")
+        out.print(f"   {finding['monitor']}: {finding['summary']}", markup=False)
     drift = next(finding for finding in findings if finding["monitor"] == "drift")
     return good & _check(
         "the shift was found, and the records it names are the new ones",
@@ -127,8 +129,8 @@ def _check_work(done: Disturbance, rows: Mapping[str, Mapping[str, Any]]) -> boo
 
 
 def _look(conf: Path, records: Path) -> None:
-    """SQL, a search a modality, a map and a probe, as commands to try again."""
-    _say("6  Ask: SQL over vectors, the nearest records to a query, a map, what labels they tell")
+    """SQL, a search a modality, a map, a probe and a report, as commands to try again."""
+    _say("6  Ask: SQL, the nearest records to a query, a map, what labels are told, a report")
     image = min((records / "images" / "3").glob("*.png"))
     sheet, drawn = records.parent / "digits.html", records.parent / "map.html"
     audio = min((records / "audio" / "bell").glob("*.wav"))
@@ -140,6 +142,7 @@ def _look(conf: Path, records: Path) -> None:
         ["search", "cells", "--id", "cell-000", "-k", "3"],
         ["map", "digits", "--color", "label", "--output", str(drawn)],
         ["probe", "cells", "--label", "label"],
+        ["report", "docstrings"],
         ["dead"],
     ):
         shown = " ".join(_quoted(argument) for argument in arguments)
@@ -153,6 +156,8 @@ def _next(conf: Path, home: Path) -> None:
     out.print(f"   runs, versions, dead letters, findings: {home / 'catalog.duckdb'}")
     out.print(f"   the digits nearest to one of them, to open in a browser: {home / 'digits.html'}")
     out.print(f"   a map of all digits, to hover, search and lasso in: {home / 'map.html'}")
+    report = home / "reports" / "docstrings.html"
+    out.print(f"   what the monitors say of the docstrings, and why: {report}")
     for command, why in (
         (f"vecmill status --conf {conf}", "where each feature stands"),
         (f"vecmill plan docstrings --conf {conf}", "what a run would do; change a record and ask"),

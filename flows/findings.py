@@ -27,7 +27,7 @@ def show(findings: Sequence[Mapping[str, Any]]) -> None:
     from flows.console import cell, listing, out
 
     if not out.is_terminal:
-        listing(findings, _COLUMNS, "summary")
+        listing([figures(finding) for finding in findings], _COLUMNS, "summary")
         for finding in findings:
             for line in below(finding):
                 out.print(escape(cell(f"{finding['monitor']}: {line.strip()}")))
@@ -43,13 +43,20 @@ def heading(finding: Mapping[str, Any]) -> str:
     """The verdict and the figures that it rests on, in a line."""
     from flows.console import cell
 
-    figures = [
-        f"{told} {cell(finding[name])}"
-        for name, told in (("p_value", "p ="), ("effect_size", "effect"))
-        if finding[name] is not None
+    row = figures(finding)
+    told = [
+        f"{words} {cell(row[name])}"
+        for name, words in (("p_value", "p ="), ("effect_size", "effect"))
+        if row[name] is not None
     ]
-    figures.append(f"{finding['n_reference']:,} reference, {finding['n_current']:,} current")
-    return f"{finding['monitor']}: {finding['verdict']}  {', '.join(figures)}"
+    told.append(f"{finding['n_reference']:,} reference, {finding['n_current']:,} current")
+    return f"{finding['monitor']}: {finding['verdict']}  {', '.join(told)}"
+
+
+def figures(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """The finding with its p-value in words: one of 1e-12 is not 0, as a distance of that is."""
+    p = finding["p_value"]
+    return dict(finding) | {"p_value": None if p is None else f"{p:.2g}"}
 
 
 def below(finding: Mapping[str, Any]) -> Iterator[str]:

@@ -51,7 +51,7 @@ def test_the_demo_holds_what_it_says(conf: Path, capfd: pytest.CaptureFixture[st
         assert [line for line in checks if words in line], words
     commands = [line for line in got.out.splitlines() if line.startswith("$ vecmill ")]
     assert [line.split()[2] for line in commands] == [
-        *("sql", *["search"] * 4, "map", "probe", "dead")
+        *("sql", *["search"] * 4, "map", "probe", "report", "dead")
     ]
     assert (conf.parents[1] / "data" / "demo" / "map.html").is_file()
     rows = {row["feature"]: row for row in status(load(conf))}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows import console
 from flows.answers import told
-from flows.findings import below, heading, show
+from flows.findings import below, figures, heading, show
 from storage.model import FindingRow
 
 if TYPE_CHECKING:
@@ -76,3 +76,9 @@ def test_a_terminal_gets_a_paragraph_each(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_what_is_to_be_watched_is_told_once() -> None:
     assert told("notes", ROW) == "notes: drift: watch: as seen"
+
+
+def test_a_p_value_that_is_tiny_is_not_shown_as_none() -> None:
+    row = {"p_value": 5.3e-12, "effect_size": 1e-12}
+    assert figures(row) == {"p_value": "5.3e-12", "effect_size": 1e-12}
+    assert figures({"p_value": None})["p_value"] is None
