@@ -318,7 +318,7 @@ def test_a_block_that_says_nothing_of_its_failure_is_not_taken_for_one_that_sent
         keys = {"hostname": "127.0.0.1", "port": urlsplit(hook.url).port, "secure": False}
         MattermostWebhook.model_validate({**keys, "token": SecretStr("t" * 26)}).save(name)
         hook.status = 500
-        with pytest.raises(HookError, match="the block .* failed"):
+        with pytest.raises(HookError, match=r"the block .* failed"):
             notify(f"mattermost-webhook/{name}", "told")
         hook.status = 200
         notify(f"mattermost-webhook/{name}", "told")
