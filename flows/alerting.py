@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
+from flows import alert_texts
 from flows.hooks import HookError
 from flows.redact import redact
-from flows.visible import visible
 from storage import alerts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from flows.hooks import PrefectBlock, Webhook
     from flows.progress import Reporter
     from flows.settings import Feature, Plugin
     from flows.stores import Stores
     from storage.model import FindingRow, Version
-
-_NAMED = 5
-_ESCAPED = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-"""As Slack wants it: or a record's id could call a whole channel."""
 
 
 def tell(
@@ -40,6 +38,7 @@ def tell(
         return
     asleep = alerts.snoozed(stores.catalog, feature.name)
     awake = [f for f in findings if alerts.until(asleep, f.monitor) is None]
+    _note_snoozed(feature, findings, asleep, reporter)
     over = [f.monitor for f in findings if f.verdict == "quiet"]
     for channel in feature.alerts:
         hook: Webhook | PrefectBlock = channel.params
@@ -47,7 +46,7 @@ def tell(
         key = {"feature": feature.name, "version": version.version, "run_id": run_id}
         claimed = alerts.claim(stores.catalog, key | {"channel": channel.name}, list(raised), over)
         if claimed:
-            message = _message(hook, key, [raised[monitor] for monitor in claimed])
+            message = alert_texts.message(hook, key, [raised[monitor] for monitor in claimed])
             error = _sent(channel, message)
             alerts.settle(stores.catalog, list(claimed.values()), error)
             if error is not None:
@@ -57,6 +56,22 @@ def tell(
                 )
 
 
+def _note_snoozed(
+    feature: Feature,
+    findings: Sequence[FindingRow],
+    asleep: Mapping[str | None, datetime],
+    reporter: Reporter,
+) -> None:
+    told_of = {verdict for channel in feature.alerts for verdict in channel.params.on}
+    for finding in findings:
+        until = alerts.until(asleep, finding.monitor)
+        if until is not None and finding.verdict in told_of:
+            reporter.note(
+                f"{feature.name}: {finding.monitor} is snoozed until "
+                f"{until.astimezone(UTC):%Y-%m-%d %H:%M} UTC: what it says counts, and is not sent"
+            )
+
+
 def _sent(channel: Plugin, message: dict[str, Any]) -> str | None:
     """Why a message could not be sent; None where it was."""
     try:
@@ -64,45 +79,3 @@ def _sent(channel: Plugin, message: dict[str, Any]) -> str | None:
     except HookError as error:
         return redact(str(error))
     return None
-
-
-def _message(
-    hook: Webhook | PrefectBlock, key: dict[str, Any], findings: Sequence[FindingRow]
-) -> dict[str, Any]:
-    feature, version = key["feature"], key["version"]
-    link = hook.link and hook.link.format(feature=feature, version=version, run=key["run_id"])
-    names = ", ".join(f.monitor for f in findings)
-    lines = [f"{feature} v{version}: {names} should be looked at"]
-    for finding in findings:
-        lines.append(f"• {finding.monitor}, {finding.verdict}: {finding.summary}")
-        if finding.record_ids:
-            lines.append(f"  clearest records: {', '.join(finding.record_ids[:_NAMED])}")
-    lines += [] if link is None else [f"More: {link}"]
-    one = f" {findings[0].monitor}" if len(findings) == 1 else ""
-    lines.append(f"To hear no more of it for a week: vecmill snooze {feature}{one} --for 7d")
-    text = "\n".join(visible(redact(line)).translate(_ESCAPED) for line in lines)
-    told = [
-        {
-            "monitor": f.monitor,
-            "verdict": f.verdict,
-            "summary": f.summary,
-            "p_value": f.p_value,
-            "effect_size": f.effect_size,
-            "record_ids": list(f.record_ids),
-        }
-        for f in findings
-    ]
-    data: dict[str, Any] = {**key, "link": link, "findings": _plain(told)}
-    return {"text": text, "vecmill": _redacted(data)}
-
-
-def _redacted(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    if isinstance(value, dict):
-        return {name: _redacted(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_redacted(inner) for inner in value]
-    return redact(value) if isinstance(value, str) else value
-
-
-def _plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: value for name, value in row.items() if value is not None} for row in rows]

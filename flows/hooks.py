@@ -7,14 +7,19 @@ alert need not know them.
 from __future__ import annotations
 
 import ipaddress
+import json
+import logging
 import re
 import string
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from flows.deadline import Overdue, Worker
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _FIELDS = {"feature", "version", "run"}
 _BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
@@ -35,7 +40,7 @@ class Webhook:
         headers: further ones to send.
         on: the verdicts that are told.
         link: where a person reads on, with ``{feature}``, ``{version}`` and ``{run}`` filled in.
-        timeout: seconds for a connection, and for each part of the answer.
+        timeout: seconds that a message may take.
     """
 
     url: str
@@ -93,7 +98,8 @@ class PrefectBlock:
         """
         from flows import run
 
-        run.notify(self.block, message["text"])
+        with _untold():
+            run.notify(self.block, message["text"])
 
 
 KINDS: dict[str, type[Webhook | PrefectBlock]] = {"webhook": Webhook, "prefect": PrefectBlock}
@@ -130,18 +136,46 @@ def post(hook: Webhook, message: Mapping[str, Any]) -> None:
     Raises:
         HookError: if it is not taken.
     """
-    import httpx
-
     try:
-        with httpx.stream(
-            "POST", hook.url, json=dict(message), headers=hook.headers, timeout=hook.timeout,
-            follow_redirects=False,
-        ) as response:  # fmt: skip
-            status = response.status_code
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        # Not from the cause: what httpx raises holds the request, and that the address.
-        raise HookError(f"it cannot be reached ({type(error).__name__})") from None
+        # httpx bounds the wait for each part of an answer, not that for all of it.
+        with _untold(), Worker(hook.timeout) as worker:
+            status = worker.call(_ask, hook, json.dumps(dict(message)).encode())
+    except Overdue:
+        raise HookError(f"it does not answer within {hook.timeout:g} s") from None
     if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
         raise HookError(f"it answers HTTP {status}, a redirect; name the address it leads to")
     if not 200 <= status < 300:  # noqa: PLR2004 - the class of success
         raise HookError(f"it answers HTTP {status}; check url and headers")
+
+
+def _ask(hook: Webhook, content: bytes) -> int:
+    """The status that a post is answered with."""
+    import httpx
+
+    headers = httpx.Headers({"Content-Type": "application/json"})
+    try:
+        headers.update(hook.headers)
+        with (
+            httpx.Client(timeout=hook.timeout, follow_redirects=False) as client,
+            client.stream("POST", hook.url, content=content, headers=headers) as response,
+        ):
+            return response.status_code
+    except httpx.TimeoutException:
+        raise HookError(f"it does not answer within {hook.timeout:g} s") from None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        # Not from the cause: what httpx raises holds the request, and that the address.
+        raise HookError(f"it cannot be reached ({type(error).__name__})") from None
+
+
+@contextmanager
+def _untold() -> Iterator[None]:
+    """Keep the address out of the log of the library, which Prefect's blocks use too."""
+    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

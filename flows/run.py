@@ -220,9 +220,10 @@ def notify(block: str, text: str) -> None:
     if not isinstance(found, NotificationBlock):
         raise HookError(f"the block {block} sends no notifications; name one that does")
     try:
-        sent: Any = found.notify(text, subject="Vecmill")
-        if iscoroutine(sent):  # some blocks do it on the spot, some as a coroutine
-            run_coro_as_sync(sent)
+        with found.raise_on_failure():  # most blocks are silent otherwise
+            sent: Any = found.notify(text, subject="Vecmill")
+            if iscoroutine(sent):  # some blocks do it on the spot, some as a coroutine
+                run_coro_as_sync(sent)
     except Exception as error:  # noqa: BLE001 - each block raises errors of its own
         # Not from the cause, whose words may hold the address.
         raise HookError(f"the block {block} failed ({type(error).__name__})") from None

@@ -99,6 +99,17 @@ def snoozed(catalog: Catalog, feature: str) -> dict[str | None, datetime]:
     return {row["monitor"]: row["until"] for row in found.to_pylist()}
 
 
+def all_snoozed(catalog: Catalog) -> list[dict[str, Any]]:
+    """What is snoozed now: feature, monitor (None for all), until, reason, snoozed_at."""
+    found = catalog.query(
+        "SELECT * FROM snoozes QUALIFY row_number() OVER (PARTITION BY feature, monitor "
+        "ORDER BY rowid DESC) = 1 AND until > ? ORDER BY feature, monitor NULLS FIRST",
+        datetime.now(UTC),
+    )
+    rows: list[dict[str, Any]] = found.to_pylist()
+    return rows
+
+
 def until(asleep: Mapping[str | None, datetime], monitor: str) -> datetime | None:
     """Until when a monitor is snoozed, by what `snoozed` gave; None where it is not."""
     moments = [asleep[name] for name in (monitor, None) if name in asleep]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say
+from flows.answers import print_json, say, table
 from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, app
 from flows.commands._app import stores as stores_of
@@ -18,9 +18,9 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=366)
 
 
-@app.command(usage="Usage: vecmill snooze [OPTIONS] FEATURE [MONITOR]")
+@app.command(usage="Usage: vecmill snooze [OPTIONS] [FEATURE] [MONITOR]")
 def snooze(
-    feature: str,
+    feature: str | None = None,
     monitor: str | None = None,
     /,
     *,
@@ -32,7 +32,8 @@ def snooze(
 ) -> int:
     """Send no alerts of a feature, or of one of its monitors, for a while.
 
-    An alarm is still found, kept and counted by gates; nobody is told of it.
+    An alarm is still found, kept and counted by gates; nobody is told of it. Without a feature,
+    what is snoozed is listed.
 
     Parameters
     ----------
@@ -50,6 +51,9 @@ def snooze(
     from storage import alerts
 
     stores, settings = stores_of(conf)
+    if feature is None:
+        _list(alerts.all_snoozed(stores.catalog), json=json)
+        return FINE
     known = [m.name for m in settings.feature(feature).monitors or settings.default_monitors]
     if monitor is not None and monitor not in known:
         raise UsageError(
@@ -63,6 +67,20 @@ def snooze(
     what = f"{feature}: {monitor or 'all monitors'}"
     say(f"{what}: not snoozed" if off else f"{what}: snoozed until {until:%Y-%m-%d %H:%M} UTC")
     return FINE
+
+
+def _list(rows: list[dict[str, Any]], *, json: bool) -> None:
+    print_json(rows, json=json)
+    if not rows:
+        say("nothing is snoozed")
+    elif not json:
+        shown = [
+            row
+            | {"monitor": row["monitor"] or "all"}
+            | {"until": f"{row['until'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"}
+            for row in rows
+        ]
+        table(shown, ("feature", "monitor", "until", "reason"))
 
 
 def _length(text: str) -> timedelta:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Hook:
-    """A server under way: what it was sent, and what it answers."""
+    """A server under way: what it was sent, and what it answers, a byte at a time if dripping."""
 
     url: str = ""
     status: int = 200
+    dripping: bool = False
+    released: threading.Event = field(default_factory=threading.Event)
     got: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -41,8 +44,18 @@ def listening() -> Iterator[Hook]:
             hook.got.append(json.loads(body) | {"key": self.headers["X-Key"]})
             self.send_response(hook.status)
             self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+            if hook.dripping:
+                self.drip()
+                return
             self.send_header("Content-Length", "0")
             self.end_headers()
+
+        def drip(self) -> None:
+            self.flush_headers()
+            self.close_connection = True
+            with suppress(OSError):  # whoever asked has gone
+                while not hook.released.wait(0.05):
+                    self.wfile.write(b"x")
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -54,6 +67,7 @@ def listening() -> Iterator[Hook]:
         try:
             yield hook
         finally:
+            hook.released.set()
             server.shutdown()
             thread.join()
 
@@ -123,6 +137,51 @@ def test_a_hook_that_fails_is_told_of_and_tried_again(
     look(changed)
     assert kept(changed) == ["failed", "sent"]
     assert len(hook.got) == 2
+
+
+def test_an_answer_that_never_ends_is_waited_for_no_longer_than_allowed(
+    changed: Project, hook: Hook
+) -> None:
+    changed.more += "timeout = 0.3\n"
+    hook.dripping = True
+    (note,) = [note for note in look(changed) if "alert" in note]
+    assert "it does not answer within 0.3 s" in note
+
+
+def test_the_address_is_in_no_log_and_no_file(
+    changed: Project, hook: Hook, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    hook.status = 404
+    look(changed)
+    look(changed)
+    assert len(hook.got) == 2
+    assert "secret-path" not in caplog.text
+    files = [f for f in changed.root.rglob("*") if f.is_file() and f.name != "vecmill.toml"]
+    assert [file for file in files if b"secret-path" in file.read_bytes()] == []
+
+
+def test_a_look_says_what_is_snoozed_and_a_list_shows_it(
+    changed: Project, hook: Hook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    conf = ["--conf", str(changed.settings().conf)]
+    assert run_command(["snooze", *conf]) == 0
+    assert "nothing is snoozed" in capfd.readouterr().err
+    assert run_command(["snooze", "notes", "--for", "3d", "--reason", "known", *conf]) == 0
+    (note,) = [note for note in look(changed) if "snoozed" in note]
+    assert note.startswith("notes: encoder is snoozed until 2")
+    assert note.endswith("UTC: what it says counts, and is not sent")
+    assert hook.got == []
+    capfd.readouterr()
+    assert run_command(["snooze", *conf]) == 0
+    shown = [line.split() for line in capfd.readouterr().out.splitlines()]
+    assert [(line[:2], line[-1]) for line in shown if "notes" in line] == [
+        (["notes", "all"], "known")
+    ]
+    assert run_command(["snooze", "notes", "--off", *conf]) == 0
+    capfd.readouterr()
+    assert run_command(["snooze", "--json", *conf]) == 0
+    assert capfd.readouterr().out == ""
 
 
 def test_a_snoozed_alarm_is_found_and_not_sent_until_it_is_over(

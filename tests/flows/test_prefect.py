@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 
 import flows.sources
 from flows.cli import run_command
+from flows.hooks import HookError
 from flows.learning import Draw
 from flows.monitoring import monitor
 from flows.progress import Silent
@@ -302,3 +304,22 @@ def test_an_alert_goes_through_a_block_of_prefect(project: Project) -> None:
         (got,) = hook.got
     assert got["said"].startswith("notes v1: encoder should be looked at")
     assert "the encoder changed" in got["said"]
+
+
+@pytest.mark.usefixtures("client")
+def test_a_block_that_says_nothing_of_its_failure_is_not_taken_for_one_that_sent() -> None:
+    from prefect.blocks.notifications import MattermostWebhook
+    from pydantic import SecretStr
+
+    from flows.run import notify
+
+    name = f"b{uuid4().hex[:12]}"
+    with listening() as hook:
+        keys = {"hostname": "127.0.0.1", "port": urlsplit(hook.url).port, "secure": False}
+        MattermostWebhook.model_validate({**keys, "token": SecretStr("t" * 26)}).save(name)
+        hook.status = 500
+        with pytest.raises(HookError, match=r"the block .* failed"):
+            notify(f"mattermost-webhook/{name}", "told")
+        hook.status = 200
+        notify(f"mattermost-webhook/{name}", "told")
+    assert len(hook.got) == 2
