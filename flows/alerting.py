@@ -44,7 +44,12 @@ def tell(
         hook: Webhook | PrefectBlock = channel.params
         raised = {f.monitor: f for f in awake if f.verdict in hook.on}
         key = {"feature": feature.name, "version": version.version, "run_id": run_id}
-        claimed = alerts.claim(stores.catalog, key | {"channel": channel.name}, list(raised), over)
+        claimed = alerts.claim(
+            stores.catalog,
+            key | {"channel": channel.name},
+            {m: f.verdict for m, f in raised.items()},
+            over,
+        )
         if claimed:
             message = alert_texts.message(hook, key, [raised[monitor] for monitor in claimed])
             error = _sent(channel, message)

@@ -50,7 +50,7 @@ from storage.model import Blocks
 from storage.names import CATALOG_TABLES, TAKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 P = TypeVar("P", bound=Plugin)
 
@@ -63,6 +63,7 @@ _SMALLEST, _LARGEST = 16, 512
 """Pixels of a thumbnail: beyond, tables hold more pictures than vectors."""
 _MOST_CANARIES = 1000
 BLOCKS: tuple[str, ...] = get_args(Blocks)
+_PLAIN_HEADERS = ("accept", "content-type", "user-agent")
 _CRON_FIELDS = 5
 _MOST_FALSE = 0.5
 """A larger chance of ever raising a false alarm is not worth a series."""
@@ -315,7 +316,9 @@ def _alerts(raw: Mapping[str, Any]) -> dict[str, Plugin]:
         if kind not in hooks.KINDS:
             given = "no kind" if kind is None else f"an unknown kind {kind!r}"
             raise SettingsError(f"{where} has {given}; there are: {', '.join(hooks.KINDS)}")
-        for value in (table.get("url"), *_values(table.get("headers"))):
+        # Headers may be keys too; but to black out "application/json" would help nobody.
+        hidden = _values(table.get("headers"), but=_PLAIN_HEADERS)
+        for value in (table.get("url"), *hidden):
             if isinstance(value, str):
                 remember(f"{where} url or header", value)
         keys = {key: value for key, value in table.items() if key != "kind"}
@@ -323,8 +326,10 @@ def _alerts(raw: Mapping[str, Any]) -> dict[str, Plugin]:
     return channels
 
 
-def _values(table: object) -> list[object]:
-    return list(table.values()) if isinstance(table, dict) else []
+def _values(table: object, but: Collection[str]) -> list[object]:
+    if not isinstance(table, dict):
+        return []
+    return [value for key, value in table.items() if str(key).lower() not in but]
 
 
 def _channels(

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 _ABANDONED = timedelta(minutes=10)
 """What has been on its way for longer was broken off."""
 
+_GRAVITY = ("cannot tell", "watch", "alarm")
+
 _LAST = """
-SELECT monitor, arg_max(status, rowid) AS status, arg_max(sent_at, rowid) AS sent_at
+SELECT monitor, arg_max(status, rowid) AS status, arg_max(sent_at, rowid) AS sent_at,
+       arg_max(verdict, rowid) AS verdict
 FROM alerts WHERE feature = ? AND version = ? AND channel = ? GROUP BY monitor
 """
 
@@ -26,7 +29,7 @@ FROM alerts WHERE feature = ? AND version = ? AND channel = ? GROUP BY monitor
 def claim(
     catalog: Catalog,
     key: Mapping[str, Any],
-    raised: Sequence[str],
+    raised: Mapping[str, str],
     over: Sequence[str],
 ) -> dict[str, str]:
     """Note which alarms are about to be sent; those that were, and still stand, are not again.
@@ -37,7 +40,8 @@ def claim(
     Args:
         catalog: the catalog.
         key: feature, version, run_id and channel.
-        raised: the monitors whose alarm is to be sent.
+        raised: the monitors that something is to be sent of, with their verdicts. A graver one
+            than was sent before is news.
         over: those that are quiet: the next alarm of them is a new one.
 
     Returns:
@@ -51,14 +55,15 @@ def claim(
             if monitor in last and last[monitor]["status"] != "over":
                 row = {"alert_id": uuid4().hex, "monitor": monitor, "status": "over"}
                 insert(con, "alerts", {**key, **row, "sent_at": now})
-        for monitor in raised:
+        for monitor, verdict in raised.items():
             before = last.get(monitor, {"status": "over"})
             on_its_way = before["status"] == "sending" and now - before["sent_at"] < _ABANDONED
-            if before["status"] == "sent" or on_its_way:
+            told = before["status"] == "sent" or on_its_way
+            if told and _GRAVITY.index(verdict) <= _GRAVITY.index(before["verdict"]):
                 continue
             claimed[monitor] = uuid4().hex
             row = {"alert_id": claimed[monitor], "monitor": monitor, "status": "sending"}
-            insert(con, "alerts", {**key, **row, "sent_at": now})
+            insert(con, "alerts", {**key, **row, "verdict": verdict, "sent_at": now})
     return claimed
 
 

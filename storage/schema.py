@@ -142,7 +142,8 @@ CREATE TABLE occupancy (
     contents BIGINT, noted_at TIMESTAMPTZ);
 CREATE TABLE alerts (
     alert_id VARCHAR PRIMARY KEY, feature VARCHAR, version INTEGER, monitor VARCHAR,
-    run_id VARCHAR, channel VARCHAR, status VARCHAR, error VARCHAR, sent_at TIMESTAMPTZ);
+    run_id VARCHAR, channel VARCHAR, verdict VARCHAR, status VARCHAR, error VARCHAR,
+    sent_at TIMESTAMPTZ);
 CREATE TABLE snoozes (
     feature VARCHAR, monitor VARCHAR, until TIMESTAMPTZ, reason VARCHAR, snoozed_at TIMESTAMPTZ);
 """

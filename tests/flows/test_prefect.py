@@ -14,6 +14,7 @@ from flows.cli import run_command
 from flows.hooks import HookError
 from flows.learning import Draw
 from flows.monitoring import monitor
+from flows.monitors.base import by_default
 from flows.progress import Silent
 from flows.runner import runner
 from flows.sources import base
@@ -171,7 +172,7 @@ def test_monitors_run_as_a_flow(project: Project, feature: str, client: SyncPref
         with runner(project.settings(), Silent(), direct=direct) as flows_:
             found[direct] = flows_.monitor(feature)
     assert found[False] == found[True]
-    assert [finding["monitor"] for finding in found[False]] == ["drift", "health"]
+    assert [finding["monitor"] for finding in found[False]] == list(by_default())
     assert [run.name for run in flow_runs(client, feature)] == [
         f"embed {feature}",
         f"monitor {feature}",
