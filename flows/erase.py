@@ -45,6 +45,10 @@ IN_SOURCE = "records still in the source"
 _NUMBERED = re.compile(r"([0-9a-f]{32})#\d+")
 
 
+_TELL_OF_OTHERS = ("graph", "interactions")
+"""Modalities whose contents tell of other records, under other names than their ids."""
+
+
 @dataclass(frozen=True)
 class Source:
     """Whether the records still stand in the source: the next run would bring them back.
@@ -280,8 +284,12 @@ class Eraser:
     def _canaries(self, journal: Journal) -> None:
         """By content too: a canary goes by one record, and its content may be another's as well."""
         for version in self._holdings.with_canaries():
-            given = (version.table, journal.ids, journal.hashes)
-            found = self._stores.canaries.erase(*given, chunked=version.chunked)
+            if version.modality in _TELL_OF_OTHERS:
+                found = len(self._stores.canaries.files(version.table))
+                self._stores.canaries.drop(version.table)
+            else:
+                given = (version.table, [*journal.ids, *journal.terms], journal.hashes)
+                found = self._stores.canaries.erase(*given, chunked=version.chunked)
             self._removed[f"canaries of {version.table}"] += found
 
     def _clusters(self, journal: Journal) -> None:

@@ -8,16 +8,18 @@ store's files for an id byte by byte finds it.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage.forgetting import LEAST_ID
 from storage.model import StorageError
 from storage.parts import parent_of
 from storage.staging import SPOOL_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import polars as pl
@@ -248,9 +250,25 @@ def _vectors(staged: Sequence[Path], hashes: Sequence[str]) -> pl.DataFrame:
 def _of(
     kept: pl.DataFrame, ids: Iterable[str], hashes: Iterable[str], *, chunked: bool
 ) -> list[bool]:
+    """Which canaries are of these records, have one of these contents, or seem to tell of them.
+
+    A long id within another text is taken to be told of, though it may be a part of another id: a
+    canary more that goes is no loss, and a file in which the id still stands would prove nothing.
+    """
     named, contents = set(ids), set(hashes)
-    rows = kept.select("record_id", "content_hash").iter_rows()
+    telling = [one for one in named if len(one.encode("utf-8", "surrogatepass")) >= LEAST_ID]
+    rows = kept.drop("vector").iter_rows(named=True)
     return [
-        content in contents or (parent_of(row) if chunked else row) in named
-        for row, content in rows
+        row["content_hash"] in contents
+        or (parent_of(row["record_id"]) if chunked else row["record_id"]) in named
+        or any(one in told for one in telling)
+        for row, told in ((row, _told(row)) for row in rows)
     ]
+
+
+def _told(row: Mapping[str, object]) -> str:
+    """All that a canary says, as one text."""
+    return " ".join(
+        value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+        for value in row.values()
+    )

@@ -84,7 +84,7 @@ def test_a_record_is_erased_with_all_its_chunks_wherever_they_are(chunked: Proje
     write(chunked, rest)
     assert len(everything(chunked, b"MARK-")) > 3
     receipt = erase(chunked, MARK)
-    assert receipt["proved"], receipt["proof"]
+    assert receipt["proved"], [p for p in receipt["proof"] if p["found"]]
     assert receipt["records"] == 1
     assert everything(chunked, b"MARK-") == []
     assert held(chunked) == expected(rest)

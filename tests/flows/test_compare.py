@@ -116,9 +116,10 @@ def test_too_few_records_is_an_answer(project: Project) -> None:
 def test_it_says_how_to_read_what_it_found(project: Project) -> None:
     versions(project)
     catalog = project.stores().catalog
-    for verdict in ("alarm", "quiet"):
+    (published,) = catalog.manifests(catalog.versions("notes")[1])
+    for verdict, run in (("quiet", published.run_id), ("alarm", "one never published")):
         row = FindingRow("drift", verdict, "seen", None, None, None, None, 1, 1, None)
-        catalog.add_findings("notes", 2, f"run {verdict}", [row])
+        catalog.add_findings("notes", 2, run, [row])
     found = held(project, size=50)
     told = "\n".join(found.sentences())
     for part in (

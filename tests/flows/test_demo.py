@@ -58,7 +58,7 @@ def test_the_demo_holds_what_it_says(conf: Path, capfd: pytest.CaptureFixture[st
     assert {name: row["last_status"] for name, row in rows.items()} == dict.fromkeys(
         ("cells", "digits", "docstrings", "notes"), "done"
     )
-    assert rows["docstrings"]["alarms"] == 1
+    assert rows["docstrings"]["alarms"] == 2
 
 
 @pytest.mark.parametrize("folder", ["data", "demo"])

@@ -269,6 +269,7 @@ def test_monitors_compare_what_records_are_and_were_to_readers(kept: Project) ->
     new = [(f"r{i}", f"new {i}", "x", 9) for i in range(10)]
     late = [(f"r{i}", f"late {i}", "x", 2) for i in range(5)]
     run(kept, *first, *new, *late)
+    kept.feature |= {"monitors": ["drift", "health"]}
     for finding in monitor(kept.settings(), "notes", Silent()):
         assert (finding.n_reference, finding.n_current) == (30, 10)
 

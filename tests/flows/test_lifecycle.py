@@ -123,15 +123,18 @@ def test_a_candidate_that_is_ahead_is_promoted(two: Project) -> None:
 def test_an_alarm_holds_it_back_until_the_monitor_is_quiet(two: Project) -> None:
     catalog = two.stores().catalog
 
-    def look(version: int, verdict: str, run: str) -> None:
-        row = FindingRow("drift", verdict, "told", None, None, None, None, 1, 1, None)
-        catalog.add_findings("notes", version, run, [row])
+    runs = {v.version: catalog.manifests(v)[-1].run_id for v in catalog.versions("notes")}
 
-    look(1, "alarm", "r0")
-    look(2, "alarm", "r1")
+    def look(version: int, verdict: str, run: str | None = None) -> None:
+        row = FindingRow("drift", verdict, "told", None, None, None, None, 1, 1, None)
+        catalog.add_findings("notes", version, run or runs[version], [row])
+
+    look(1, "alarm")
+    look(2, "alarm")
     with pytest.raises(GateError, match="no_alarms: alarms by drift"):
         promote(two)
-    look(2, "quiet", "r2")
+    look(2, "quiet")
+    look(2, "alarm", "a run that it kept from being published")
     assert promote(two).changed
 
 
