@@ -46,6 +46,7 @@ class Canaries:
         first: ``(n, dim)`` float32, as they were encoded first.
         now: ``(n, dim)`` float32, as they are now, NaN where the encoder fails on one; None where
             nothing could be encoded.
+        run_ids: n ids, of the runs that encoded them first.
         told: since when they are kept, in words.
         run_id: the run that first encoded any of them.
     """
@@ -54,6 +55,7 @@ class Canaries:
     content_hashes: list[str]
     first: NDArray[np.float32]
     now: NDArray[np.float32] | None
+    run_ids: list[str]
     told: str
     run_id: str
 
@@ -61,11 +63,16 @@ class Canaries:
         """Both samples, with the canaries of their side."""
         return replace(reference, canaries=self.first), replace(current, canaries=self.now)
 
-    def as_reference(self, like: Sample) -> Sample | None:
-        """The canaries as encoded now, to hold a sample of the same space against, if any are."""
+    def as_reference(self, like: Sample, run_id: str) -> Sample | None:
+        """The canaries as encoded now, to hold a sample of the same space against, if any are.
+
+        Without those that the run looked at was the first to encode: these are of the sample.
+        Their kept columns are not known; as missing values they would be a change of their own.
+        """
         if self.now is None:
             return None
-        sound = np.flatnonzero(np.isfinite(self.now).all(axis=1)).tolist()
+        others = np.array([run != run_id for run in self.run_ids])
+        sound = np.flatnonzero(np.isfinite(self.now).all(axis=1) & others).tolist()
         if not sound:
             return None
         return replace(
@@ -73,7 +80,7 @@ class Canaries:
             vectors=self.now[sound],
             record_ids=[self.record_ids[row] for row in sound],
             content_hashes=[self.content_hashes[row] for row in sound],
-            kept={name: [None] * len(sound) for name in like.kept},
+            kept={},
             sketch=None,  # of the old space
         )
 
@@ -182,6 +189,7 @@ def _of(kept: pl.DataFrame, dim: int, staged: Staged | None) -> Canaries:
         kept["content_hash"].to_list(),
         first,
         now,
+        kept["run_id"].to_list(),
         f"{len(kept)} canaries, as first encoded {since}",
         run_id,
     )

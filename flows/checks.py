@@ -3,6 +3,9 @@
 They look at what is committed and not yet seen by any reader, as they would look at it once it is
 published. What they cannot tell, such as a drift in a version's first run, blocks nothing. Windows
 of a backfill are checked as runs are: a vector that is not a number is as wrong there.
+
+What a refused run has encoded is kept for the next one, unless the encoder was found changed: put
+back to what it was, the next run would mix its vectors with those of the other.
 """
 
 from __future__ import annotations
@@ -11,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from flows import alerting, monitoring
 from flows.in_series import in_series
-from flows.refusals import refuse_alarms
+from flows.judging import ANEW, Judge
+from flows.refusals import RunError, refuse_alarms
 
 if TYPE_CHECKING:
     from flows.settings import Monitor
     from flows.steps import Run
+    from storage.model import FindingRow
 
 
 def wanted(run: Run) -> bool:
@@ -48,8 +53,20 @@ def check(run: Run) -> None:
                 f"{version.feature}: {finding.monitor} blocks no publishing this time: "
                 f"{finding.summary}"
             )
-    if not run.scope.allow_alarms:
-        refuse_alarms(run.feature, run.scope, found)
+    if run.scope.allow_alarms:
+        return
+    changed = any(_tells_of_encoder(*pair) for pair in zip(monitors, found, strict=True))
+    try:
+        refuse_alarms(run.feature, run.scope, found, kept=not changed)
+    except RunError:
+        if changed:
+            run.forget_encoded()
+        raise
+
+
+def _tells_of_encoder(monitor: Monitor, finding: FindingRow) -> bool:
+    """Whether a finding says that the run was encoded by another encoder than its version's."""
+    return finding.reference == ANEW or (finding.verdict == "alarm" and Judge.of_encoder(monitor))
 
 
 def _monitors(run: Run) -> list[Monitor]:

@@ -259,6 +259,7 @@ def _plugins(
     written: Mapping[str, Any],
     section: str,
     registry: Any,  # noqa: ANN401 - one of the three base modules
+    *also: str,
 ) -> dict[str, Plugin]:
     plugins = {}
     for name, table in raw.get(section, {}).items():
@@ -272,7 +273,7 @@ def _plugins(
         if kind not in registry.kinds():
             near = hint(str(kind), registry.kinds())
             raise SettingsError(f"{where} has an unknown kind {kind!r}{near}")
-        params = parse(registry.params_type(kind), keys, where, "kind")
+        params = parse(registry.params_type(kind), keys, where, "kind", *also)
         given = written[section][name]
         templates = {key: given[key] for key in keys if is_template(given[key])}
         plugins[name] = Plugin(name, kind, params, templates)
@@ -293,7 +294,7 @@ def _monitors(raw: Mapping[str, Any], written: Mapping[str, Any]) -> dict[str, M
                     f"[monitors.{name}] blocks must be one of {', '.join(BLOCKS)}, got "
                     f"{blocks[name]!r}{hint(str(blocks[name]), BLOCKS)}"
                 )
-    plugins = _plugins({"monitors": bare}, written, "monitors", flows.monitors.base)
+    plugins = _plugins({"monitors": bare}, written, "monitors", flows.monitors.base, "blocks")
     as_they_come = {
         kind: Plugin(kind, kind, flows.monitors.base.params_type(kind)())
         for kind in kinds

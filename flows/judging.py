@@ -36,6 +36,7 @@ class Judge:
         canaries: encoded again; None where there are none, or no monitor reads them.
         earlier: the monitors that saw no change of the encoder when they looked at this run before:
             one that they see now came after it, and its vectors are of the old space still.
+        run_id: the run: canaries that it was the first to encode are no reference for it.
     """
 
     reference: Reference | None
@@ -43,16 +44,22 @@ class Judge:
     now: Sample
     canaries: Canaries | None
     earlier: frozenset[str] = frozenset()
+    run_id: str = ""
     _instead: Sample | None = None
 
     @staticmethod
     def place(monitor: Monitor) -> bool:
         """Sorts the monitors that judge the encoder before all others."""
-        return not _of_encoder(monitor)
+        return not Judge.of_encoder(monitor)
+
+    @staticmethod
+    def of_encoder(monitor: Monitor) -> bool:
+        """Whether a monitor judges the encoder, by canaries."""
+        return "canaries" in flows.monitors.base.reads(monitor.kind)
 
     def row(self, monitor: Monitor, rng: np.random.Generator) -> FindingRow:
         """What a monitor says, as it is kept."""
-        if _of_encoder(monitor):
+        if self.of_encoder(monitor):
             return self._encoder(monitor, rng)
         if self._instead is None or not flows.monitors.base.of_vectors(monitor.kind):
             finding = self._ask(monitor, self.before, self.now, rng)
@@ -75,16 +82,12 @@ class Judge:
             detail = finding.detail | {"after_run": 1.0}
             finding = replace(finding, summary=told, detail=detail)
         elif finding.verdict == "alarm" and self.reference is not None:
-            self._instead = self.canaries.as_reference(self.before)
+            self._instead = self.canaries.as_reference(self.before, self.run_id)
         return _row(monitor, finding, self.canaries.run_id, self.canaries.told)
 
     @staticmethod
     def _ask(monitor: Monitor, before: Sample, now: Sample, rng: np.random.Generator) -> Finding:
         return flows.monitors.base.compare(monitor.kind, before, now, rng, monitor.params)
-
-
-def _of_encoder(monitor: Monitor) -> bool:
-    return "canaries" in flows.monitors.base.reads(monitor.kind)
 
 
 def _row(

@@ -10,6 +10,7 @@ import numpy as np
 from flows import alerting, canaries, profiles, references
 from flows.in_series import in_series
 from flows.judging import Judge
+from flows.monitors.base import of_vectors
 from flows.samples import Samples
 from flows.settings import Reports
 from flows.stores import Stores
@@ -101,8 +102,9 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
 ) -> list[FindingRow]:
     """What these monitors say of a run, published or about to be; nothing is kept.
 
-    Where one of them reads canaries, these are encoded again, and it is asked first: what the
-    others say of the data must not be what the encoder has done (`flows.judging`).
+    Where one of the feature's monitors reads canaries, these are encoded again, and it is asked
+    first, whether it is one of these or looks before or after them: what the others say of the data
+    must not be what the encoder has done (`flows.judging`).
 
     Args:
         feature: the feature.
@@ -121,9 +123,11 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     reference = reference_of(feature, version, manifests, current)
     if reference is not None and reference.told == references.OWN:
         reporter.note(f"{feature.name}: v{version.version} is held against {reference.told}")
-    reporter.stage(feature.name, "monitor", len(monitors))
+    earlier = _looked_before(stores, version, current)
+    asked = [*monitors, *_of_encoder_too(feature, settings, monitors, earlier)]
+    reporter.stage(feature.name, "monitor", len(asked))
     rng = np.random.default_rng(seed(current.run_id))
-    samples = Samples.for_(stores, version, monitors)
+    samples = Samples.for_(stores, version, asked)
     ours, theirs = samples.pair(reference, current, rng)
     if "records" in samples.reads:
         before, now = profiles.pair(stores, version, manifests, reference, current, profile)
@@ -131,13 +135,32 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     told = None
     if "canaries" in samples.reads:
         told = canaries.encoded(feature, stores, version, settings, reporter)
-    judge = Judge(reference, ours, theirs, told, _looked_before(stores, version, current))
+    judge = Judge(reference, ours, theirs, told, earlier, current.run_id)
     rows = {}
-    for plugin in sorted(monitors, key=Judge.place):
+    for plugin in sorted(asked, key=Judge.place):
         own = np.random.default_rng(seed(f"{current.run_id} {plugin.name}"))
         rows[plugin.name] = judge.row(plugin, own)
         reporter.advance(1)
     return [rows[plugin.name] for plugin in monitors]
+
+
+def _of_encoder_too(
+    feature: Feature,
+    settings: Settings | None,
+    monitors: Sequence[Monitor],
+    earlier: frozenset[str],
+) -> list[Monitor]:
+    """The feature's monitors of its encoder that are not asked, and whose word others need.
+
+    One that blocks something else looks at another moment of the run. Those that saw no change in
+    the run before have nothing to say.
+    """
+    if not any(of_vectors(plugin.kind) and not Judge.of_encoder(plugin) for plugin in monitors):
+        return []
+    defaults = () if settings is None else settings.default_monitors
+    names = {plugin.name for plugin in monitors} | earlier
+    every = feature.monitors or defaults
+    return [one for one in every if Judge.of_encoder(one) and one.name not in names]
 
 
 def last_look(

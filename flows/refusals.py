@@ -69,13 +69,16 @@ def refuse_deletes(feature: Feature, gone: int, ids: int) -> None:
     )
 
 
-def refuse_alarms(feature: Feature, scope: Scope, findings: Sequence[FindingRow]) -> None:
+def refuse_alarms(
+    feature: Feature, scope: Scope, findings: Sequence[FindingRow], *, kept: bool = True
+) -> None:
     """Refuse a run over which a monitor raises an alarm that is to keep it from being published.
 
     Args:
         feature: the feature.
         scope: of the run.
         findings: of the monitors that block publishing.
+        kept: whether what was encoded is of use to the next run; if not, the encoder has changed.
 
     Raises:
         RunError: if one is an alarm.
@@ -86,10 +89,14 @@ def refuse_alarms(feature: Feature, scope: Scope, findings: Sequence[FindingRow]
     said = "; ".join(f"{alarm.monitor}: {alarm.summary}" for alarm in alarms)
     named = list(dict.fromkeys(record for alarm in alarms for record in alarm.record_ids))
     looked = f"Look at the records {', '.join(map(repr, named[:5]))} first" if named else "Look"
+    left = "what was encoded is kept for the next run"
+    advice = f"{looked} in the source, mend it, and run again"
+    if not kept:
+        left = "what was encoded is forgotten, since the encoder has changed"
+        advice = "Put the encoder back to what it was, and run again"
     monitors = " and ".join(f"[monitors.{alarm.monitor}]" for alarm in alarms)
     raise RunError(
         f"{feature.name}: {said}. An alarm of {monitors} blocks publishing, "
-        "so nothing is published; what was encoded is kept for the next run. "
-        f"{looked} in the source, mend it, and run again; or publish all the same with "
+        f"so nothing is published; {left}. {advice}; or publish all the same with "
         f"`vecmill {scope.kind} {feature.name} --allow-alarms`, which keeps the finding"
     )

@@ -152,16 +152,17 @@ def _figures(figures: Mapping[str, float]) -> Html:
 def runs(found: Sequence[Ran]) -> Html:
     """The runs, newest first."""
     longest = max((run.seconds or 0.0 for run in found), default=0.0)
-    most = float(max((run.encoded for run in found), default=0))
+    most = float(max((run.encoded or 0 for run in found), default=0))
     rows = []
     for run in found:
         time = el("time", f"{run.started_at:%Y-%m-%d %H:%M}", datetime=run.started_at.isoformat())
         why = None if run.error is None else el("small", run.error)
         said = el("th", time, el("small", run.run_id), why, scope="row")
         row = [said, el("td", f"{run.kind}, {run.status}")]
+        written = None if run.new is None or run.changed is None else run.new + run.changed
         row += [el("td", number(value), class_="num") for value in
-                (run.records, run.new + run.changed, run.deleted)]  # fmt: skip
-        row.append(el("td", number(run.encoded), meter(run.encoded, most), class_="num"))
+                (run.records, written, run.deleted)]  # fmt: skip
+        row.append(el("td", number(run.encoded), meter(run.encoded or 0, most), class_="num"))
         row.append(el("td", number(run.dead), class_="num"))
         seconds = "" if run.seconds is None else f"{run.seconds:,.1f}"
         row.append(el("td", seconds, meter(run.seconds or 0.0, longest), class_="num"))

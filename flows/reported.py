@@ -146,19 +146,19 @@ class Card:
 
 @dataclass(frozen=True)
 class Ran:
-    """A run of the version, as the catalog has it."""
+    """A run of the version, as the catalog has it; one that published nothing has no counts."""
 
     run_id: str
     kind: str
     status: str
     started_at: datetime
     seconds: float | None
-    records: int
-    new: int
-    changed: int
-    deleted: int
-    encoded: int
-    dead: int
+    records: int | None
+    new: int | None
+    changed: int | None
+    deleted: int | None
+    encoded: int | None
+    dead: int | None
     rows: int | None
     error: str | None
 

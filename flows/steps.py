@@ -192,6 +192,12 @@ class Run:
                 "nothing is published. Run again; if it stays so, please report it"
             )
 
+    def forget_encoded(self) -> None:
+        """Take back what is staged of the version, and the canaries that this run has filled."""
+        for file in self._staged():
+            file.unlink(missing_ok=True)
+        self.stores.canaries.forget(self.version.table, self.run_id)
+
     def publish(self) -> None:
         """Make the committed state what readers see."""
         difference, reading = self._planned()

@@ -92,6 +92,12 @@ class Canaries:
         )
         self.keep(table, pl.concat([known, given.cast(kept.schema)]))
 
+    def forget(self, table: str, run_id: str) -> None:
+        """Take out those that a run was the first to encode: it publishes none of them."""
+        kept = self._read(table)
+        if kept is not None:
+            self.keep(table, kept.filter(kept["run_id"].ne_missing(run_id)))
+
     def keep(self, table: str, rows: pl.DataFrame) -> None:
         """Keep these rows in the place of what was there, whole or not at all."""
         import polars as pl

@@ -31,6 +31,8 @@ def findings(
     )
     rows = [{name: row[name] for name in _NAMES} for row in found.to_pylist()]
     for row in rows:
-        row |= {name: json.loads(row[name]) for name in ("detail", "parts", "series")}
-        row |= {name: tuple(row[name]) for name in ("record_ids", "parts")}
+        # A finding of an earlier release has no series.
+        row |= {name: json.loads(row[name] or "{}") for name in ("detail", "series")}
+        row |= {"parts": tuple(json.loads(row["parts"] or "[]"))}
+        row |= {"record_ids": tuple(row["record_ids"] or ())}
     return [FindingRow(**row) for row in rows]

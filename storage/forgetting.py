@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -118,9 +119,10 @@ def purge_catalog(
     short = [
         i for i in sorted(named, key=len) if len(i.encode("utf-8", "surrogatepass")) < LEAST_ID
     ]
-    words = {f"{q}{i}{q}": f"{q}{GONE}{q}" for i in short for q in "'\""}
+    words = {f"{q}{i}{q}": f"{q}{GONE}{q}" for s in short for i in _written(s) for q in "'\""}
     # A word that is a part of another comes after it.
-    words |= dict.fromkeys(sorted(terms, key=len, reverse=True), GONE)
+    forms = {form for term in terms for form in _written(term)}
+    words |= dict.fromkeys(sorted(forms, key=lambda form: (-len(form), form)), GONE)
     with catalog.transaction() as con:
         _ids_table(con, ids, hashes, named)
         letters = con.execute(
@@ -182,6 +184,13 @@ def _ids_table(
         con.register("given", given)
         con.execute(f"CREATE TEMP TABLE {name} AS FROM given")
         con.unregister("given")
+
+
+def _written(term: str) -> list[str]:
+    """A term as it is, as messages quote it, and as JSON holds either; the longest first."""
+    plain = (term, repr(term)[1:-1])
+    held = (json.dumps(form, ensure_ascii=False)[1:-1] for form in plain)
+    return sorted({*plain, *held}, key=lambda form: (-len(form), form))
 
 
 def _blot(con: duckdb.DuckDBPyConnection, table: str, column: str, words: Mapping[str, str]) -> int:

@@ -45,7 +45,7 @@ _SEEN_AT = {
 }
 """The column by which a row of each table came to be."""
 
-_LEFT_BY_RUNS = ("dead_letters", "cursors")
+_LEFT_BY_RUNS = ("dead_letters", "cursors", "profiles")
 """What comes to be in the moment that a run is published, whatever the clock says a bit later."""
 
 _RESTORE = """

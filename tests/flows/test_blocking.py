@@ -200,6 +200,14 @@ def test_looks_that_were_missed_are_made_up_for(guarded: Project, vecmill: Call)
     assert "have yet to look" not in vecmill("run", "notes", "--direct")[1]
 
 
+def test_a_finding_of_an_earlier_release_is_read(guarded: Project) -> None:
+    monitor(guarded.settings(), "notes", Silent())
+    with guarded.stores().catalog.transaction() as con:  # as the migration leaves them
+        con.execute("UPDATE findings SET series = NULL, alone = NULL, reference = NULL")
+    records, _ = monitor(guarded.settings(), "notes", Silent(), again=False)
+    assert (records.monitor, records.verdict, records.series) == ("records", "quiet", {})
+
+
 @pytest.mark.parametrize(("blocks", "code"), [("promotion", 3), ("nothing", 0)])
 def test_an_alarm_blocks_a_promotion_if_it_is_to(
     guarded: Project, vecmill: Call, blocks: str, code: int

@@ -17,6 +17,7 @@ from flows.gc import Collector
 from flows.monitoring import monitor
 from flows.progress import Silent
 from flows.refusals import RunError
+from flows.scope import Scope
 from flows.settings import SettingsError
 from storage import canaries as kept_canaries
 from storage.canaries import Canaries
@@ -185,6 +186,56 @@ def test_a_changed_encoder_is_told_from_changed_data(watched: Project) -> None:
     assert drift.summary.endswith("; judged apart from the encoder's change")
     assert drift.reference == "the canaries, encoded anew, since the encoder changed"
     assert (drift.reference_run, drift.n_reference, drift.n_current) == (first, 100, 100)
+
+
+@pytest.mark.parametrize("blocking", ["encoder", "drift"])
+def test_it_is_told_from_changed_data_whoever_looks_before_the_run_is_published(
+    watched: Project, blocking: str
+) -> None:
+    watched.more = f'[monitors.{blocking}]\nblocks = "publishing"\n'
+    watched.write(texts(0, 100))
+    watched.run()
+    watched.encoder = {"breach": "turns"}
+    watched.write(texts(0, 200))
+    watched.run(scope=Scope(allow_alarms=True))
+    found = {f.monitor: f for f in monitor(watched.settings(), "notes", Silent(), again=False)}
+    assert found["encoder"].verdict == "alarm"
+    assert found["drift"].reference == "the canaries, encoded anew, since the encoder changed"
+
+
+def test_what_a_changed_encoder_made_of_a_run_that_was_blocked_is_forgotten(
+    watched: Project,
+) -> None:
+    watched.more = '[monitors.encoder]\nblocks = "publishing"\n'
+    watched.write(texts(0, 60))
+    watched.run()
+    first = kept(watched)
+    watched.encoder = {"breach": "turns"}
+    watched.write(texts(0, 200))
+    words = r"what was encoded is forgotten, since the encoder has changed\. Put the encoder back"
+    with pytest.raises(RunError, match=words):
+        watched.run()
+    assert kept(watched).equals(first), "the new ones have no vector of this space"
+    watched.encoder = {}
+    counts = watched.run().counts
+    assert (counts.encoded, counts.resumed) == (140, 0)
+    assert look(watched)["encoder"].verdict == "quiet"
+
+
+def test_canaries_of_the_run_itself_and_their_missing_columns_are_no_reference(
+    watched: Project,
+) -> None:
+    watched.feature = {"monitors": ["encoder", "slices", "drift"]}
+    watched.write(texts(0, 30))
+    watched.run()
+    watched.encoder = {"breach": "turns"}
+    rows = [(record_id, text, "xy"[n % 2]) for n, (record_id, text, _) in enumerate(texts(30, 200))]
+    watched.write([*texts(0, 30), *rows])
+    watched.run()
+    found = look(watched)
+    assert found["encoder"].n_current == 100
+    assert found["drift"].n_reference == 30
+    assert found["slices"].verdict == "cannot tell", found["slices"].summary
 
 
 def test_a_change_after_the_run_leaves_the_others_their_reference(watched: Project) -> None:

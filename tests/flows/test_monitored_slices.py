@@ -79,3 +79,22 @@ def test_an_erased_record_is_named_by_no_part(watched: Project) -> None:
     left = json.dumps(catalog.query(kept).to_pylist()).replace("\\", "")
     assert f'"{named}"' not in left
     assert word["record_ids"][1] in left
+
+
+@pytest.mark.parametrize("name", ['the "first" record', "back\\slash-0001", "tab\t-of-0001"])
+def test_nor_one_whose_id_json_writes_otherwise(watched: Project, name: str) -> None:
+    run = watched.runs()[-1]["run_id"]
+    catalog = watched.stores().catalog
+    parts = [{"kind": "check", "name": "x", "summary": f"see {name!r}", "record_ids": [name, "b"]}]
+    with catalog.transaction() as con:
+        con.execute(
+            "INSERT INTO findings (feature, version, run_id, monitor, record_ids, parts) "
+            "VALUES ('notes', 1, ?, 'health', ?, ?)",
+            [run, [name], json.dumps(parts, ensure_ascii=False)],
+        )
+    receipt = Eraser(watched.settings(), "notes", [name]).erase(Silent())
+    assert receipt["proved"], receipt["proof"]
+    (left,) = catalog.query("SELECT parts FROM findings").column("parts").to_pylist()
+    (part,) = json.loads(left)
+    assert part["summary"] == "see '[erased]'"
+    assert part["record_ids"] == ["[erased]", "b"]

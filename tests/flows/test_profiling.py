@@ -11,8 +11,10 @@ import pytest
 from flows.monitors._profile import Profile, bucket, usual_length
 from flows.profiling import MAX_TEXTS, Profiler, languages
 from flows.scope import Scope
+from storage import query
 from storage.ids import hash_text
 from storage.model import Counts
+from storage.moments import moment_of
 from storage.staging import Unread
 
 if TYPE_CHECKING:
@@ -51,6 +53,16 @@ def test_contents_that_are_new_count_once(project: Project) -> None:
     second = of_run(project, project.run().run)
     assert (second.contents, second.rows, second.newest) == (1, 2, None)
     assert second.nulls == {"label": (0, 1), "event_time": (1, 1)}
+
+
+def test_the_moment_of_a_run_has_its_profile(project: Project) -> None:
+    for stop in (1, 2):
+        project.write([(n, f"text {n}", "x") for n in range(stop)])
+        run = project.run().run
+    stores = project.stores()
+    moment = moment_of(stores.catalog, run)
+    with query.connect(stores.catalog, stores.vectors, moment) as con:
+        assert len(con.sql("FROM profiles").fetchall()) == 2
 
 
 def test_a_run_that_writes_nothing_has_no_profile(project: Project) -> None:

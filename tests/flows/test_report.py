@@ -20,6 +20,7 @@ from flows.monitors.base import Part
 from flows.progress import Silent
 from flows.report import collect
 from flows.report_bars import pair_of
+from flows.report_page import page
 from flows.report_short import markdown
 from flows.report_verdict import Standing as About
 from flows.report_verdict import by_severity, conclude
@@ -246,6 +247,9 @@ def test_it_tells_of_runs_that_nobody_looked_at_and_of_one_that_failed(project: 
     with pytest.raises(Exception, match="id"):
         project.run()
     assert reported(project).conclusion.notes[0].startswith("The last run failed, on ")
+    told = page(reported(project))  # it counted nothing, and a run that did is beside it
+    assert "run, failed" in told
+    assert "None" not in told
 
 
 def test_pairs_are_found_by_their_names() -> None:

@@ -219,6 +219,7 @@ def test_a_missing_variable_is_told_with_its_place(
         ("[encoders.a]\nkind = []", "[encoders.a] has an unknown kind []; there are: "),
         ("[sources.a]\npath = 'x'", "[sources.a] has no kind; choose from files, "),
         ("[monitors.odd]", "[monitors.odd] has an unknown kind 'odd'; there are:"),
+        ("[monitors.drift]\nblock = 1", "'block' in [monitors.drift]; did you mean 'blocks'?"),
         ("sources = 3", "[sources] must be a table, got 3"),
         ("[sources]\na = 3", "[sources.a] must be a table, got 3"),
         ("[features]\na = 3", "[features.a] must be a table, got 3"),

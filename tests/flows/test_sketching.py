@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from flows.calibrating import calibrate
 from flows.erase import Eraser
 from flows.gc import Collector
 from flows.monitoring import monitor
@@ -15,6 +16,7 @@ from flows.progress import Silent
 from flows.references import Reference
 from flows.sketch_files import Files
 from flows.sketching import BASIS_SHARE, Limits, Sketching
+from tests.flows.shop import Heard
 
 if TYPE_CHECKING:
     from flows.monitors._sketch import Sketch
@@ -97,6 +99,17 @@ def test_all_contents_are_judged_where_there_are_more_than_are_drawn(
     assert found(numbers) == finding, "from what is kept the same must come"
     cells = numbers.stores().catalog.query("FROM occupancy WHERE run_id = ?", run).to_pylist()
     assert sum(cell["contents"] for cell in cells) == finding.n_current
+
+
+def test_the_null_rate_is_measured_on_rows_that_are_split(numbers: Project) -> None:
+    numbers.more += "alpha = 0.3\npermutations = 99\nfeatures = 16\n"
+    ran(numbers, drawn(0, BEFORE))
+    ran(numbers, drawn(0, BEFORE) + drawn(BEFORE, MORE))
+    heard = Heard()
+    (rate,) = calibrate(numbers.settings(), "notes", 30, heard)
+    assert rate.inside
+    assert rate.flagged > 0, "the halves of a split were the same"
+    assert any("last look compared sketches" in note for note in heard.notes)
 
 
 def test_a_next_run_looks_at_no_row_of_those_before(numbers: Project) -> None:
