@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flows.progress import Reporter
     from flows.settings import Settings
 
@@ -17,19 +20,34 @@ def write(settings: Settings, name: str, number: int | None, reporter: Reporter)
     Args:
         settings: the configuration.
         name: the feature that was looked at.
-        number: its version, where that is not the live one.
+        number: its version; the live one where none is given.
         reporter: told of what was written, or why not.
     """
-    from flows import prometheus, report_files
-    from storage.model import StorageError
+    if settings.reports.page:
+        _noting(reporter, name, partial(_page, settings, name, number, reporter))
+    if settings.reports.prometheus is not None:
+        _noting(reporter, name, partial(_metrics, settings, settings.reports.prometheus))
 
-    reports = settings.reports
+
+def _page(settings: Settings, name: str, number: int | None, reporter: Reporter) -> None:
+    from flows import report_files
+    from flows.stores import Stores
+
+    live = Stores.of(settings).catalog.live(name)
+    shown = None if live is not None and number == live.version else number
+    report_files.make(settings, name, reporter, shown, None)
+
+
+def _metrics(settings: Settings, file: str) -> None:
+    from flows import prometheus
+
+    target = settings.root / file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prometheus.write(settings, target)
+
+
+def _noting(reporter: Reporter, name: str, write: Callable[[], None]) -> None:
     try:
-        if reports.page:
-            report_files.make(settings, name, reporter, number, None)
-        if reports.prometheus is not None:
-            target = settings.root / reports.prometheus
-            target.parent.mkdir(parents=True, exist_ok=True)
-            prometheus.write(settings, target)
-    except (StorageError, OSError) as error:
+        write()
+    except Exception as error:  # noqa: BLE001 - what was found, and published, must not be lost by it
         reporter.note(f"{name}: what [reports] asks for is not written: {error}")

@@ -16,8 +16,11 @@ from flows import alerting, monitoring
 from flows.in_series import in_series
 from flows.judging import ANEW, Judge
 from flows.refusals import RunError, refuse_alarms
+from flows.settings import Reports
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flows.settings import Monitor
     from flows.steps import Run
     from storage.model import FindingRow
@@ -47,6 +50,7 @@ def check(run: Run) -> None:
     found = in_series(run.feature, catalog, version, manifests, current, monitors, found)
     catalog.add_findings(version.feature, version.version, current.run_id, found)
     alerting.tell(run.feature, run.stores, version, current.run_id, found, run.reporter)
+    _report(run, found)
     for finding in found:
         if finding.verdict == "cannot tell":
             run.reporter.note(
@@ -62,6 +66,15 @@ def check(run: Run) -> None:
         if changed:
             run.forget_encoded()
         raise
+
+
+def _report(run: Run, found: Sequence[FindingRow]) -> None:
+    """Write what [reports] asks for where the run ends here, and no monitor looks any more."""
+    held_up = any(finding.verdict == "alarm" for finding in found) and not run.scope.allow_alarms
+    if held_up and run.settings.reports != Reports():
+        from flows import afterwards  # as in `flows.monitoring`
+
+        afterwards.write(run.settings, run.feature.name, run.version.version, run.reporter)
 
 
 def _tells_of_encoder(monitor: Monitor, finding: FindingRow) -> bool:

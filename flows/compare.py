@@ -32,7 +32,7 @@ _LISTED = 10
 _LOOKS = """
 SELECT monitor, verdict, summary, blocks FROM findings WHERE feature = ? AND version = ?
 AND run_id IN (SELECT run_id FROM manifests) -- not of a run that an alarm kept from being published
-QUALIFY row_number() OVER (PARTITION BY monitor ORDER BY found_at DESC) = 1 ORDER BY monitor
+QUALIFY run_id = max(run_id) OVER () ORDER BY monitor
 """
 _RATE = """
 SELECT sum(encoded) / nullif(sum(encode_seconds), 0) AS rate FROM (

@@ -62,7 +62,7 @@ def in_series(
         if row.p_value is None or row.reference == ANEW:
             told.append(row)
             continue
-        key = _key(feature, plugin, reference)
+        key = _key(feature, plugin, reference, row.reference == references.SINCE_FIT)
         own = _since_alarm([look for look in past if look.monitor == plugin.name], key)
         independent = _independent(reference, manifests, own, current)
         told.append(_carried(feature, plugin, own, row, key, current, independent=independent))
@@ -74,13 +74,19 @@ def alpha_of(plugin: Monitor) -> float:
     return float(getattr(plugin.params, "alpha", USUAL_ALPHA))
 
 
-def _key(feature: Feature, plugin: Monitor, reference: Reference | None) -> str:
+def _key(
+    feature: Feature,
+    plugin: Monitor,
+    reference: Reference | None,
+    since_fit: bool,  # noqa: FBT001 - as of the finding
+) -> str:
     """What identifies a series, beside the monitor's name and the version."""
     fixed = reference is not None and reference.runs is None and not reference.grows
     parts = {
         "kind": plugin.kind,
         "params": {k: v for k, v in asdict(plugin.params).items() if k not in _BESIDE},
         "reference": feature.reference,
+        "since_fit": since_fit,
         "run": reference.manifest.run_id if reference is not None and fixed else None,
         "budget": feature.false_alarms,
     }
@@ -171,7 +177,7 @@ def _carried(
     elif verdict == "watch":
         more = series.ahead(looks, feature.false_alarms, independent=independent)
         summary = _watched(standing, looks[-1], alpha, more, row.summary)
-    summary += _floor(row, standing)
+    summary += _floor(plugin, row, standing)
     return replace(row, verdict=verdict, alone=row.verdict, summary=summary, series=kept)
 
 
@@ -192,14 +198,15 @@ def _watched(standing: Standing, look: Look, alpha: float, more: int | None, sum
     )
 
 
-def _floor(row: FindingRow, standing: Standing) -> str:
+def _floor(plugin: Monitor, row: FindingRow, standing: Standing) -> str:
     """Said where no p-value that the monitor can give is small enough any more."""
     least = row.detail.get("least_p", 0.0)
     if row.verdict == "cannot tell" or least <= standing.level:
         return ""
     lasting = "" if standing.e_value is None else ", if not several in a row"
+    permuted = any(hasattr(plugin.params, key) for key in ("permutations", "most_permutations"))
+    remedy = "raise permutations" if permuted else "that takes more reference records"
     return (
         f"; after {standing.looks - 1} looks one is an alarm at p ≤ {standing.level:.2g}, and no "
-        f"p-value below {least:.2g} is possible, so no single look can be one{lasting}: raise "
-        "permutations"
+        f"p-value below {least:.2g} is possible, so no single look can be one{lasting}: {remedy}"
     )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import flows.monitors.base
 from flows import alerting, canaries, profiles, references
 from flows.in_series import in_series
-from flows.judging import Judge
+from flows.judging import ANEW, Judge
 from flows.monitors.base import of_vectors
 from flows.samples import Samples
 from flows.settings import Reports
@@ -141,7 +142,22 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
         own = np.random.default_rng(seed(f"{current.run_id} {plugin.name}"))
         rows[plugin.name] = judge.row(plugin, own)
         reporter.advance(1)
+    if version.state is not None and reference and references.learned_from(reference, manifests):
+        rows = {plugin.name: _doubted(plugin, rows[plugin.name]) for plugin in monitors}
     return [rows[plugin.name] for plugin in monitors]
+
+
+def _doubted(plugin: Monitor, row: FindingRow) -> FindingRow:
+    """An alarm that may come of what the encoder learned from, told so."""
+    tests = row.p_value is not None and flows.monitors.base.of_vectors(plugin.kind)
+    if row.verdict != "alarm" or not tests or row.reference == ANEW:
+        return row
+    doubt = (
+        "; the encoder learned from the reference, whose records its vectors fit better than new "
+        f"ones, which may be all there is to it: the reference leaves them out once "
+        f"{references.ENOUGH} contents were written since"
+    )
+    return replace(row, summary=row.summary + doubt)
 
 
 def _of_encoder_too(
@@ -188,7 +204,11 @@ def reference_of(
         reference = references.find(feature.reference, manifests, current)
     except LookupError as error:
         raise MonitorError(f"[features.{feature.name}] {error.args[0]}") from error
-    if reference is not None and feature.reference == "live" and version.standing != "live":
+    if reference is None:
+        return None
+    if version.state is not None:
+        reference = references.since_fit(reference, manifests, current)
+    if feature.reference == "live" and version.standing != "live":
         return replace(reference, told=references.OWN)
     return reference
 

@@ -27,8 +27,11 @@ _FINDINGS = """
 SELECT feature, version, monitor, verdict, statistic, threshold, p_value, effect_size, n_current,
        found_at, series->>'$.looks' AS looks, series->>'$.budget' AS budget,
        series->>'$.spent' AS spent, series->>'$.e_value' AS e_value
-FROM findings QUALIFY row_number() OVER (
-    PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1
+FROM findings f
+-- Those of a monitor that is configured no more are older than the last published look.
+WHERE run_id >= coalesce((SELECT max(run_id) FROM findings g JOIN manifests USING (run_id)
+    WHERE g.feature = f.feature AND g.version = f.version), '')
+QUALIFY row_number() OVER (PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1
 ORDER BY ALL
 """
 _OF_VERSIONS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,12 @@ OWN = (
     "two encoders lie in two spaces"
 )
 """What ``live`` comes to for a version that is not the live one."""
+
+SINCE_FIT = "what runs wrote since the encoder learned"
+"""What all that came before comes to for an encoder that learns, once that is enough."""
+
+ENOUGH = 200
+"""Contents written since the fit that are a better reference than those that were learned from."""
 
 _WINDOW = re.compile(r"(?P<n>[1-9]\d{0,4}) (?P<unit>run|day)s?")
 _RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{11}")
@@ -107,6 +113,33 @@ def needed(text: str, manifests: Sequence[Manifest]) -> tuple[int, str] | None:
     readable = [m for m in manifests if m.forgotten_at is None]
     found = [m for m in readable if (m.rows if text == "first" else m.run_id == text)]
     return (found[0].lance_version, text) if found else None
+
+
+def since_fit(reference: Reference, manifests: Sequence[Manifest], current: Manifest) -> Reference:
+    """The reference without what the version's encoder learned from, where enough is left.
+
+    Vectors fit the records that an encoder learned from better than others, so that new records of
+    the same kind differ from them: a true change of distribution, and none of the data.
+
+    Args:
+        reference: of a version whose encoder has learned, from what its first run found.
+        manifests: of the version, oldest first.
+        current: the run that is looked at.
+    """
+    if reference.runs is not None or not reference.grows:
+        return reference
+    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
+    latest = current.lance_version if own is None else own
+    wrote = [m for m in manifests if m.counts.written and m.lance_version < latest][1:]
+    if sum(m.counts.new + m.counts.changed for m in wrote) < ENOUGH:
+        return reference
+    return replace(reference, told=SINCE_FIT, runs=tuple(m.run_id for m in wrote))
+
+
+def learned_from(reference: Reference, manifests: Sequence[Manifest]) -> bool:
+    """Whether a reference has rows of the first run that wrote any, which an encoder learned from."""
+    first = next((m.run_id for m in manifests if m.counts.written), None)
+    return reference.runs is None or first in reference.runs
 
 
 def _named(run_id: str, manifests: Sequence[Manifest]) -> Reference:

@@ -122,7 +122,10 @@ def _findings(stores: Stores, version: Version) -> tuple[Watched, ...]:
     by_monitor: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_monitor.setdefault(row["monitor"], []).append(row)
-    return tuple(by_severity([_watched(looks) for looks in by_monitor.values()]))
+    # What was taken out of the configuration looked at none of the later runs.
+    last = max((row["run_id"] for row in rows if row["published_at"] is not None), default="")
+    looking = [looks for looks in by_monitor.values() if max(r["run_id"] for r in looks) >= last]
+    return tuple(by_severity([_watched(looks) for looks in looking]))
 
 
 def _watched(rows: Sequence[Mapping[str, Any]]) -> Watched:

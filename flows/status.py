@@ -34,8 +34,7 @@ LEFT JOIN (SELECT feature, version, arg_max(cut_texts, started_at) AS cut_texts,
 LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarms,
                   count(*) FILTER (verdict = 'watch') AS watches
            FROM (SELECT * FROM findings WHERE run_id IN (SELECT run_id FROM manifests)
-                 QUALIFY row_number() OVER (
-                     PARTITION BY feature, version, monitor ORDER BY found_at DESC) = 1)
+                 QUALIFY run_id = max(run_id) OVER (PARTITION BY feature, version))
            GROUP BY ALL) f USING (feature, version)
 ORDER BY v.feature, v.version
 """  # noqa: S608 - our own words
@@ -53,7 +52,7 @@ FROM runs GROUP BY feature HAVING arg_max_null(version, started_at) IS NULL
 def status(settings: Settings) -> list[dict[str, Any]]:
     """The standing of every version, and of configured features without one.
 
-    ``alarms`` counts the monitors that raised one when they last looked: it stays after a run that
+    ``alarms`` counts the monitors that raised one at the last look: it stays after a run that
     found nothing to do, since what they saw is still there; an alarm that kept a run from being
     published is not among them. ``watches`` counts those whose last look is an alarm that their
     series does not carry. ``cut_texts``, ``cut_tokens`` and

@@ -87,3 +87,19 @@ def test_a_state_that_was_cleaned_away_is_passed_over_or_told_of() -> None:
 def test_what_cannot_be_understood_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="reference must be one of previous, live, first, weekday"):
         references.check(text)
+
+
+def test_what_an_encoder_learned_from_is_left_out_once_enough_came_after() -> None:
+    runs = [manifest(day, new=90, rows=90 * (day + 1)) for day in range(5)]
+    few, more = (references.find("previous", runs[:n], runs[n - 1]) for n in (3, 5))
+    assert few is not None
+    assert more is not None
+    assert references.since_fit(few, runs[:3], runs[2]) is few, "90 contents came after the fit"
+    found = references.since_fit(more, runs, runs[4])
+    assert found.runs == tuple(run_id(day) for day in (1, 2, 3))
+    assert (found.told, found.grows) == (references.SINCE_FIT, True)
+    assert references.learned_from(few, runs)
+    assert not references.learned_from(found, runs)
+    first = references.find("first", runs, runs[4])
+    assert first is not None
+    assert references.since_fit(first, runs, runs[4]) is first, "it is what was asked for"
