@@ -69,7 +69,8 @@ def monitor(
     rest = [plugin for plugin in monitors if plugin.name not in known]
     given = (feature, stores, version, manifests, current, rest, reporter)
     rows = look(*given, settings=settings) if rest else []
-    rows = in_series(feature, stores.catalog, version, manifests, current, rest, rows)
+    if rest:
+        rows = in_series(feature, stores.catalog, version, manifests, current, rest, rows)
     stores.catalog.add_findings(name, version.version, current.run_id, rows)
     found = known | {row.monitor: row for row in rows}
     told = [found[plugin.name] for plugin in monitors]

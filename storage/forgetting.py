@@ -119,9 +119,9 @@ def purge_catalog(
     short = [
         i for i in sorted(named, key=len) if len(i.encode("utf-8", "surrogatepass")) < LEAST_ID
     ]
-    words = {f"{q}{i}{q}": f"{q}{GONE}{q}" for s in short for i in _written(s) for q in "'\""}
+    words = {f"{q}{i}{q}": f"{q}{GONE}{q}" for s in short for i in written(s) for q in "'\""}
     # A word that is a part of another comes after it.
-    forms = {form for term in terms for form in _written(term)}
+    forms = {form for term in terms for form in written(term)}
     words |= dict.fromkeys(sorted(forms, key=lambda form: (-len(form), form)), GONE)
     with catalog.transaction() as con:
         _ids_table(con, ids, hashes, named)
@@ -186,7 +186,7 @@ def _ids_table(
         con.unregister("given")
 
 
-def _written(term: str) -> list[str]:
+def written(term: str) -> list[str]:
     """A term as it is, as messages quote it, and as JSON holds either; the longest first."""
     plain = (term, repr(term)[1:-1])
     held = (json.dumps(form, ensure_ascii=False)[1:-1] for form in plain)

@@ -8,7 +8,7 @@ import pytest
 
 from flows import monitoring
 from flows.cli import run_command
-from flows.monitoring import monitor
+from flows.monitoring import MonitorError, monitor
 from flows.progress import Silent
 from flows.refusals import RunError
 from flows.scope import Scope
@@ -206,6 +206,14 @@ def test_a_finding_of_an_earlier_release_is_read(guarded: Project) -> None:
         con.execute("UPDATE findings SET series = NULL, alone = NULL, reference = NULL")
     records, _ = monitor(guarded.settings(), "notes", Silent(), again=False)
     assert (records.monitor, records.verdict, records.series) == ("records", "quiet", {})
+
+
+def test_what_has_been_found_needs_no_reference_any_more(guarded: Project) -> None:
+    guarded.feature = {"monitors": ["records"], "reference": "20260101T000000-0123456789a"}
+    (known,) = monitor(guarded.settings(), "notes", Silent(), again=False)
+    assert known.verdict == "quiet"
+    with pytest.raises(MonitorError, match="reference names the run"):
+        monitor(guarded.settings(), "notes", Silent())
 
 
 @pytest.mark.parametrize(("blocks", "code"), [("promotion", 3), ("nothing", 0)])

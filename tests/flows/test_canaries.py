@@ -416,6 +416,18 @@ def test_chunks_go_with_their_record(tmp_path: Path) -> None:
     assert Canaries(tmp_path).count("notes_v1", ["b"], chunked=True) == 1
 
 
+def test_an_id_that_json_writes_otherwise_is_seen_within_a_content(tmp_path: Path) -> None:
+    name = 'the "first" record'
+    rows = pl.DataFrame(
+        {"record_id": ["a", "b"], "place": ["", ""], "content_hash": ["1", "2"],
+         "content": [{"of": name}, {"of": "another"}]}
+    )  # fmt: skip
+    chosen = Canaries(tmp_path).choice("notes_v1", 5)
+    chosen.add(rows)
+    chosen.close()
+    assert Canaries(tmp_path).erase("notes_v1", [name], [], chunked=False) == 1
+
+
 KILL = """
 import sys
 from pathlib import Path
