@@ -137,7 +137,7 @@ def since_fit(reference: Reference, manifests: Sequence[Manifest], current: Mani
 
 
 def learned_from(reference: Reference, manifests: Sequence[Manifest]) -> bool:
-    """Whether a reference has rows of the first run that wrote any, which an encoder learned from."""
+    """Whether it has rows of the first run that wrote any: what an encoder learned from."""
     first = next((m.run_id for m in manifests if m.counts.written), None)
     return reference.runs is None or first in reference.runs
 
