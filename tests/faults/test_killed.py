@@ -39,5 +39,6 @@ def test_anything_is_made_good_wherever_it_is_killed(
 ) -> None:
     twin = twin_of(name)
     struck = [twin.strike(trials, mode, at) for at in instants(twin.changes, KILLS, SEED)]
-    # How many changes a command makes varies a little: some of the last may come too late.
-    assert any(ended.killed for ended in struck)
+    # How many changes a command makes varies a little, and only a write can be torn: the instants
+    # may all come too late, as at the end of gc, which removes files.
+    assert any(ended.killed for ended in struck) or twin.strike(trials, mode, 1).killed

@@ -46,7 +46,7 @@ def test_it_loads_with_every_comment_taken_off(
     path.write_text(uncommented(text, *names), encoding="utf-8")
     feature = load(path).feature("articles")
     assert (feature.source.kind, feature.encoder.kind) == ("table", "sentence")
-    assert [monitor.kind for monitor in feature.monitors] == ["health", "drift"]
+    assert [monitor.kind for monitor in feature.monitors] == ["drift", "health"]
     assert (feature.history, feature.update, feature.gates.min_overlap) == (True, "both", 0.5)
 
 
