@@ -38,7 +38,7 @@ AT_MOST = ("outliers", "duplicates", "labels", "slices")
 
 
 def main(words: Sequence[str] = ()) -> int:
-    """Print the table; 1 if a rate is outside its binomial 99.9 % interval, or above its bound."""
+    """Print the table; 1 if a rate is outside its binomial 99.9 % interval, or its bound."""
     asked = _parser().parse_args(words)
     data = drift_data.data_folder()
     if data is None:
