@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 AT_MOST = ("outliers", "duplicates", "labels", "slices")
-"""Monitors that promise a bound: with few calibration records, or few of a slice, they see little."""
+"""Monitors that promise a bound: of few records they can hardly name any."""
 
 
 def main(words: Sequence[str] = ()) -> int:
