@@ -8,20 +8,17 @@ without a network.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from encoders._hub import sha256
 from encoders.base import EncoderError, EncoderUsageError
+from encoders.logs import untold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import httpx
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -138,7 +135,7 @@ def _fetch(address: str, digest: str, file: Path, most: int) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with (
-            _untold(),
+            untold(),
             httpx.stream("GET", address, follow_redirects=True, timeout=_SECONDS) as answer,
         ):
             _check_answer(answer, name, most)
@@ -158,20 +155,6 @@ def _fetch(address: str, digest: str, file: Path, most: int) -> None:
         ) from None
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
-def _untold() -> Iterator[None]:
-    """Keep addresses with their queries, those redirected to as well, out of the library's log."""
-    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def _check_answer(answer: httpx.Response, name: str, most: int) -> None:

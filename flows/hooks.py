@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import logging
 import re
 import string
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
+from encoders.logs import untold
 from flows.deadline import Overdue, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 _FIELDS = {"feature", "version", "run"}
 _BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
@@ -98,7 +97,7 @@ class PrefectBlock:
         """
         from flows import run
 
-        with _untold():
+        with untold():
             run.notify(self.block, message["text"])
 
 
@@ -138,7 +137,7 @@ def post(hook: Webhook, message: Mapping[str, Any]) -> None:
     """
     try:
         # httpx bounds the wait for each part of an answer, not that for all of it.
-        with _untold(), Worker(hook.timeout) as worker:
+        with untold(), Worker(hook.timeout) as worker:
             status = worker.call(_ask, hook, json.dumps(dict(message)).encode())
     except Overdue:
         raise HookError(f"it does not answer within {hook.timeout:g} s") from None
@@ -165,17 +164,3 @@ def _ask(hook: Webhook, content: bytes) -> int:
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         # Not from the cause: what httpx raises holds the request, and that the address.
         raise HookError(f"it cannot be reached ({type(error).__name__})") from None
-
-
-@contextmanager
-def _untold() -> Iterator[None]:
-    """Keep the address out of the log of the library, which Prefect's blocks use too."""
-    loggers = [logging.getLogger(name) for name in ("httpx", "httpcore")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
