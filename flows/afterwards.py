@@ -30,16 +30,16 @@ def write(settings: Settings, name: str, number: int | None, reporter: Reporter)
 
 
 def _page(settings: Settings, name: str, number: int | None, reporter: Reporter) -> None:
-    from flows import report_files
+    from flows.reports import files
     from flows.stores import Stores
 
     live = Stores.of(settings).catalog.live(name)
     shown = None if live is not None and number == live.version else number
-    report_files.make(settings, name, reporter, shown, None)
+    files.make(settings, name, reporter, shown, None)
 
 
 def _metrics(settings: Settings, file: str) -> None:
-    from flows import prometheus
+    from flows.reports import prometheus
 
     target = settings.root / file
     target.parent.mkdir(parents=True, exist_ok=True)

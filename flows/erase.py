@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows import journal as journals
-from flows import report_kept
 from flows.engine import Direct
 from flows.held import drawing, sketching, with_descendants
 from flows.holdings import Holdings
 from flows.receipt import MOST_TERMS, prove, some
+from flows.reports import kept as kept_reports
 from flows.stores import Stores
 from storage import cleaning, clusters, erasure, forgetting
 from storage.exported import count_in, erase_from
@@ -149,7 +149,7 @@ class Eraser:
                 rows = count_in(export.path, export.form, ids, export.by)
                 found[f"rows of {export.path.name}"] = rows or 0
         traces.values |= forgetting.reasons(catalog, holdings.feature, ids)
-        found["kept reports"] = report_kept.naming(holdings.settings, holdings.feature, ids)
+        found["kept reports"] = kept_reports.naming(holdings.settings, holdings.feature, ids)
         source = self._in_source(ids, traces.values)
         found.update(
             forgetting.in_catalog(catalog, holdings.feature, ids, traces.hashes, journal.parts)
@@ -335,7 +335,7 @@ class Eraser:
 
     def _reports(self, reporter: Reporter) -> None:
         """All of the feature's: a page cannot be told apart by the records that it shows."""
-        removed = report_kept.remove(self._holdings.settings, self._holdings.feature, reporter)
+        removed = kept_reports.remove(self._holdings.settings, self._holdings.feature, reporter)
         self._removed["kept reports"] += removed
 
     # --- proving --------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flows import report_kept
+from flows.reports import kept as kept_reports
 from flows.stores import Stores
 from storage import cleaning, clusters, erasure, parts
 
@@ -130,7 +130,7 @@ class Holdings:
         files += [f for v in self.with_canaries() for f in self.stores.canaries.files(v.table)]
         files += self.home.glob(f"{self.settings.catalog.name}*")
         files += self.home.glob(".vecmill-*")
-        files += report_kept.kept(self.settings, self.feature)
+        files += kept_reports.kept(self.settings, self.feature)
         files += self.journal.parent.glob(f"{self.feature}.*.tmp")
         files += [export.path for export in self.exports()]
         return [path for path in files if path.is_file()]

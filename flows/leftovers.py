@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flows import report_kept
+from flows.reports import kept as kept_reports
 from flows.stores import Stores
 from storage import cleaning
 
@@ -126,10 +126,10 @@ class Leftovers:
 
     def _reports(self) -> Iterator[Work]:
         """Kept reports of what is gone, and what is left of one that was never finished."""
-        found = [(path, "what it tells of is gone") for path in report_kept.loose(self.settings)]
+        found = [(path, "what it tells of is gone") for path in kept_reports.loose(self.settings)]
         found += [
             (path, "what made it has ended")
-            for path in report_kept.unfinished(self.settings)
+            for path in kept_reports.unfinished(self.settings)
             if not self.young(path)
         ]
         for path, why in found:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from flows import report_kept
+from flows.reports import kept as kept_reports
 from storage import clusters, erasure, forgetting
 from storage.entries import code_version
 from storage.exported import count_in
@@ -143,7 +143,7 @@ def _exports(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
 
 
 def _reports(holdings: Holdings, journal: Journal) -> int:
-    return report_kept.naming(holdings.settings, holdings.feature, journal.ids)
+    return kept_reports.naming(holdings.settings, holdings.feature, journal.ids)
 
 
 def _not_covered(

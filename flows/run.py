@@ -36,13 +36,14 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import backfills, monitoring, pipeline, report, report_files, report_short, versions
+from flows import backfills, monitoring, pipeline, versions
 from flows import fit as fitting_step
 from flows.configuration import load
 from flows.hooks import HookError
 from flows.learning import Draw
 from flows.progress import listener
 from flows.redact import redact, redacting
+from flows.reports import files, gather, short
 from flows.scope import Scope
 from flows.stores import Stores
 from flows.tasks import Tasks
@@ -187,10 +188,10 @@ def monitor(
     """
     settings = load(Path(conf) if conf else None)
     findings = monitoring.monitor(settings, feature, listener(), version, again=again)
-    found = report.collect(settings, feature, listener(), version, pictures=False)
-    page = report_files.kept_page(settings, feature, version) if settings.reports.page else None
+    found = gather.collect(settings, feature, listener(), version, pictures=False)
+    page = files.kept_page(settings, feature, version) if settings.reports.page else None
     written = str(page) if page is not None and page.is_file() else None
-    _keep_page(report_short.markdown(found, written), _key("findings", feature))
+    _keep_page(short.markdown(found, written), _key("findings", feature))
     return [asdict(finding) for finding in findings]
 
 

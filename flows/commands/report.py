@@ -49,23 +49,23 @@ def report(
     prometheus
         A file to write metrics into, in Prometheus' text format; of all features, or of the one.
     """
-    from flows import report_files
     from flows.console import reporting
-    from flows.report import collect
+    from flows.reports import files
+    from flows.reports.gather import collect
     from storage.model import UsageError
 
     settings = load(conf)
     if feature is None and version is not None:
         raise UsageError("--version needs a FEATURE that it is a version of")
     wants_page = output is not None or open_it or not (json or prometheus)
-    names = report_files.known_features(settings) if feature is None else [feature]
+    names = files.known_features(settings) if feature is None else [feature]
     where = None
     with reporting() as reporter:
         if wants_page and feature is not None:
-            found, where = report_files.make(settings, feature, reporter, version, output)
+            found, where = files.make(settings, feature, reporter, version, output)
             reports = [found]
         elif wants_page:
-            reports, where = report_files.make_all(settings, reporter, output)
+            reports, where = files.make_all(settings, reporter, output)
         else:
             reports = [collect(settings, name, reporter, version, pictures=json) for name in names]
     print_json([found.row() for found in reports], json=json)
@@ -73,7 +73,7 @@ def report(
         for found in reports:
             show(found.conclusion.sentence)
     if prometheus is not None:
-        from flows.prometheus import write
+        from flows.reports.prometheus import write
 
         write(settings, prometheus, None if feature is None else [feature])
         say(f"wrote {prometheus}")

@@ -22,7 +22,7 @@ from flows.export import export as write
 from flows.holdings import Holdings
 from flows.maps import Asked, draw
 from flows.progress import Silent
-from flows.report_files import make
+from flows.reports.files import make
 from storage import cleaning
 from storage.model import StorageError
 from tests.flows.engines import Interruption, Stopping, stop

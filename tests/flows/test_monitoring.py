@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows import report_files
 from flows.monitoring import MonitorError, monitor
 from flows.progress import Silent
+from flows.reports import files
 from flows.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def test_pages_and_metrics_are_written_after_each_look(numbers: Project) -> None
     numbers.run()
     settings = numbers.settings()
     monitor(settings, "notes", Silent())
-    page = report_files.kept_page(settings, "notes", None)
+    page = files.kept_page(settings, "notes", None)
     assert "notes" in page.read_text(encoding="utf-8")
     metrics = settings.root / "metrics" / "vecmill.prom"
     assert 'vecmill_rows{feature="notes"' in metrics.read_text(encoding="utf-8")

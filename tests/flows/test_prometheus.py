@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_fd_to_metric_families
 
 from flows.cli import run_command
-from flows.prometheus import write
+from flows.reports.prometheus import write
 from storage.model import UsageError
 from tests.flows.test_report import finding, ran, records
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import redact, report_kept
+from flows import redact
 from flows.cli import run_command
 from flows.erase import Eraser
 from flows.gc import Collector
@@ -18,13 +18,14 @@ from flows.maps import Asked, draw
 from flows.monitoring import monitor
 from flows.monitors.base import Part
 from flows.progress import Silent
-from flows.report import collect
-from flows.report_bars import pair_of
-from flows.report_page import page
-from flows.report_short import markdown
-from flows.report_verdict import Standing as About
-from flows.report_verdict import by_severity, conclude
-from flows.reported import Look, Report, Watched
+from flows.reports import kept as kept_reports
+from flows.reports.bars import pair_of
+from flows.reports.gather import collect
+from flows.reports.model import Look, Report, Watched
+from flows.reports.page import page
+from flows.reports.short import markdown
+from flows.reports.verdict import Standing as About
+from flows.reports.verdict import by_severity, conclude
 from flows.settings import Gc, SettingsError
 from storage.model import Counts, FindingRow, Manifest, UsageError
 from tests.flows.test_map_page import version
@@ -370,7 +371,7 @@ def test_an_erasure_reaches_kept_reports(project: Project) -> None:
     assert pages(project) == []
     assert command(project, "notes") == 0
     assert "MARK" not in (folder / "notes.html").read_text("utf-8")
-    assert report_kept.naming(project.settings(), "notes", [evil]) == 0
+    assert kept_reports.naming(project.settings(), "notes", [evil]) == 0
 
 
 def test_gc_removes_reports_of_what_is_gone(project: Project) -> None:

@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 import soundfile
 
-import flows.report_page
-from flows import report_gallery
+import flows.reports.page
 from flows.monitors.base import Part
 from flows.progress import Silent
-from flows.report import collect
-from flows.report_index import index
-from flows.report_page import page
-from flows.report_short import markdown
+from flows.reports import gallery
+from flows.reports.gather import collect
+from flows.reports.index import index
+from flows.reports.page import page
+from flows.reports.short import markdown
 from tests.flows.test_report import finding, ran, records
 from tests.flows.test_thumbnails import COLOURS, paint
 
 if TYPE_CHECKING:
-    from flows.reported import Report
+    from flows.reports.model import Report
     from tests.flows.project import Project
 
 EVIL = "</script><script>document.title='broken'</script><img src=x onerror=\"document.title=1\">'"
@@ -228,7 +228,7 @@ def _luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_texts_stand_out_in_both_schemes(scheme: int) -> None:
-    style = (Path(flows.report_page.__file__).parent / "report_page.css").read_text("utf-8")
+    style = (Path(flows.reports.page.__file__).parent / "page.css").read_text("utf-8")
     found = re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\)", style)
     colours = {name: pair[scheme] for name, *pair in found}
     for ink in ("ink", "dim", "now", "alarm", "watch", "quiet", "unsure"):
@@ -259,7 +259,7 @@ def test_pictures_are_in_the_page_as_far_as_there_is_room(
         assert kind == "data:image/webp;base64"
         assert b64decode(data) == project.rows()[i]["thumbnail"]
     first = len(found.gallery[0].thumbnail or b"")
-    monkeypatch.setattr(report_gallery, "ROOM", first)
+    monkeypatch.setattr(gallery, "ROOM", first)
     fewer = collect(project.settings(), "notes", Silent())
     assert [card.thumbnail is not None for card in fewer.gallery] == [True] + [False] * 5
     assert "Thumbnails or recordings of 5 records are left out" in " ".join(fewer.left_out)

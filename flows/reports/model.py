@@ -1,4 +1,4 @@
-"""What a report says of a feature, as plain values: `flows.report` gathers it, pages show it."""
+"""What a report says of a feature, as plain values, which `flows.reports.gather` puts together."""
 
 from __future__ import annotations
 

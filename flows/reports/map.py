@@ -17,7 +17,7 @@ from flows.chosen import kept_columns
 from flows.console import cell
 from flows.maps import kept_places
 from flows.matrices import matrix, usable
-from flows.reported import Places, Points
+from flows.reports.model import Places, Points
 from storage.ids import seed
 from storage.model import StorageError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from flows.projection import Matrix, Method
     from flows.references import Reference
-    from flows.reported import Watched
+    from flows.reports.model import Watched
     from flows.settings import Settings
     from flows.stores import Stores
     from storage.maps import KeptMap

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.markup import Html, as_json, el, put
-from flows.report_sections import sections
-from flows.report_tables import chip
+from flows.reports.sections import sections
+from flows.reports.tables import chip
 
 if TYPE_CHECKING:
-    from flows.reported import Points, Report
+    from flows.reports.model import Points, Report
 
 _HERE = Path(__file__).parent
 _POLICY = (
@@ -43,8 +43,8 @@ def page(report: Report) -> str:
 
 def document(title: str, body: Html) -> str:
     """A whole page, with the reports' own looks and script."""
-    style = Html((_HERE / "report_page.css").read_text("utf-8"))
-    script = Html((_HERE / "report_page.js").read_text("utf-8"))
+    style = Html((_HERE / "page.css").read_text("utf-8"))
+    script = Html((_HERE / "page.js").read_text("utf-8"))
     digest = b64encode(sha256(script.encode()).digest()).decode()
     head = el(
         "head",

@@ -6,17 +6,17 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from encoders.thumbnail import TYPE
-from flows import report_tables as tables
 from flows.markup import Html, el, put
-from flows.report_bars import meter, number
-from flows.report_charts import described, drawn, over_time
-from flows.report_dots import cloud
-from flows.report_tables import chip, table
+from flows.reports import tables
+from flows.reports.bars import meter, number
+from flows.reports.charts import described, drawn, over_time
+from flows.reports.dots import cloud
+from flows.reports.tables import chip, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from flows.reported import Card, Look, Points, Report, Watched
+    from flows.reports.model import Card, Look, Points, Report, Watched
 
 
 def sections(report: Report) -> Iterator[tuple[str, str, Html]]:

@@ -9,7 +9,7 @@ from storage.ids import seed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from flows.reported import Watched
+    from flows.reports.model import Watched
     from storage.model import Manifest, Version
 
 

@@ -6,15 +6,15 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from flows.markup import Html, el, put
-from flows.report_bars import meter, number, pair_of, paired
-from flows.reported import severity
+from flows.reports.bars import meter, number, pair_of, paired
+from flows.reports.model import severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flows.markup import Child
     from flows.monitors.base import Part
-    from flows.reported import Ran, Watched
+    from flows.reports.model import Ran, Watched
 
 _COLUMNS, _ROWS, _CHECKS, _QUIET = 3, 100, 20, 8
 _SHAPES = {

@@ -9,7 +9,7 @@ from flows.markup import Html, el, put
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flows.reported import Points
+    from flows.reports.model import Points
 
 _FEW = 400
 

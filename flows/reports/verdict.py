@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.reported import Conclusion, severity
+from flows.reports.model import Conclusion, severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from flows.reported import Ran, State, Watched
+    from flows.reports.model import Ran, State, Watched
     from storage.model import Manifest, Version
 
 _NAMED = 3

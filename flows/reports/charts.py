@@ -16,13 +16,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flows.markup import Html, el, put
-from flows.report_bars import number
-from flows.report_verdict import day
+from flows.reports.bars import number
+from flows.reports.verdict import day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flows.reported import Look, Watched
+    from flows.reports.model import Look, Watched
 
 _PAD = 14
 _WIDE = 12

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.markup import Html, el, put
-from flows.report_page import document, top
-from flows.report_tables import chip, table
-from flows.report_verdict import day, listed
-from flows.reported import ORDER
+from flows.reports.model import ORDER
+from flows.reports.page import document, top
+from flows.reports.tables import chip, table
+from flows.reports.verdict import day, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flows.reported import Report, State, Watched
+    from flows.reports.model import Report, State, Watched
 
 _ORDER: tuple[State, ...] = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
 _WORDS: dict[State, str] = {

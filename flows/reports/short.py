@@ -6,13 +6,13 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from flows.report_bars import number
-from flows.reported import severity
+from flows.reports.bars import number
+from flows.reports.model import severity
 from flows.visible import on_one_line
 
 if TYPE_CHECKING:
     from flows.monitors.base import Part
-    from flows.reported import Report, Watched
+    from flows.reports.model import Report, Watched
 
 _MARKS = re.compile(r"([\\`*_\[\]|~])")
 _PARTS, _LONGEST = 12, 400

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from flows.monitors.base import Part
 from flows.redact import redacted
-from flows.report_changes import changes, facts
-from flows.report_gallery import gallery
-from flows.report_map import places
-from flows.report_steps import commands, states
-from flows.report_verdict import Standing, by_severity, conclude, unpublished
-from flows.reported import Look, Ran, Report, Watched
+from flows.reports.changes import changes, facts
+from flows.reports.gallery import gallery
+from flows.reports.map import places
+from flows.reports.model import Look, Ran, Report, Watched
+from flows.reports.steps import commands, states
+from flows.reports.verdict import Standing, by_severity, conclude, unpublished
 from flows.stores import Stores
 from storage.entries import code_version
 from storage.model import UsageError

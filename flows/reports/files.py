@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from flows.report import collect
-from flows.report_index import index
-from flows.report_kept import INDEX, folder, writing
-from flows.report_page import page
+from flows.reports.gather import collect
+from flows.reports.index import index
+from flows.reports.kept import INDEX, folder, writing
+from flows.reports.page import page
 from flows.stores import Stores
 from storage import cleaning
 from storage.model import UsageError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.progress import Reporter
-    from flows.reported import Report
+    from flows.reports.model import Report
     from flows.settings import Settings
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.console import cell
 from flows.map_sounds import sounds
-from flows.reported import Card, severity
+from flows.reports.model import Card, severity
 from flows.visible import visible
 from storage import current_rows, query
 from storage.model import StorageError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from flows.reported import Watched
+    from flows.reports.model import Watched
     from flows.settings import Settings
     from flows.stores import Stores
     from storage.model import Version
