@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.processes import Forking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[1]
 # A home for each process that runs tests: two servers do not share one database.
@@ -38,3 +44,11 @@ def data() -> Path:
     if not folder:
         pytest.skip("VECMILL_TEST_DATA is not set: no real data here")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    """An interpreter that has imported what a run needs, and forks for each piece of code."""
+    found = Forking(tmp_path_factory.mktemp("forking"))
+    yield found
+    found.close()

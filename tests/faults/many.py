@@ -10,21 +10,18 @@ import os
 import sys
 import time
 import traceback
-import warnings
 from pathlib import Path
 
 import numpy as np
 
-from tests.faults.actions import MODULES
 from tests.faults.roles import Worker
 from tests.flows.plugins import installed
+from tests.forks import prepare
 
 
 def main(root: Path, seconds: float, seed: int, roles: list[str]) -> int:
     """Let the roles work side by side; the number of them that failed."""
-    warnings.filterwarnings("ignore")  # Lance warns of every fork
-    for module in MODULES:
-        __import__(module)
+    prepare()
     children = []
     for number, role in enumerate(roles):
         child = os.fork()

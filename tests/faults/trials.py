@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from tests.processes import ROOT
+from tests.processes import Forking, Said
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,17 +30,13 @@ class Mode(IntEnum):
 
 
 @dataclass(frozen=True)
-class Ended:
+class Ended(Said):
     """How a command ended.
 
     Attributes:
-        code: its exit code, -9 where it was killed.
         seen: how many changes it made, where it lived to tell.
     """
 
-    code: int
-    out: str
-    err: str
     seen: int | None
 
     @property
@@ -63,15 +56,7 @@ class Trials:
     def __init__(self, shim: Path, folder: Path) -> None:
         self._folder = folder
         self._number = 0
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.actions"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "LD_PRELOAD": str(shim)},
-        )
-        self._answer()
+        self._forking = Forking(folder, "tests.faults.actions", LD_PRELOAD=str(shim))
 
     def run(
         self,
@@ -94,16 +79,12 @@ class Trials:
         """
         self._number += 1
         told = self._folder / f"trial-{self._number:05d}"
-        request = {
-            "root": str(root), "argv": list(argv), "mode": -1 if mode is None else int(mode),
-            "at": at, "folder": folder, "told": str(told), "log": log, "seconds": 300,
-        }  # fmt: skip
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        answer = self._answer()
+        said = self._forking.ask(
+            root=str(root), argv=list(argv), mode=-1 if mode is None else int(mode),
+            at=at, folder=folder, told=str(told), log=log, seconds=300,
+        )  # fmt: skip
         seen = told.with_suffix(".seen")
-        return Ended(**answer, seen=int(seen.read_text("utf-8")) if seen.exists() else None)
+        return Ended(**vars(said), seen=int(seen.read_text("utf-8")) if seen.exists() else None)
 
     def look(self, root: Path) -> dict[str, Any]:
         """What is there, as `tests.faults.observed.observe` has it."""
@@ -123,11 +104,4 @@ class Trials:
 
     def close(self) -> None:
         """End the interpreter."""
-        self._server.communicate()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._server.stdout is not None
-        line = self._server.stdout.readline()
-        assert line, "the interpreter that forks for every trial has ended"
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        self._forking.close()

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from encoders.base import Json, Metric, Modality
     from tests.flows.project import Project
+    from tests.processes import Forking
 
 
 class OutOfMemoryError(RuntimeError):
@@ -249,13 +250,14 @@ with installed():
 """
 
 
-def test_a_killed_run_of_one_shard_keeps_what_it_encoded(project: Project) -> None:
+def test_a_killed_run_of_one_shard_keeps_what_it_encoded(
+    forking: Forking, project: Project
+) -> None:
     project.engine = {"shard_size": 1000}
     project.write([(n, f"text {n}", "x") for n in range(100)])
     project.settings()
-    with python(KILLED, project.root) as child:
-        _, complaints = child.communicate(timeout=600)
-    assert child.returncode == -9, complaints
+    killed = forking.run(KILLED, project.root)
+    assert killed.code == -9, killed.err
     before = project.encoded()
     assert before
     outcome = project.run()

@@ -25,7 +25,6 @@ from tests.encoders.endpoints import DIM, Endpoint, endpoint, units_of
 from tests.flows.engines import Interruption, Stopping, stop
 from tests.flows.project import Project, vector
 from tests.flows.shop import Heard
-from tests.processes import python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from storage.model import FindingRow
     from tests.flows.shop import Shop
+    from tests.processes import Forking
 
 
 def texts(first: int, stop: int, word: str = "text") -> list[tuple[str, str, str]]:
@@ -443,13 +443,14 @@ with installed():
 """
 
 
-def test_an_erasure_that_was_killed_after_the_canaries_is_finished(project: Project) -> None:
+def test_an_erasure_that_was_killed_after_the_canaries_is_finished(
+    forking: Forking, project: Project
+) -> None:
     project.write([*texts(0, 10), ("MARK-ID-0001", "MARK-TEXT the content", "x")])
     project.run()
     project.write(texts(0, 10))
-    with python(KILL, project.root, "canaries", "MARK-ID-0001") as child:
-        _, complaints = child.communicate()
-    assert child.returncode == -9, complaints
+    killed = forking.run(KILL, project.root, "canaries", "MARK-ID-0001")
+    assert killed.code == -9, killed.err
     receipt = Eraser(project.settings(), "notes", []).erase(Silent())
     assert receipt["proved"], receipt["proof"]
     assert marked(project) == []

@@ -21,13 +21,13 @@ from flows.sources.base import Chunk, Reject, SourceUsageError
 from storage.ids import hash_text
 from tests.flows.chunked import check_vectors, cut, expected, held
 from tests.flows.plugins.phrases import Params, splitter
-from tests.processes import python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from tests.flows.project import Project
+    from tests.processes import Forking
 
 TEXTS = {
     "a": "one two three four five six seven",
@@ -303,16 +303,17 @@ with installed():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["encode", "merge", "commit"])
-def test_a_killed_run_is_made_good_by_the_next(chunked: Project, point: str) -> None:
+def test_a_killed_run_is_made_good_by_the_next(
+    forking: Forking, chunked: Project, point: str
+) -> None:
     write(chunked, TEXTS)
     chunked.run()
     before = chunked.rows()
     chunked.encoded()
     edited = {"a": "one two three NEW five six", "b": "longer than it was before", "c": "and new"}
     write(chunked, edited)
-    with python(RUN, chunked.root, point) as child:
-        _, complaints = child.communicate()
-    assert child.returncode == -9, complaints
+    killed = forking.run(RUN, chunked.root, point)
+    assert killed.code == -9, killed.err
     assert chunked.rows() == before
     chunked.run()
     assert held(chunked) == expected(edited)

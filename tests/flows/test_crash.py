@@ -16,6 +16,7 @@ from tests.processes import python
 
 if TYPE_CHECKING:
     from tests.flows.project import Project
+    from tests.processes import Forking
 
 pytestmark = pytest.mark.slow
 
@@ -52,15 +53,16 @@ def expected() -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_killed_run_is_made_good_by_the_next(project: Project, point: str) -> None:
+def test_a_killed_run_is_made_good_by_the_next(
+    forking: Forking, project: Project, point: str
+) -> None:
     project.write(BEFORE)
     project.run()
     before = project.rows()
     project.encoded()
     project.write(AFTER)
-    with python(RUN, project.root, point) as child:
-        _, complaints = child.communicate()
-    assert child.returncode == -9, complaints
+    killed = forking.run(RUN, project.root, point)
+    assert killed.code == -9, killed.err
     if point != "publish":
         assert project.rows() == before
         assert project.runs()[-1]["status"] == "running"
@@ -85,12 +87,13 @@ def test_a_killed_run_is_made_good_by_the_next(project: Project, point: str) -> 
 
 
 @pytest.mark.parametrize("point", ["plan", "merge", "commit", "publish"])
-def test_a_killed_first_run_is_made_good_by_the_next(project: Project, point: str) -> None:
+def test_a_killed_first_run_is_made_good_by_the_next(
+    forking: Forking, project: Project, point: str
+) -> None:
     project.settings()
     project.write(AFTER)
-    with python(RUN, project.root, point) as child:
-        _, complaints = child.communicate()
-    assert child.returncode == -9, complaints
+    killed = forking.run(RUN, project.root, point)
+    assert killed.code == -9, killed.err
     assert (project.rows_or_none() is None) == (point != "publish")
     outcome = project.run()
     assert published(project) == expected()

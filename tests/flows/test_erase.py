@@ -27,13 +27,13 @@ from storage import cleaning
 from storage.model import StorageError
 from tests.flows.engines import Interruption, Stopping, stop
 from tests.flows.project import vector
-from tests.processes import python
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from storage.exports import Form
     from tests.flows.project import Project
+    from tests.processes import Forking
 
 ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
 LABEL, TEXT = "MARK-LABEL-kept-value", "MARK-TEXT the content of the record"
@@ -343,7 +343,9 @@ STEPS = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_anywhere_the_next_one_finishes(project: Project, step: str) -> None:
+def test_killed_anywhere_the_next_one_finishes(
+    forking: Forking, project: Project, step: str
+) -> None:
     project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
     project.run()
     draw(project.settings(), "notes", Asked("pca"), Silent())
@@ -351,9 +353,8 @@ def test_killed_anywhere_the_next_one_finishes(project: Project, step: str) -> N
     project.write(OTHERS)
     project.run()
     before = published(project)
-    with python(KILL, project.root, step, ID) as child:
-        _, complaints = child.communicate()
-    assert child.returncode == -9, complaints
+    killed = forking.run(KILL, project.root, step, ID)
+    assert killed.code == -9, killed.err
     assert published(project) == before
     receipt = erase(project, DEAD_ID)  # the journal knows of the other one
     assert receipt["proved"], receipt["proof"]

@@ -19,11 +19,11 @@ from storage.locks import exclusive
 from storage.model import StorageError, UsageError
 from tests.flows.engines import Interruption, Stopping, stop
 from tests.flows.project import vector
-from tests.processes import python
 
 if TYPE_CHECKING:
     from flows.leftovers import Item
     from tests.flows.project import Project
+    from tests.processes import Forking
 
 NONE_STAYS = Gc(keep_runs=1, keep_days=0, drop_retired_after_days=0, grace_hours=0)
 
@@ -329,7 +329,9 @@ with installed():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["restore", "compact", "publish", "forget", "remove", "staging"])
-def test_killed_anywhere_the_next_one_finishes(project: Project, point: str) -> None:
+def test_killed_anywhere_the_next_one_finishes(
+    forking: Forking, project: Project, point: str
+) -> None:
     runs(project, 1)
     project.encoder = {"revision": 2}
     runs(project, 3, first=1)
@@ -338,9 +340,8 @@ def test_killed_anywhere_the_next_one_finishes(project: Project, point: str) -> 
     with pytest.raises(Interruption, match="stopped here"):
         project.run(Stopping(point="commit", how=stop))
     before = project.rows()
-    with python(KILL, project.root, point) as child:
-        _, complaints = child.communicate()
-    assert child.returncode == -9, complaints
+    killed = forking.run(KILL, project.root, point)
+    assert killed.code == -9, killed.err
     rows_equal(project, before)
     policy = dataclasses.replace(NONE_STAYS, compact_fragments=3)
     collect(project, policy)

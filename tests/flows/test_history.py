@@ -19,13 +19,13 @@ from storage.model import UsageError
 from tests.flows.engines import POINTS
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import vector
-from tests.processes import python
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from storage.model import Counts
     from tests.flows.project import Project
+    from tests.processes import Forking
 
 HEADER = ("id", "text", "label", "at")
 KILLED = """
@@ -282,13 +282,14 @@ AFTER = [("a", "D", "x", 2), ("b", "A", "x", 1), ("c", "C", "y", 1), ("d", "E", 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
-def test_a_run_that_is_killed_leaves_the_history_whole(kept: Project, point: str) -> None:
+def test_a_run_that_is_killed_leaves_the_history_whole(
+    forking: Forking, kept: Project, point: str
+) -> None:
     run(kept, *BEFORE)
     before = rows_of(kept, "notes_history")
     kept.write([(*row[:3], f"2026-01-{row[3]:02}") for row in AFTER], HEADER)
-    with python(KILLED, kept.root, point) as child:
-        _, complaints = child.communicate()
-    assert child.returncode == -9, complaints
+    killed = forking.run(KILLED, kept.root, point)
+    assert killed.code == -9, killed.err
     if point != "publish":
         assert rows_of(kept, "notes_history") == before
     run(kept, *AFTER)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tests.processes import Forking
     from tests.storage.conftest import Store
 
 IDS = ["ü; 2", "c", "a", "it's", "Z", "日本"]
@@ -171,13 +172,12 @@ def test_many_wide_rows_come_out_in_order(
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("how", ["settle", "announce", "put"])
 def test_killed_it_leaves_what_was_there(
-    con: duckdb.DuckDBPyConnection, out: Path, form: Form, how: str
+    forking: Forking, con: duckdb.DuckDBPyConnection, out: Path, form: Form, how: str
 ) -> None:
     export(con, form, out)
     before = contents(out)
-    with python(CHILD, out.parent, form, how) as child:
-        told, complaints = child.communicate()
-    assert child.returncode == 9, told + complaints
+    killed = forking.run(CHILD, out.parent, form, how)
+    assert killed.code == 9, killed.out + killed.err
     assert contents(out) == before
     assert len(list(out.parent.glob(".vecmill-export-*"))) == 1
     assert export(con, form, out, "FROM notes ORDER BY record_id LIMIT 2") == 2
@@ -186,15 +186,14 @@ def test_killed_it_leaves_what_was_there(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_full_disk_leaves_what_was_there(
-    con: duckdb.DuckDBPyConnection, out: Path, form: Form
+    forking: Forking, con: duckdb.DuckDBPyConnection, out: Path, form: Form
 ) -> None:
     """A file that may grow no further is to a program as a disk that is full."""
     export(con, form, out)
     before = contents(out)
-    with python(CHILD, out.parent, form, "full") as child:
-        told, complaints = child.communicate()
-    assert (child.returncode, told.partition(" ")[0]) == (3, "StorageError"), complaints
-    assert f"cannot write the export {out}: " in told
+    full = forking.run(CHILD, out.parent, form, "full")
+    assert (full.code, full.out.partition(" ")[0]) == (3, "StorageError"), full.err
+    assert f"cannot write the export {out}: " in full.out
     assert contents(out) == before
     assert not list(out.parent.glob(".vecmill-export-*"))
 
