@@ -15,9 +15,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-# Each try is a fork of one interpreter that has opened nothing yet, on a copy of the catalog.
+# Each try is a fork of one interpreter that has opened nothing yet, on a copy of the catalog; what
+# it needs is imported before, as it would be imported anew by each.
 KILL = """
 import json, os, shutil, sys
+import duckdb, filelock, pandas, pyarrow
 from pathlib import Path
 from storage import standings
 from storage._attached import Instance
