@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
-
-from flows.nearest import hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +28,17 @@ SINCE_FIT = "what runs wrote since the encoder learned"
 ENOUGH = 200
 """Contents written since the fit that are a better reference than those that were learned from."""
 
+_MOST = 100_000
 _WINDOW = re.compile(r"(?P<n>[1-9]\d{0,4}) (?P<unit>run|day)s?")
+_COUNT = re.compile(r"(?:the )?(?:last )?(?P<n>\d{1,6})[ _-]*(?P<unit>[a-z]+)")
+_UNITS = {
+    **dict.fromkeys(("d", "day", "days"), (1, "day")),
+    **dict.fromkeys(("w", "week", "weeks"), (7, "day")),
+    **dict.fromkeys(("month", "months"), (30, "day")),
+    **dict.fromkeys(("r", "run", "runs"), (1, "run")),
+}
+"""How people write what a window counts: how many of which unit each is."""
+
 _RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{11}")
 _WEEKS = 8
 """How far ``weekday`` looks back."""
@@ -60,10 +69,24 @@ def check(text: str) -> None:
         ValueError: if it cannot.
     """
     if text not in WAYS and not _WINDOW.fullmatch(text) and not _RUN.fullmatch(text):
+        meant = _meant(text)
         raise ValueError(
-            f"reference must be one of {', '.join(WAYS)}, such as '5 runs' or '28 days', or the id "
-            f"of a run, got {text!r}{hint(text, WAYS)}"
+            f"reference must be one of {', '.join(WAYS)}, a number of runs or days such as '5 runs' "
+            f"or '28 days', or the id of a run, got {text!r}"
+            f"{'' if meant is None else f'; did you mean {meant!r}?'}"
         )
+
+
+def _meant(text: str) -> str | None:
+    """The reference that somebody may have had in mind who wrote another."""
+    plain = text.strip().lower()
+    if count := _COUNT.fullmatch(plain):
+        near = get_close_matches(count["unit"], _UNITS, n=1)
+        times, unit = _UNITS[near[0]] if near else (0, "")
+        number = int(count["n"]) * times
+        return f"{number} {unit}{'' if number == 1 else 's'}" if 0 < number < _MOST else None
+    near = get_close_matches(plain, WAYS, n=1)
+    return near[0] if near else None
 
 
 def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Reference | None:
@@ -169,7 +192,7 @@ def _window(
         ]
     window = _WINDOW.fullmatch(text)
     if window is None:
-        raise ValueError(f"reference must be one of {', '.join(WAYS)}, got {text!r}")
+        raise ValueError(f"{text!r} is no reference; `check` says what is")
     n = int(window["n"])
     if window["unit"] == "run":
         return f"what the {n} runs before wrote", wrote[-n:]
