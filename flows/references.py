@@ -71,7 +71,7 @@ def check(text: str) -> None:
     if text not in WAYS and not _WINDOW.fullmatch(text) and not _RUN.fullmatch(text):
         meant = _meant(text)
         raise ValueError(
-            f"reference must be one of {', '.join(WAYS)}, a number of runs or days such as '5 runs' "
+            f"reference must be one of {', '.join(WAYS)}, such as '5 runs' "
             f"or '28 days', or the id of a run, got {text!r}"
             f"{'' if meant is None else f'; did you mean {meant!r}?'}"
         )
