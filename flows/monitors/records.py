@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from flows.monitors import _record_checks, _record_limits
 from flows.monitors._profile import Profile
-from flows.monitors.base import Finding, Part
+from flows.monitors.base import BROKEN, Finding, Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,7 +129,9 @@ def compare(
         return Finding("records", "cannot tell", summary, None, 0.0, None, None, 0, 0)
     made = [_record_checks.CHECKS[name](before, now, rng, params) for name in params.checks]
     parts, p_value = _of_checks(made, current, params)
-    parts += [_of_limit(held, current, params) for held in _record_limits.limits(now, params)]
+    limits = [_of_limit(held, current, params) for held in _record_limits.limits(now, params)]
+    broken = sum(part.verdict == "alarm" for part in limits)
+    parts += limits
     parts.sort(key=lambda part: ("alarm", "quiet", "cannot tell").index(part.verdict))
     verdict: Verdict = parts[0].verdict if parts else "cannot tell"
     alarms = [part for part in parts if part.verdict == "alarm"]
@@ -145,7 +147,11 @@ def compare(
         n_reference=before.contents,
         n_current=now.contents,
         record_ids=tuple(named)[: params.max_ids],
-        detail={"rows": float(now.rows), "checks": float(sum(c.p is not None for c in made))},
+        detail={
+            "rows": float(now.rows),
+            "checks": float(sum(c.p is not None for c in made)),
+            BROKEN: float(broken),
+        },
         parts=tuple(parts),
     )
 
