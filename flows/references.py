@@ -62,6 +62,20 @@ class Reference:
     grows: bool = False
 
 
+@dataclass(frozen=True)
+class Absent:
+    """That there is nothing to hold a run against, though it is not the first.
+
+    Attributes:
+        told: why, in words.
+        by: the command that has cleaned away what stood before the run; None where no run is such
+            as the reference asks for.
+    """
+
+    told: str
+    by: str | None = None
+
+
 def check(text: str) -> None:
     """See that a reference can be understood.
 
@@ -104,8 +118,7 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
         LookupError: if a run is named that published nothing in this version, or whose state was
             cleaned away.
     """
-    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
-    latest = current.lance_version if own is None else own
+    latest = _latest(manifests, current)
     # Runs that only removed or updated rows count too: it is what readers saw just before.
     before = [
         m for m in manifests if m.forgotten_at is None and m.rows and m.lance_version < latest
@@ -121,6 +134,34 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
     wrote = [m for m in manifests if m.counts.written and m.lance_version < latest]
     told, chosen = _window(text, wrote, current)
     return Reference(told, before[-1], tuple(m.run_id for m in chosen)) if chosen else None
+
+
+def absent(text: str, manifests: Sequence[Manifest], current: Manifest) -> Absent | None:
+    """Why `find` gives no reference; None where nothing has ever stood before the run.
+
+    Args:
+        text: as the feature's configuration says.
+        manifests: of the version, oldest first.
+        current: the run's.
+    """
+    latest = _latest(manifests, current)
+    before = [m for m in manifests if m.rows and m.lance_version < latest]
+    if not before:
+        return None
+    by = before[-1].forgotten_by
+    if any(m.forgotten_at is None for m in before):
+        return Absent(f'cannot tell: no run is such as reference = "{text}" says')
+    return Absent(
+        "cannot tell: the reference no longer exists: the earlier state was forgotten by `vecmill "
+        f"{by}`; the next run is held against what is left",
+        by,
+    )
+
+
+def _latest(manifests: Sequence[Manifest], current: Manifest) -> int:
+    """The state that a run left, whatever state its rows are read in now."""
+    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
+    return current.lance_version if own is None else own
 
 
 def needed(text: str, manifests: Sequence[Manifest]) -> tuple[int, str] | None:
@@ -151,8 +192,7 @@ def since_fit(reference: Reference, manifests: Sequence[Manifest], current: Mani
     """
     if reference.runs is not None or not reference.grows:
         return reference
-    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
-    latest = current.lance_version if own is None else own
+    latest = _latest(manifests, current)
     wrote = [m for m in manifests if m.counts.written and m.lance_version < latest][1:]
     if sum(m.counts.new + m.counts.changed for m in wrote) < ENOUGH:
         return reference

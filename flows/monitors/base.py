@@ -37,6 +37,9 @@ Verdict: TypeAlias = Literal["quiet", "watch", "alarm", "cannot tell"]
 """What a monitor says; ``watch`` is not its own to say, but comes of a series of looks: this one
 alone would be an alarm, and the series as a whole does not carry one."""
 
+FIRST = "nothing to compare with yet: this is the first run"
+"""What a summary says, among other things or alone, where the reference is empty."""
+
 BROKEN = "broken_limits"
 """The figure of a finding's `detail` that counts limits of the user's own which do not hold: no
 chance is in them, so that no series of looks makes less of the alarm."""

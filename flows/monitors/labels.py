@@ -21,7 +21,7 @@ import numpy as np
 
 from flows.monitors import _conformal, _rows
 from flows.monitors._told import quoted
-from flows.monitors.base import Finding, Part
+from flows.monitors.base import FIRST, Finding, Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -267,7 +267,7 @@ def _part(row: int, p: float, known: _Side, now: _Side, params: Params) -> Part:
 
 def _untested(reference_rows: int, m: int, params: Params) -> str:
     if not reference_rows:
-        return "nothing to compare with yet: this is the first run"
+        return FIRST
     return (
         f"cannot tell: none of {m:,} current contents has a label of which the reference has "
         f"{2 * params.min_rows} or more, beside another label"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from flows.monitors import _record_checks, _record_limits
 from flows.monitors._profile import Profile
-from flows.monitors.base import BROKEN, Finding, Part
+from flows.monitors.base import BROKEN, FIRST, Finding, Part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -209,7 +209,6 @@ def _summary(
         return f"as usual: {names}{beside} ({sizes})"
     if not before.runs and not before.contents:
         limits = [part.summary for part in parts if part.name not in params.checks]
-        first = "nothing to compare with yet: this is the first run"
-        return f"{'; '.join([first, *limits])} ({sizes})"
+        return f"{'; '.join([FIRST, *limits])} ({sizes})"
     why = "; ".join(f"{part.name}: {part.summary}" for part in parts) or "no check is made"
     return f"cannot tell: {why} ({sizes})"

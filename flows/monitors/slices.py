@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _multiple, _rff, _rows, _sliced, _two_sample
-from flows.monitors.base import Finding
+from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +98,7 @@ def _cannot(
 ) -> str:
     """Why there is nothing to test; empty if there is."""
     if not len(reference):
-        return "nothing to compare with yet: this is the first run"
+        return FIRST
     told = f"{sizes[0]:,} reference and {sizes[1]:,} current contents"
     if min(sizes) < params.min_rows:
         return f"cannot tell: {told}; at least {params.min_rows} a side are needed"
