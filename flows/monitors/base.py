@@ -12,6 +12,7 @@ and may have more:
 * ``READS``: what of a sample it looks at beside the vectors, names of `Sample`'s attributes; what
   no monitor of a feature reads is not fetched,
 * ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too,
+* ``columns(params)``: the columns that its keys name, by key,
 * ``OF_VECTORS``: False for a monitor that looks at records alone, so that what it says is the same
   whatever the encoder makes of them.
 """
@@ -157,6 +158,12 @@ def reads(kind: str) -> frozenset[str]:
 def of_vectors(kind: str) -> bool:
     """Whether what this monitor says depends on the encoder."""
     return bool(getattr(_module(kind), "OF_VECTORS", True))
+
+
+def columns(kind: str, params: object) -> Mapping[str, Sequence[str]]:
+    """The kept columns that this monitor's keys name, by key."""
+    named = getattr(_module(kind), "columns", None)
+    return {} if named is None else cast("Mapping[str, Sequence[str]]", named(params))
 
 
 def by_default() -> tuple[str, ...]:

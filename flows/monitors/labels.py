@@ -24,7 +24,7 @@ from flows.monitors._told import quoted
 from flows.monitors.base import FIRST, Finding, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -85,6 +85,11 @@ class _Side:
     def where(self, chosen: NDArray[np.bool_]) -> _Side:
         ids = [one for one, stays in zip(self.ids, chosen.tolist(), strict=True) if stays]
         return _Side(self.vectors[chosen], self.labels[chosen], ids)
+
+
+def columns(params: Params) -> Mapping[str, Sequence[str]]:
+    """The columns that keys name, by key."""
+    return {"column": [params.column]}
 
 
 def compare(

@@ -26,7 +26,7 @@ from flows.monitors._profile import Profile
 from flows.monitors.base import BROKEN, FIRST, Finding, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -110,6 +110,12 @@ class Params:
         least, most = self.min_records or 0, self.max_records
         if most is not None and most < least:
             raise ValueError(f"max_records ({most}) must not be below min_records ({least})")
+
+
+def columns(params: Params) -> Mapping[str, Sequence[str]]:
+    """The columns that keys name, by key."""
+    nulls = params.max_null_share
+    return {"max_null_share": sorted(nulls) if isinstance(nulls, dict) else []}
 
 
 def compare(

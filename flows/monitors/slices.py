@@ -19,7 +19,7 @@ from flows.monitors import _multiple, _rff, _rows, _sliced, _two_sample
 from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flows.monitors._cutting import Column
     from flows.monitors._sliced import Looked
@@ -58,6 +58,11 @@ class Params(_two_sample.Params):
         super().__post_init__()
         _rff.check_features(self.features)
         _two_sample.at_least(self, max_values=1, max_slices=1)
+
+
+def columns(params: Params) -> Mapping[str, Sequence[str]]:
+    """The columns that keys name, by key."""
+    return {"columns": params.columns}
 
 
 def compare(
