@@ -1,4 +1,4 @@
-"""Columns that monitors name: refused with the configuration, as far as sources say what they keep."""
+"""Columns that monitors name: refused with the configuration where no source keeps them."""
 
 from __future__ import annotations
 
