@@ -25,7 +25,7 @@ import encoders.base
 import flows.monitors.base
 import flows.sources.base
 from encoders.media import Limits
-from flows import hooks, kin, references, spaces
+from flows import hooks, kin, monitored_columns, references, spaces
 from flows.anchors import anchored
 from flows.gates import Gates
 from flows.nearest import hint
@@ -250,6 +250,7 @@ def _check(
     engine = parse(Engine, raw.get("engine", {}), "[engine]")
     gc = parse(Gc, raw.get("gc", {}), "[gc]")
     defaults = tuple(monitors[kind] for kind in flows.monitors.base.by_default())
+    monitored_columns.check(features, defaults)
     reports = parse(Reports, raw.get("reports", {}), "[reports]")
     return Settings(conf, root, files, store, engine, features, defaults, gc, reports)
 

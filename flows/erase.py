@@ -26,6 +26,7 @@ from flows.receipt import MOST_TERMS, prove, some
 from flows.reports import kept as kept_reports
 from flows.stores import Stores
 from storage import cleaning, clusters, erasure, forgetting
+from storage.blotting import LEAST_ID, LEAST_VALUE, size
 from storage.exported import count_in, erase_from
 from storage.model import UsageError
 from storage.parts import key, parent_of
@@ -154,10 +155,10 @@ class Eraser:
         found.update(
             forgetting.in_catalog(catalog, holdings.feature, ids, traces.hashes, journal.parts)
         )
-        named = [i for i in journal.ids if journals.size(i) >= forgetting.LEAST_ID]
+        named = [i for i in journal.ids if size(i) >= LEAST_ID]
         found["files that hold an id"] = len(erasure.search(holdings.files(), some(named)))
         journal.hashes = sorted(traces.hashes)
-        long = {v for v in traces.values if journals.size(v) >= forgetting.LEAST_VALUE}
+        long = {v for v in traces.values if size(v) >= LEAST_VALUE}
         journal.values = sorted({*journal.values, *long} - holdings.shared(ids, long))
         journal.found = {k: max(found[k], journal.found.get(k, 0)) for k in found | journal.found}
         return journal, source
@@ -328,8 +329,9 @@ class Eraser:
             self._holdings.feature,
             journal.ids,
             journal.hashes,
-            journal.terms,
+            journal.values,
             journal.parts,
+            self._holdings.holding(journal.ids),
         )
         self._removed.update(removed)
 

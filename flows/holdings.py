@@ -114,6 +114,16 @@ class Holdings:
                 met |= erasure.shared(self.stores.vectors, *state, ids, left, self.by(version))
         return met
 
+    def holding(self, ids: Collection[str]) -> set[str]:
+        """Ids of other published records of which one of these is a part."""
+        found: set[str] = set()
+        for version in self.with_table():
+            published = self.published(version)
+            if published is not None:
+                state = (version.table, published)
+                found |= erasure.holding(self.stores.vectors, *state, ids, self.by(version))
+        return found
+
     def files(self) -> list[Path]:
         """The store's files, but those of other features, and the journal, which goes last."""
         folders = [self.home / "states", self.home / "locks", self.home / "memory"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from flows import references, series
 from flows.judging import ANEW
+from flows.monitors.base import BROKEN
 from flows.series import Look
 from storage.ids import hash_text
 
@@ -27,6 +28,9 @@ USUAL_ALPHA = 0.01
 
 _BESIDE = ("max_ids", "permutations", "most_permutations")
 """Parameters that change nothing of what a p-value says; a series goes on where they do."""
+
+_BY_LIMITS = "by_limits"
+"""Kept with an alarm of limits alone, which tells nothing of chance and so ends no series."""
 
 
 def in_series(
@@ -97,7 +101,7 @@ def _since_alarm(looks: Sequence[PastLook], key: str) -> list[PastLook]:
     """The looks of the series that the next one belongs to, oldest first."""
     found: list[PastLook] = []
     for look in reversed(looks):
-        if look.verdict == "alarm":
+        if look.verdict == "alarm" and not look.series.get(_BY_LIMITS):
             break
         if look.p_value is None or not look.series:
             continue
@@ -155,6 +159,7 @@ def _carried(
     looks.append(_look(plugin, row.verdict, row.p_value, row.effect_size))
     standing = series.stand(looks, feature.false_alarms, independent=independent)
     verdict = series.verdict(cast("Verdict", row.verdict), looks[-1], standing)
+    by_limits = verdict == "watch" and bool(row.detail.get(BROKEN))
     alpha = alpha_of(plugin)
     since = past[0].run_id if past else current.run_id
     p_values = [*(look.p_value for look in past), row.p_value]
@@ -172,6 +177,8 @@ def _carried(
     if standing.e_value is not None and standing.enough is not None:
         kept |= {"e_value": standing.e_value, "enough": standing.enough}
     summary = row.summary
+    if by_limits:
+        verdict, kept = "alarm", kept | {_BY_LIMITS: 1.0}
     if standing.lasting and (row.verdict != "alarm" or looks[-1].p_value > standing.level):
         summary = _together(standing, since, row.summary)
     elif verdict == "watch":

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from storage.forgetting import LEAST_ID
+from storage.blotting import LEAST_ID, size
 from storage.ids import new_run_id
 from storage.model import StorageError
 
@@ -43,11 +43,6 @@ class Journal:
     def terms(self) -> list[str]:
         """What to search for byte by byte: ids that are long enough, and values."""
         return [*(i for i in self.ids if size(i) >= LEAST_ID), *self.values]
-
-
-def size(text: str) -> int:
-    """The bytes of a text in UTF-8."""
-    return len(text.encode("utf-8", "surrogatepass"))
 
 
 def read(path: Path, ids: Collection[str]) -> Journal:

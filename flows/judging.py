@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flows.canaries import Canaries
     from flows.monitors.base import Finding, Sample
-    from flows.references import Reference
+    from flows.references import Absent, Reference
     from flows.settings import Monitor
 
 ANEW = "the canaries, encoded anew, since the encoder changed"
@@ -37,6 +37,7 @@ class Judge:
         earlier: the monitors that saw no change of the encoder when they looked at this run before:
             one that they see now came after it, and its vectors are of the old space still.
         run_id: the run: canaries that it was the first to encode are no reference for it.
+        absent: why there is no reference, where the run is not the first.
     """
 
     reference: Reference | None
@@ -45,6 +46,7 @@ class Judge:
     canaries: Canaries | None
     earlier: frozenset[str] = frozenset()
     run_id: str = ""
+    absent: Absent | None = None
     _instead: Sample | None = None
 
     @staticmethod
@@ -65,12 +67,18 @@ class Judge:
             finding = self._ask(monitor, self.before, self.now, rng)
             reference = self.reference
             if reference is None:
-                return _row(monitor, finding, None, None)
+                return _row(monitor, self._without_reference(finding), None, None)
             return _row(monitor, finding, reference.manifest.run_id, reference.told)
         finding = self._ask(monitor, self._instead, self.now, rng)
         told = f"{finding.summary}; judged apart from the encoder's change"
         run_id = self.canaries.run_id if self.canaries else None
         return _row(monitor, replace(finding, summary=told), run_id, ANEW)
+
+    def _without_reference(self, finding: Finding) -> Finding:
+        if self.absent is None:
+            return finding
+        told = finding.summary.replace(flows.monitors.base.FIRST, self.absent.told)
+        return replace(finding, summary=told)
 
     def _encoder(self, monitor: Monitor, rng: np.random.Generator) -> FindingRow:
         if self.canaries is None:

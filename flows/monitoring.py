@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import flows.monitors.base
-from flows import alerting, canaries, profiles, references
+from flows import alerting, canaries, profiles, references, second_looks
 from flows.in_series import in_series
 from flows.judging import ANEW, Judge
 from flows.monitors.base import of_vectors
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from flows.monitors._profile import Profile
     from flows.progress import Reporter
-    from flows.references import Reference
+    from flows.references import Absent, Reference
     from flows.settings import Feature, Monitor, Settings
     from storage.model import FindingRow, Manifest, Version
 
@@ -45,7 +45,8 @@ def monitor(
     The current sample is what the last run that wrote new vectors to the version wrote; the
     reference is what ``reference`` in the feature's configuration says (`flows.references`), states
     without rows passed over. All chance is seeded by the run, so a finding can be had again; it
-    then takes the place of the one before. What a p-value is worth after those of the runs before
+    then takes the place of the one before, unless what it was held against is gone since
+    (`flows.second_looks`). What a p-value is worth after those of the runs before
     is for `flows.in_series` to say. Of a version that keeps a history both samples are of
     current rows: what readers of the feature see.
 
@@ -71,7 +72,10 @@ def monitor(
     rows = look(*given, settings=settings) if rest else []
     if rest:
         rows = in_series(feature, stores.catalog, version, manifests, current, rest, rows)
-    stores.catalog.add_findings(name, version.version, current.run_id, rows)
+    earlier = _found(stores, version, current.run_id, rest)
+    absent = absent_of(feature, version, manifests, current)
+    rows, new = second_looks.standing(rest, rows, earlier, absent, reporter.note)
+    stores.catalog.add_findings(name, version.version, current.run_id, new)
     found = known | {row.monitor: row for row in rows}
     told = [found[plugin.name] for plugin in monitors]
     alerting.tell(feature, stores, version, current.run_id, told, reporter)
@@ -86,7 +90,13 @@ def checked(
     stores: Stores, version: Version, run_id: str, monitors: Sequence[Monitor]
 ) -> dict[str, FindingRow]:
     """What was found by those of the monitors that look before a run is published, by name."""
-    names = [plugin.name for plugin in monitors if plugin.blocks == "publishing"]
+    return _found(stores, version, run_id, [m for m in monitors if m.blocks == "publishing"])
+
+
+def _found(
+    stores: Stores, version: Version, run_id: str, monitors: Sequence[Monitor]
+) -> dict[str, FindingRow]:
+    names = [plugin.name for plugin in monitors]
     return {row.monitor: row for row in findings(stores.catalog, version, run_id, names)}
 
 
@@ -137,7 +147,8 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     told = None
     if "canaries" in samples.reads:
         told = canaries.encoded(feature, stores, version, settings, reporter)
-    judge = Judge(reference, ours, theirs, told, earlier, current.run_id)
+    absent = absent_of(feature, version, manifests, current)
+    judge = Judge(reference, ours, theirs, told, earlier, current.run_id, absent)
     rows = {}
     for plugin in sorted(asked, key=Judge.place):
         own = np.random.default_rng(seed(f"{current.run_id} {plugin.name}"))
@@ -212,6 +223,19 @@ def reference_of(
     if feature.reference == "live" and version.standing != "live":
         return replace(reference, told=references.OWN)
     return reference
+
+
+def absent_of(
+    feature: Feature, version: Version, manifests: Sequence[Manifest], current: Manifest
+) -> Absent | None:
+    """Why a run that is not the first is held against nothing; None where it is, or is the first.
+
+    Raises:
+        MonitorError: as `reference_of`.
+    """
+    if reference_of(feature, version, manifests, current) is not None:
+        return None
+    return references.absent(feature.reference, manifests, current)
 
 
 def _version(stores: Stores, name: str, number: int | None) -> Version:

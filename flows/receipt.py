@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -50,11 +49,14 @@ def prove(
     Returns:
         The receipt, plain values. It holds no id or value: ids are hashed with BLAKE2b and a salt.
     """
-    # An id may be a part of another's, and then stands in files with good reason.
-    telling = sorted(set(journal.terms) - holdings.shared(journal.ids, journal.terms))
-    hits = erasure.search(holdings.files(), some(telling))
     catalog = holdings.stores.catalog
     named = [*journal.ids, *journal.parts]
+    # An id may be a part of another's, and then stands in files with good reason.
+    cleans = forgetting.blotter(catalog, named, journal.values, holdings.holding(journal.ids))
+    shared = holdings.shared(journal.ids, journal.terms)
+    shared |= forgetting.within_others(catalog, cleans, journal.terms)
+    telling = sorted(set(journal.terms) - shared)
+    hits = erasure.search(holdings.files(), some(telling))
     elsewhere = forgetting.elsewhere(catalog, holdings.feature, named)
     states = [path for path in hits if str(holdings.stores.states) in path]
     explained = {*states, str(holdings.settings.catalog)} if elsewhere else set(states)
@@ -90,7 +92,8 @@ def prove(
         "still_in_source": asdict(source),
         "not_covered": [*unreachable, *_not_covered(holdings, states, elsewhere), *_NOT_COVERED],
     }
-    return _without(receipt, journal.terms)
+    cleaned: dict[str, Any] = cleans.json(receipt, named=False)
+    return cleaned
 
 
 def some(terms: Sequence[str]) -> Sequence[str]:
@@ -165,15 +168,6 @@ def _not_covered(
         yield f"{path}, a fitted state that holds an id or value as it is"
     for name in elsewhere:
         yield f"the feature {name}, where dead letters or findings name the ids: --all-features"
-
-
-def _without(receipt: dict[str, Any], terms: Sequence[str]) -> dict[str, Any]:
-    """The receipt without ids and values, which the path of an export may hold."""
-    text = json.dumps(receipt, ensure_ascii=False)
-    for term in sorted(terms, key=len, reverse=True):
-        text = text.replace(json.dumps(term, ensure_ascii=False)[1:-1], forgetting.GONE)
-    cleaned: dict[str, Any] = json.loads(text)
-    return cleaned
 
 
 def _salted(ids: Collection[str]) -> dict[str, Any]:

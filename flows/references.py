@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
-
-from flows.nearest import hint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +28,17 @@ SINCE_FIT = "what runs wrote since the encoder learned"
 ENOUGH = 200
 """Contents written since the fit that are a better reference than those that were learned from."""
 
+_MOST = 100_000
 _WINDOW = re.compile(r"(?P<n>[1-9]\d{0,4}) (?P<unit>run|day)s?")
+_COUNT = re.compile(r"(?:the )?(?:last )?(?P<n>\d{1,6})[ _-]*(?P<unit>[a-z]+)")
+_UNITS = {
+    **dict.fromkeys(("d", "day", "days"), (1, "day")),
+    **dict.fromkeys(("w", "week", "weeks"), (7, "day")),
+    **dict.fromkeys(("month", "months"), (30, "day")),
+    **dict.fromkeys(("r", "run", "runs"), (1, "run")),
+}
+"""How people write what a window counts: how many of which unit each is."""
+
 _RUN = re.compile(r"\d{8}T\d{6}-[0-9a-f]{11}")
 _WEEKS = 8
 """How far ``weekday`` looks back."""
@@ -53,6 +62,20 @@ class Reference:
     grows: bool = False
 
 
+@dataclass(frozen=True)
+class Absent:
+    """That there is nothing to hold a run against, though it is not the first.
+
+    Attributes:
+        told: why, in words.
+        by: the command that has cleaned away what stood before the run; None where no run is such
+            as the reference asks for.
+    """
+
+    told: str
+    by: str | None = None
+
+
 def check(text: str) -> None:
     """See that a reference can be understood.
 
@@ -60,10 +83,24 @@ def check(text: str) -> None:
         ValueError: if it cannot.
     """
     if text not in WAYS and not _WINDOW.fullmatch(text) and not _RUN.fullmatch(text):
+        meant = _meant(text)
         raise ValueError(
-            f"reference must be one of {', '.join(WAYS)}, such as '5 runs' or '28 days', or the id "
-            f"of a run, got {text!r}{hint(text, WAYS)}"
+            f"reference must be one of {', '.join(WAYS)}, such as '5 runs' "
+            f"or '28 days', or the id of a run, got {text!r}"
+            f"{'' if meant is None else f'; did you mean {meant!r}?'}"
         )
+
+
+def _meant(text: str) -> str | None:
+    """The reference that somebody may have had in mind who wrote another."""
+    plain = text.strip().lower()
+    if count := _COUNT.fullmatch(plain):
+        near = get_close_matches(count["unit"], _UNITS, n=1)
+        times, unit = _UNITS[near[0]] if near else (0, "")
+        number = int(count["n"]) * times
+        return f"{number} {unit}{'' if number == 1 else 's'}" if 0 < number < _MOST else None
+    near = get_close_matches(plain, WAYS, n=1)
+    return near[0] if near else None
 
 
 def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Reference | None:
@@ -81,8 +118,7 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
         LookupError: if a run is named that published nothing in this version, or whose state was
             cleaned away.
     """
-    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
-    latest = current.lance_version if own is None else own
+    latest = _latest(manifests, current)
     # Runs that only removed or updated rows count too: it is what readers saw just before.
     before = [
         m for m in manifests if m.forgotten_at is None and m.rows and m.lance_version < latest
@@ -98,6 +134,34 @@ def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Referen
     wrote = [m for m in manifests if m.counts.written and m.lance_version < latest]
     told, chosen = _window(text, wrote, current)
     return Reference(told, before[-1], tuple(m.run_id for m in chosen)) if chosen else None
+
+
+def absent(text: str, manifests: Sequence[Manifest], current: Manifest) -> Absent | None:
+    """Why `find` gives no reference; None where nothing has ever stood before the run.
+
+    Args:
+        text: as the feature's configuration says.
+        manifests: of the version, oldest first.
+        current: the run's.
+    """
+    latest = _latest(manifests, current)
+    before = [m for m in manifests if m.rows and m.lance_version < latest]
+    if not before:
+        return None
+    by = before[-1].forgotten_by
+    if any(m.forgotten_at is None for m in before):
+        return Absent(f'cannot tell: no run is such as reference = "{text}" says')
+    return Absent(
+        "cannot tell: the reference no longer exists: the earlier state was forgotten by `vecmill "
+        f"{by}`; the next run is held against what is left",
+        by,
+    )
+
+
+def _latest(manifests: Sequence[Manifest], current: Manifest) -> int:
+    """The state that a run left, whatever state its rows are read in now."""
+    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
+    return current.lance_version if own is None else own
 
 
 def needed(text: str, manifests: Sequence[Manifest]) -> tuple[int, str] | None:
@@ -128,8 +192,7 @@ def since_fit(reference: Reference, manifests: Sequence[Manifest], current: Mani
     """
     if reference.runs is not None or not reference.grows:
         return reference
-    own = next((m.lance_version for m in manifests if m.run_id == current.run_id), None)
-    latest = current.lance_version if own is None else own
+    latest = _latest(manifests, current)
     wrote = [m for m in manifests if m.counts.written and m.lance_version < latest][1:]
     if sum(m.counts.new + m.counts.changed for m in wrote) < ENOUGH:
         return reference
@@ -169,7 +232,7 @@ def _window(
         ]
     window = _WINDOW.fullmatch(text)
     if window is None:
-        raise ValueError(f"reference must be one of {', '.join(WAYS)}, got {text!r}")
+        raise ValueError(f"{text!r} is no reference; `check` says what is")
     n = int(window["n"])
     if window["unit"] == "run":
         return f"what the {n} runs before wrote", wrote[-n:]

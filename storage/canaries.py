@@ -13,7 +13,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage.forgetting import LEAST_ID, written
+from storage.blotting import LEAST_ID, size, written
 from storage.model import StorageError
 from storage.parts import parent_of
 from storage.staging import SPOOL_COLUMNS
@@ -262,7 +262,7 @@ def _of(
     canary more that goes is no loss, and a file in which the id still stands would prove nothing.
     """
     named, contents = set(ids), set(hashes)
-    long = [one for one in named if len(one.encode("utf-8", "surrogatepass")) >= LEAST_ID]
+    long = [one for one in named if size(one) >= LEAST_ID]
     telling = [form for one in long for form in written(one)]
     rows = kept.drop("vector").iter_rows(named=True)
     return [

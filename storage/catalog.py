@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
     from storage.model import FindingRow, PastLook, Publication
 
+_WITHOUT_THOSE_THAT_FAILED = (
+    "DELETE FROM occupancy WHERE run_id IN "
+    "(SELECT run_id FROM runs WHERE status IN ('failed', 'crashed'))"
+)
+
 
 class Catalog:
     """The catalog in the DuckDB file at ``path``, made when it is first written to.
@@ -163,6 +168,7 @@ class Catalog:
                 "WHERE run_id = ? AND status = 'running'",
                 [error, run_id],
             )
+            con.execute(_WITHOUT_THOSE_THAT_FAILED)
 
     def abandon_runs(self, feature: str) -> int:
         """Mark runs of the feature that were killed; call only while holding the feature's lock.
@@ -171,14 +177,14 @@ class Catalog:
             How many there were.
         """
         with self._file.write() as con:
-            return len(
-                con.execute(
-                    "UPDATE runs SET status = 'crashed', finished_at = now(), "
-                    "error = 'the process ended before the run did' "
-                    "WHERE feature = ? AND status = 'running' RETURNING run_id",
-                    [feature],
-                ).fetchall()
-            )
+            killed = con.execute(
+                "UPDATE runs SET status = 'crashed', finished_at = now(), "
+                "error = 'the process ended before the run did' "
+                "WHERE feature = ? AND status = 'running' RETURNING run_id",
+                [feature],
+            ).fetchall()
+            con.execute(_WITHOUT_THOSE_THAT_FAILED)
+            return len(killed)
 
     def pace(self, feature: str, version: int) -> Pace | None:
         """How fast the version's last encoding runs were, None if none did any."""
@@ -361,9 +367,14 @@ class Catalog:
             return con.sql(sql, params=list(parameters)).to_arrow_table()
 
     def tables(self) -> dict[str, pa.Table]:
-        """A copy of every table, read in one transaction; a SQL session works on it."""
+        """A copy of every table, read in one transaction; a SQL session works on it.
+
+        What monitors noted of a run that is not published yet, and may never be, is left out.
+        """
         with self._file.read() as con:
-            return {t: con.table(t).to_arrow_table() for t in TABLES}
+            copied = {t: con.table(t).to_arrow_table() for t in TABLES}
+            published = con.sql("FROM occupancy SEMI JOIN manifests USING (run_id)")
+            return copied | {"occupancy": published.to_arrow_table()}
 
     def _rows(self, sql: str, *parameters: object) -> list[dict[str, object]]:
         with self._file.read() as con:

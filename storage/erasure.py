@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from storage import cleaning
+from storage import blotting, cleaning
 from storage.damage import misses_a_file
 from storage.model import StorageError
 from storage.parts import PARTS
@@ -127,6 +127,20 @@ def shared(vectors: Vectors, table: str, lance_version: int, ids: Collection[str
         met |= {term for term in left if term in everything}
         left -= met
     return met
+
+
+def holding(
+    vectors: Vectors, table: str, lance_version: int, ids: Collection[str], by: str = "record_id"
+) -> set[str]:
+    """Ids of rows and records in a state of which one of these ids is a part."""
+    found: set[str] = set()
+    columns = list({"record_id", by})
+    for batch in vectors.state(table, lance_version).to_batches(columns=columns):
+        for name in columns:
+            known = [one for one in batch.column(name).to_pylist() if one is not None]
+            joined = "\0".join(known)
+            found |= blotting.holding(known, [one for one in ids if one in joined])
+    return found
 
 
 def erase_rows(

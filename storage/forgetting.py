@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from storage.blotting import Blotter, holding
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
     import duckdb
 
     from storage.catalog import Catalog
 
-LEAST_ID, LEAST_VALUE = 8, 12
-"""Bytes from which an id, or a value, cannot well stand in a file by chance."""
-
-GONE = "[erased]"
-"""What stands in texts where an erased id or value stood."""
-
 _TEXTS = (
     ("runs", "error"), ("dead_letters", "reason"), ("dead_letters", "place"),
-    ("findings", "summary"), ("findings", "detail"), ("findings", "parts"),
-    ("standings", "reason"), ("snoozes", "reason"), ("alerts", "error"),
-    ("standings", "gates"), ("backfill_windows", "error"),
+    ("findings", "summary"), ("standings", "reason"), ("snoozes", "reason"), ("alerts", "error"),
+    ("backfill_windows", "error"),
 )  # fmt: skip
+_JSON = (("findings", "detail"), ("findings", "parts"), ("standings", "gates"))
 
 
 _NAMED = "list_concat(record_ids, json_extract_string(parts, '$[*].record_ids[*]'))"
@@ -99,8 +95,9 @@ def purge_catalog(
     feature: str,
     ids: Collection[str],
     hashes: Collection[str],
-    terms: Collection[str],
+    values: Collection[str],
     parts: Collection[str] = (),
+    others: Collection[str] = (),
 ) -> dict[str, int]:
     """Take records out of the catalog's rows and texts, in one transaction.
 
@@ -109,20 +106,17 @@ def purge_catalog(
         feature: whose dead letters and findings to clear.
         ids: the records.
         hashes: of their contents.
-        terms: ids and values; in texts, of whichever feature, ``[erased]`` takes their place.
+        values: of theirs; in texts, of whichever feature, ``[erased]`` takes the place of these and
+            of the ids.
         parts: ids of rows that are parts of the records, as findings name them.
+        others: ids that stay, and of which an id may be a part, beside those that findings and
+            dead letters name.
 
     Returns:
         Rows removed or changed, by what they are.
     """
     named = {*ids, *parts}
-    short = [
-        i for i in sorted(named, key=len) if len(i.encode("utf-8", "surrogatepass")) < LEAST_ID
-    ]
-    words = {f"{q}{i}{q}": f"{q}{GONE}{q}" for s in short for i in written(s) for q in "'\""}
-    # A word that is a part of another comes after it.
-    forms = {form for term in terms for form in written(term)}
-    words |= dict.fromkeys(sorted(forms, key=lambda form: (-len(form), form)), GONE)
+    cleans = blotter(catalog, named, values, others)
     with catalog.transaction() as con:
         _ids_table(con, ids, hashes, named)
         letters = con.execute(
@@ -139,7 +133,8 @@ def purge_catalog(
         cursors = con.execute(
             "DELETE FROM cursors WHERE feature = ? RETURNING 1", [feature]
         ).fetchall()
-        texts = sum(_blot(con, table, column, words) for table, column in _TEXTS)
+        texts = sum(_blot(con, table, column, cleans) for table, column in _TEXTS)
+        texts += sum(_blot_json(con, table, column, cleans, feature) for table, column in _JSON)
     return {
         "dead letters": len(letters),
         "findings": len(findings),
@@ -186,28 +181,83 @@ def _ids_table(
         con.unregister("given")
 
 
-def written(term: str) -> list[str]:
-    """A term as it is, as messages quote it, and as JSON holds either; the longest first."""
-    plain = (term, repr(term)[1:-1])
-    held = (json.dumps(form, ensure_ascii=False)[1:-1] for form in plain)
-    return sorted({*plain, *held}, key=lambda form: (-len(form), form))
+def blotter(
+    catalog: Catalog, named: Collection[str], values: Collection[str], others: Collection[str]
+) -> Blotter:
+    """What takes records out of texts.
+
+    Args:
+        catalog: where findings and dead letters name ids of which one that goes may be a part.
+        named: the records, and rows that are parts of them.
+        values: of theirs.
+        others: further ids that stay.
+    """
+    known = {*others, *holding(_named_ids(catalog), named)}
+    return Blotter(frozenset(named), frozenset(values), frozenset(known.difference(named)))
 
 
-def _blot(con: duckdb.DuckDBPyConnection, table: str, column: str, words: Mapping[str, str]) -> int:
-    """Put `GONE` in the place of words in a column; how many rows had any."""
+def within_others(catalog: Catalog, cleans: Blotter, terms: Collection[str]) -> set[str]:
+    """Those of some terms that stand in the catalog as parts of ids or words of others."""
+    left, met = set(terms), set()
+    for text in (*cleans.others, *_texts(catalog)):
+        if cleans.text(text) == text:
+            met |= {term for term in left if term in text}
+            left -= met
+    return met
+
+
+def _named_ids(catalog: Catalog) -> set[str]:
+    """All ids that findings and dead letters name."""
+    found = catalog.query(
+        f"SELECT unnest({_NAMED}) AS named FROM findings "
+        "UNION SELECT record_id FROM dead_letters WHERE record_id IS NOT NULL"
+    )
+    return set(found.column("named").to_pylist()) - {None}
+
+
+def _texts(catalog: Catalog) -> Iterator[str]:
+    for table, column in (*_TEXTS, *_JSON):
+        found = catalog.query(
+            f"SELECT DISTINCT {column}::VARCHAR AS told FROM {table} WHERE {column} IS NOT NULL"
+        )
+        yield from found.column("told").to_pylist()
+
+
+def _blot(con: duckdb.DuckDBPyConnection, table: str, column: str, cleans: Blotter) -> int:
+    """Clean the texts of a column; how many rows had anything."""
     found = con.execute(
-        f"SELECT DISTINCT {column}::VARCHAR FROM {table} WHERE {column} IS NOT NULL"
+        f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL"
     ).fetchall()
     changed = 0
     for (text,) in found:
-        blotted = text
-        for word, instead in words.items():
-            blotted = blotted.replace(word, instead)
-        if blotted != text:
+        if (blotted := cleans.text(text)) != text:
             changed += len(
                 con.execute(
-                    f"UPDATE {table} SET {column} = ? WHERE {column}::VARCHAR = ? RETURNING 1",
+                    f"UPDATE {table} SET {column} = ? WHERE {column} = ? RETURNING 1",
                     [blotted, text],
+                ).fetchall()
+            )
+    return changed
+
+
+def _blot_json(
+    con: duckdb.DuckDBPyConnection, table: str, column: str, cleans: Blotter, feature: str
+) -> int:
+    """As `_blot`, of JSON; the ids that it lists go where it is about the feature."""
+    found = con.execute(
+        f"SELECT DISTINCT {column}::VARCHAR, feature = ? FROM {table} WHERE {column} IS NOT NULL",
+        [feature],
+    ).fetchall()
+    changed = 0
+    for text, own in found:
+        value = json.loads(text)
+        blotted = cleans.json(value, named=own)
+        if blotted != value:
+            changed += len(
+                con.execute(
+                    f"UPDATE {table} SET {column} = ? WHERE {column}::VARCHAR = ? "
+                    "AND (feature = ?) = ? RETURNING 1",
+                    [json.dumps(blotted, ensure_ascii=False), text, feature, own],
                 ).fetchall()
             )
     return changed

@@ -125,8 +125,8 @@ def note_occupancy(
 ) -> None:
     """Note in the table ``occupancy`` how many contents of a run lie in each cell.
 
-    What was noted of it before gives way, and so does what was noted of a run of the feature that
-    came to nothing.
+    What was noted of it before gives way. That of a run that comes to nothing goes when the run
+    does, and until a run is published no SQL session shows it (`storage.catalog.Catalog.tables`).
 
     Args:
         catalog: the catalog.
@@ -141,11 +141,7 @@ def note_occupancy(
                       "contents": pa.array(contents, pa.int64())})  # fmt: skip
     key = [version.feature, version.version, run_id]
     with catalog.transaction() as con:
-        con.execute(
-            "DELETE FROM occupancy WHERE feature = ? AND version = ? AND (run_id = ? OR run_id IN "
-            "(SELECT run_id FROM runs WHERE status IN ('failed', 'crashed')))",
-            key,
-        )
+        con.execute("DELETE FROM occupancy WHERE feature = ? AND version = ? AND run_id = ?", key)
         con.register("cells", cells)
         con.execute(
             "INSERT INTO occupancy SELECT ?, ?, ?, ?, cell, contents, now() FROM cells",

@@ -34,6 +34,7 @@ def plan(
     full: Flag = False,
     conf: Conf = None,
     json: AsJson = False,
+    direct: Flag = False,
 ) -> int:
     """Show what a run would do, with the expected time, and write nothing.
 
@@ -47,7 +48,10 @@ def plan(
         The version to plan for: configured, live, candidate, or a number.
     full
         Read the whole source, even if it says that nothing has changed.
+    direct
+        As of run: a plan never needs a server, so that it is the same with it and without.
     """
+    del direct
     from flows import pipeline
     from flows.console import reporting
     from flows.over import NotYetError

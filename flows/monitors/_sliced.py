@@ -160,7 +160,8 @@ def columns(
             found.append(_cutting.cut(name, values, most))
         else:
             among = ", ".join(map(repr, there)) or "none"
-            found.append(_cutting.Column(name, why=f"both samples keep these columns: {among}"))
+            why = f"one of the two sides does not keep it; both keep: {among}"
+            found.append(_cutting.Column(name, why=why))
     return found
 
 

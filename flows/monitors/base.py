@@ -12,6 +12,7 @@ and may have more:
 * ``READS``: what of a sample it looks at beside the vectors, names of `Sample`'s attributes; what
   no monitor of a feature reads is not fetched,
 * ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too,
+* ``columns(params)``: the columns that its keys name, by key,
 * ``OF_VECTORS``: False for a monitor that looks at records alone, so that what it says is the same
   whatever the encoder makes of them.
 """
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Literal["quiet", "watch", "alarm", "cannot tell"]
 """What a monitor says; ``watch`` is not its own to say, but comes of a series of looks: this one
 alone would be an alarm, and the series as a whole does not carry one."""
+
+FIRST = "nothing to compare with yet: this is the first run"
+"""What a summary says, among other things or alone, where the reference is empty."""
+
+BROKEN = "broken_limits"
+"""The figure of a finding's `detail` that counts limits of the user's own which do not hold: no
+chance is in them, so that no series of looks makes less of the alarm."""
 
 PartKind: TypeAlias = Literal["check", "slice", "cluster", "word", "detector"]
 
@@ -150,6 +158,12 @@ def reads(kind: str) -> frozenset[str]:
 def of_vectors(kind: str) -> bool:
     """Whether what this monitor says depends on the encoder."""
     return bool(getattr(_module(kind), "OF_VECTORS", True))
+
+
+def columns(kind: str, params: object) -> Mapping[str, Sequence[str]]:
+    """The kept columns that this monitor's keys name, by key."""
+    named = getattr(_module(kind), "columns", None)
+    return {} if named is None else cast("Mapping[str, Sequence[str]]", named(params))
 
 
 def by_default() -> tuple[str, ...]:

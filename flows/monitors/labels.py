@@ -21,10 +21,10 @@ import numpy as np
 
 from flows.monitors import _conformal, _rows
 from flows.monitors._told import quoted
-from flows.monitors.base import Finding, Part
+from flows.monitors.base import FIRST, Finding, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -85,6 +85,11 @@ class _Side:
     def where(self, chosen: NDArray[np.bool_]) -> _Side:
         ids = [one for one, stays in zip(self.ids, chosen.tolist(), strict=True) if stays]
         return _Side(self.vectors[chosen], self.labels[chosen], ids)
+
+
+def columns(params: Params) -> Mapping[str, Sequence[str]]:
+    """The columns that keys name, by key."""
+    return {"column": [params.column]}
 
 
 def compare(
@@ -267,7 +272,7 @@ def _part(row: int, p: float, known: _Side, now: _Side, params: Params) -> Part:
 
 def _untested(reference_rows: int, m: int, params: Params) -> str:
     if not reference_rows:
-        return "nothing to compare with yet: this is the first run"
+        return FIRST
     return (
         f"cannot tell: none of {m:,} current contents has a label of which the reference has "
         f"{2 * params.min_rows} or more, beside another label"

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 from flows.monitors import _record_checks, _record_limits
 from flows.monitors._profile import Profile
-from flows.monitors.base import Finding, Part
+from flows.monitors.base import BROKEN, FIRST, Finding, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
 
@@ -112,6 +112,12 @@ class Params:
             raise ValueError(f"max_records ({most}) must not be below min_records ({least})")
 
 
+def columns(params: Params) -> Mapping[str, Sequence[str]]:
+    """The columns that keys name, by key."""
+    nulls = params.max_null_share
+    return {"max_null_share": sorted(nulls) if isinstance(nulls, dict) else []}
+
+
 def compare(
     reference: Sample, current: Sample, rng: np.random.Generator, params: Params
 ) -> Finding:
@@ -129,7 +135,9 @@ def compare(
         return Finding("records", "cannot tell", summary, None, 0.0, None, None, 0, 0)
     made = [_record_checks.CHECKS[name](before, now, rng, params) for name in params.checks]
     parts, p_value = _of_checks(made, current, params)
-    parts += [_of_limit(held, current, params) for held in _record_limits.limits(now, params)]
+    limits = [_of_limit(held, current, params) for held in _record_limits.limits(now, params)]
+    broken = sum(part.verdict == "alarm" for part in limits)
+    parts += limits
     parts.sort(key=lambda part: ("alarm", "quiet", "cannot tell").index(part.verdict))
     verdict: Verdict = parts[0].verdict if parts else "cannot tell"
     alarms = [part for part in parts if part.verdict == "alarm"]
@@ -145,7 +153,11 @@ def compare(
         n_reference=before.contents,
         n_current=now.contents,
         record_ids=tuple(named)[: params.max_ids],
-        detail={"rows": float(now.rows), "checks": float(sum(c.p is not None for c in made))},
+        detail={
+            "rows": float(now.rows),
+            "checks": float(sum(c.p is not None for c in made)),
+            BROKEN: float(broken),
+        },
         parts=tuple(parts),
     )
 
@@ -203,7 +215,6 @@ def _summary(
         return f"as usual: {names}{beside} ({sizes})"
     if not before.runs and not before.contents:
         limits = [part.summary for part in parts if part.name not in params.checks]
-        first = "nothing to compare with yet: this is the first run"
-        return f"{'; '.join([first, *limits])} ({sizes})"
+        return f"{'; '.join([FIRST, *limits])} ({sizes})"
     why = "; ".join(f"{part.name}: {part.summary}" for part in parts) or "no check is made"
     return f"cannot tell: {why} ({sizes})"

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _multiple, _rff, _rows, _sliced, _two_sample
-from flows.monitors.base import Finding
+from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from flows.monitors._cutting import Column
     from flows.monitors._sliced import Looked
@@ -60,6 +60,11 @@ class Params(_two_sample.Params):
         _two_sample.at_least(self, max_values=1, max_slices=1)
 
 
+def columns(params: Params) -> Mapping[str, Sequence[str]]:
+    """The columns that keys name, by key."""
+    return {"columns": params.columns}
+
+
 def compare(
     reference: Sample, current: Sample, rng: np.random.Generator, params: Params
 ) -> Finding:
@@ -98,7 +103,7 @@ def _cannot(
 ) -> str:
     """Why there is nothing to test; empty if there is."""
     if not len(reference):
-        return "nothing to compare with yet: this is the first run"
+        return FIRST
     told = f"{sizes[0]:,} reference and {sizes[1]:,} current contents"
     if min(sizes) < params.min_rows:
         return f"cannot tell: {told}; at least {params.min_rows} a side are needed"

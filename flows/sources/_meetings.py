@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Side: TypeAlias = Literal["user", "item"]
 
 OTHER: dict[Side, Side] = {"user": "item", "item": "user"}
+KEPT = ("side", "entity", "met")
 CONTENT = ("side", "entity", "others", "weights")
 
 _CHUNK_MEETINGS = 250_000
@@ -39,7 +40,7 @@ def kept_schema() -> dict[str, pl.DataType]:
     """The columns that are kept beside a vector."""
     import polars as pl
 
-    return {"side": pl.String(), "entity": pl.String(), "met": pl.Int64()}
+    return dict(zip(KEPT, (pl.String(), pl.String(), pl.Int64()), strict=True))
 
 
 def combined(rows: pl.DataFrame, *, newest: bool) -> pl.DataFrame:

@@ -245,6 +245,15 @@ def open(  # noqa: A001 - sources.open(...)
         raise SourceUsageError(f"[sources.{name}]: {error}") from error
 
 
+def keeps(params: object) -> list[str] | None:
+    """The columns that a source with these keys keeps beside vectors; None where they do not say.
+
+    A kind whose ``keep`` is not all there is to it has the property ``keeps`` instead.
+    """
+    found = getattr(params, "keeps", getattr(params, "keep", None))
+    return None if found is None else list(found)
+
+
 def _open_as_before(
     kind: str,
     params: Any,  # noqa: ANN401 - the kind's own dataclass

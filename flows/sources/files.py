@@ -93,6 +93,12 @@ class Params:
         _params.check_kept(fields if self.keep is None else self.keep)
         _params.check_types(self.types, _types.NAMES)
 
+    @property
+    def keeps(self) -> list[str]:
+        """The columns that are kept: fields of the pattern, and ``path``."""
+        fields = Pattern(self.pattern).fields if self.pattern is not None else []
+        return list(dict.fromkeys([*(fields if self.keep is None else self.keep), _PATH]))
+
 
 def _check_field(key: str, name: str, fields: Sequence[str]) -> None:
     if name not in fields:
@@ -133,9 +139,7 @@ class FilesSource:
     @property
     def kept(self) -> dict[str, pl.DataType]:
         """The kept fields and ``path``, and their types."""
-        fields = self._pattern.fields if self._pattern else []
-        names = fields if self._params.keep is None else self._params.keep
-        given = {name: self._params.types.get(name, "str") for name in [*names, _PATH]}
+        given = {name: self._params.types.get(name, "str") for name in self._params.keeps}
         return {name: _types.dtype(kind) for name, kind in given.items()}
 
     @property

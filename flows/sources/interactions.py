@@ -91,6 +91,11 @@ class Params:
                 named[column] = key
         self.rows()
 
+    @property
+    def keeps(self) -> tuple[str, ...]:
+        """The columns that are kept."""
+        return _meetings.KEPT
+
     def rows(self) -> table.Params:
         """The table of interactions as rows of their own."""
         weight = [] if self.weight is None else [self.weight]

@@ -77,6 +77,13 @@ def test_an_alarm_keeps_a_run_from_being_published(guarded: Project) -> None:
     assert len(guarded.encoded()) == 40
 
 
+def test_limits_hold_in_every_run_though_no_check_sees_a_change(guarded: Project) -> None:
+    guarded.more += "min_records = 1000\n"
+    guarded.write(MENDED)
+    with pytest.raises(RunError, match=r"40 records were written, and min_records is 1,000"):
+        guarded.run()
+
+
 def test_what_was_encoded_is_used_once_the_source_is_mended(guarded: Project) -> None:
     guarded.write(BAD)
     with pytest.raises(RunError, match="blocks publishing"):

@@ -117,6 +117,12 @@ def test_a_plan_writes_nothing(vecmill: Callable[..., Answer], project: Project)
     assert not (project.root / "data").exists()
 
 
+def test_a_plan_takes_the_options_of_the_run_that_it_is_of(vecmill: Callable[..., Answer]) -> None:
+    plain, direct = (vecmill("plan", "--json", *more) for more in ((), ("--direct", "--full")))
+    assert (direct.code, direct.err) == (0, "")
+    assert direct.rows == plain.rows
+
+
 def test_a_plan_says_where_there_is_nothing_to_do(vecmill: Callable[..., Answer]) -> None:
     vecmill("run", "--direct")
     assert vecmill("plan").err.strip() == "notes: nothing to encode"

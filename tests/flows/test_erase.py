@@ -24,7 +24,8 @@ from flows.maps import Asked, draw
 from flows.progress import Silent
 from flows.reports.files import make
 from storage import cleaning
-from storage.model import StorageError
+from storage.findings import findings
+from storage.model import FindingRow, StorageError
 from tests.flows.engines import Interruption, Stopping, stop
 from tests.flows.project import vector
 
@@ -246,6 +247,34 @@ def test_texts_are_blotted_and_short_ids_only_where_they_are_quoted(project: Pro
     erase(project, "7")
     (row,) = catalog.query("SELECT error FROM runs WHERE run_id = 'r'").to_pylist()
     assert row["error"] == "7 of 9 cannot be read: '[erased]' says '[erased]'"
+
+
+def test_an_id_that_is_a_part_of_others_goes_alone(project: Project) -> None:
+    ids = ["record-10", "record-100", "record-10/b", "my-record-10"]
+    project.write([*OTHERS[:9], *((i, f"the text of number {n}", "x") for n, i in enumerate(ids))])
+    run = project.run().run
+    parts = [{"kind": "check", "name": f"'{i}'", "summary": f"{i}: odd", "record_ids": [i]}
+             for i in ids]  # fmt: skip
+    told = "'record-10', 'record-100', record-10/b and my-record-10; record-1000 is not here"
+    row = FindingRow(
+        *("drift", "alarm", told, 1.0, 1.0, 0.1, 1.0, 9, 9, None, tuple(ids), {}, tuple(parts)),
+    )
+    catalog = project.stores().catalog
+    catalog.add_findings("notes", 1, run, [row])
+    receipt = erase(project, "record-10")
+    assert receipt["proved"], receipt["proof"]
+    (kept,) = findings(catalog, project.versions()[0], run, ["drift"])
+    assert kept.record_ids == tuple(ids[1:])
+    assert kept.summary == told.replace("'record-10'", "'[erased]'")
+    assert [part["record_ids"] for part in kept.parts] == [[], *([i] for i in ids[1:])]
+    assert [part["name"] for part in kept.parts] == ["'[erased]'", *(f"'{i}'" for i in ids[1:])]
+    assert [part["summary"] for part in kept.parts[1:]] == [f"{i}: odd" for i in ids[1:]]
+    project.write(OTHERS[:9])
+    project.run()
+    assert erase(project, "record-100")["proved"]
+    (kept,) = findings(catalog, project.versions()[0], run, ["drift"])
+    assert kept.record_ids == ("record-10/b", "my-record-10")
+    assert "record-1000 is not here" in kept.summary
 
 
 @pytest.mark.parametrize("form", ["parquet", "npy"])

@@ -142,6 +142,17 @@ def test_what_one_look_in_many_shows_by_chance_is_watched(looks: Looks) -> None:
     assert [looks.look(0.005).verdict for _ in range(2)] == ["watch", "alarm"]
 
 
+def test_a_limit_that_does_not_hold_is_an_alarm_whatever_the_series_says(looks: Looks) -> None:
+    looks.look(0.4)
+    broken = {"verdict": "alarm", "summary": "too few", "detail": {"broken_limits": 1.0}}
+    found = looks.look(0.7, **broken)
+    assert (found.verdict, found.alone, found.summary) == ("alarm", "alarm", "too few")
+    after = looks.look(0.3)
+    assert after.series["looks"] == 3, "it tells nothing of chance, so the series goes on"
+    both = looks.look(1e-9, **broken)
+    assert (both.verdict, looks.look(0.3).series["looks"]) == ("alarm", 1)
+
+
 def test_looks_that_are_all_a_little_low_are_an_alarm_together(looks: Looks) -> None:
     verdicts = [looks.look(0.02).verdict for _ in range(6)]
     assert verdicts[:3] == ["quiet"] * 3

@@ -89,6 +89,33 @@ def test_what_cannot_be_understood_is_refused(text: str) -> None:
         references.check(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("7d", "7 days"),
+        ("1day", "1 day"),
+        ("28 dyas", "28 days"),
+        ("3 weeks", "21 days"),
+        ("last 5 runs", "5 runs"),
+        ("5-runs", "5 runs"),
+        ("weekdays", "weekday"),
+        ("prevous", "previous"),
+        ("Previous", "previous"),
+        ("0 days", None),
+        ("5 sheep", None),
+        ("nothing of the kind", None),
+    ],
+)
+def test_what_was_meant_is_told_and_the_choice_listed_once(text: str, meant: str | None) -> None:
+    with pytest.raises(ValueError, match="or the id of a run, got") as error:
+        references.check(text)
+    told = str(error.value)
+    assert told.endswith(f"got {text!r}" + ("" if meant is None else f"; did you mean {meant!r}?"))
+    assert told.count("weekday,") == 1
+    if meant is not None:
+        references.check(meant)
+
+
 def test_what_an_encoder_learned_from_is_left_out_once_enough_came_after() -> None:
     runs = [manifest(day, new=90, rows=90 * (day + 1)) for day in range(5)]
     few, more = (references.find("previous", runs[:n], runs[n - 1]) for n in (3, 5))

@@ -14,6 +14,7 @@ from flows.monitoring import monitor
 from flows.monitors import _analytic
 from flows.progress import Silent
 from flows.references import Reference
+from flows.refusals import RunError
 from flows.sketch_files import Files
 from flows.sketching import BASIS_SHARE, Limits, Sketching
 from tests.flows.shop import Heard
@@ -99,6 +100,30 @@ def test_all_contents_are_judged_where_there_are_more_than_are_drawn(
     assert found(numbers) == finding, "from what is kept the same must come"
     cells = numbers.stores().catalog.query("FROM occupancy WHERE run_id = ?", run).to_pylist()
     assert sum(cell["contents"] for cell in cells) == finding.n_current
+
+
+def noted(project: Project) -> set[str]:
+    """The runs in the table of occupancy."""
+    found = project.stores().catalog.query("SELECT DISTINCT run_id FROM occupancy")
+    return set(found.column("run_id").to_pylist())
+
+
+def test_of_a_run_that_was_not_published_no_occupancy_is_kept(numbers: Project) -> None:
+    rows = drawn(0, BEFORE)
+    ran(numbers, rows)
+    numbers.more += 'blocks = "publishing"\n'
+    numbers.feature = {"monitors": ["drift", "records"]}
+    blocking = '[monitors.records]\nblocks = "publishing"\nmin_records = 100000\n'
+    first = noted(numbers)
+    numbers.write([*rows, *drawn(BEFORE, MORE)], NUMBERS)
+    numbers.more += blocking
+    with pytest.raises(RunError, match="blocks publishing"):
+        numbers.run()
+    assert any(name not in {"basis", *first} for name in kept(numbers)), "its monitor has looked"
+    assert noted(numbers) == first
+    numbers.more = numbers.more.removesuffix(blocking)
+    run = numbers.run().run
+    assert noted(numbers) == {*first, run}
 
 
 def test_the_null_rate_is_measured_on_rows_that_are_split(numbers: Project) -> None:

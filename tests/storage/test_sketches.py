@@ -75,3 +75,21 @@ def test_what_is_noted_of_a_run_replaces_what_was(store: Store) -> None:
     found = store.catalog.query("FROM occupancy ORDER BY run_id, cell").to_pylist()
     assert [row["contents"] for row in found] == [4, 0, 5, 1, 1, 1]
     assert {row["basis"] for row in found} == {"basis"}
+
+
+def test_of_a_run_that_is_not_published_no_session_shows_anything(store: Store) -> None:
+    version = store.version("abc")
+    for run_id, ends in (("done", True), ("killed", False), ("failed", False), ("going on", False)):
+        store.catalog.start_run(run_id, version.feature, version.version)
+        note_occupancy(store.catalog, version, run_id, "basis", [1])
+        if ends:
+            store.publish(version, run_id, 1)
+        elif run_id == "killed":
+            store.catalog.abandon_runs(version.feature)
+        elif run_id == "failed":
+            store.catalog.fail_run(run_id, "blocked")
+    left = store.catalog.query("SELECT DISTINCT run_id FROM occupancy ORDER BY run_id")
+    assert left.column("run_id").to_pylist() == ["done", "going on"]
+    shown = store.catalog.tables()["occupancy"]
+    assert shown.column("run_id").to_pylist() == ["done"]
+    assert shown.column_names == store.catalog.query("FROM occupancy").column_names

@@ -116,6 +116,13 @@ def test_what_a_monitor_reads_may_be_missing(kind: str) -> None:
 
 
 @every_monitor
+def test_without_a_reference_all_say_so_in_the_same_words(kind: str) -> None:
+    finding = run(kind, *pair(0, 60))
+    assert ("first run" in finding.summary) == (base.FIRST in finding.summary)
+    assert base.FIRST in finding.summary or kind in {"encoder", "health"}
+
+
+@every_monitor
 def test_equal_distributions_stay_quiet(kind: str) -> None:
     verdicts = [run(kind, *pair(150, 60, seed), seed).verdict for seed in range(SEEDS)]
     assert verdicts.count("alarm") <= FALSE_ALARMS
