@@ -22,7 +22,7 @@ _TEXTS = (
     ("runs", "error"), ("dead_letters", "reason"), ("dead_letters", "place"),
     ("findings", "summary"), ("findings", "detail"), ("findings", "parts"),
     ("standings", "reason"), ("snoozes", "reason"), ("alerts", "error"),
-    ("standings", "gates"), ("backfill_windows", "error"),
+    ("alerts", "about"), ("standings", "gates"), ("backfill_windows", "error"),
 )  # fmt: skip
 
 
