@@ -3,7 +3,8 @@
 An alarm that stands is told once, and again when it is about something that it was not about
 before. So what it is about has to be the same from look to look while nothing happens: names of
 slices, of checks and of columns are, statistics and the words and records that say it most clearly
-are not. Clusters that are known by a number alone are numbered anew at each look.
+are not. Clusters and components that are known by a number alone are numbered anew at each look,
+and columns of numbers cut at other places.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ HOLDS_UP = "holds up publishing"
 
 _LASTING = ("slice", "cluster", "check")
 _ORDER = ("slice", "cluster", "check", "word")
-_NUMBERED = re.compile(r"(?:cluster )?\d+")
+_NUMBERED = re.compile(r"(?:(?:cluster|component) )?\d+")
+# As `flows.monitors._cutting` names what lies between two quantiles; a value has an equals sign.
+_RANGES = tuple(
+    re.compile(form)
+    for form in (r".+? <= (?P<column>.+) < .+", r"(?P<column>.+) < .+", r"(?P<column>.+) >= .+")
+)
 _LONGEST = 60
 
 
@@ -34,7 +40,11 @@ def about(finding: FindingRow) -> tuple[str, ...]:
     detectors, which say by what a record was found, it is the records that it names.
     """
     loud = _loud(finding.parts)
-    found = {f"{kind} {name}" for kind, name in loud if kind in _LASTING and _lasts(kind, name)}
+    found = {
+        f"{kind} {_lasting(name) if kind == 'slice' else name}"
+        for kind, name in loud
+        if kind in _LASTING and _NUMBERED.fullmatch(name) is None
+    }
     if _is_of_records(finding.parts):
         found |= {f"record {record}" for record in finding.record_ids}
     if finding.blocks == "publishing":
@@ -42,8 +52,12 @@ def about(finding: FindingRow) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _lasts(kind: str, name: str) -> bool:
-    return kind != "cluster" or _NUMBERED.fullmatch(name) is None
+def _lasting(name: str) -> str:
+    """What of a slice's name stays from look to look: of a range of sizes the column."""
+    if " = " in name:
+        return name
+    found = next((m for form in _RANGES if (m := form.fullmatch(name)) is not None), None)
+    return name if found is None else f"{found['column']} by size"
 
 
 def _loud(parts: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ and may have more:
 * ``READS``: what of a sample it looks at beside the vectors, names of `Sample`'s attributes; what
   no monitor of a feature reads is not fetched,
 * ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too,
+* ``COUNTS``: of what its statistic is a number, such as ``records``, where it is one,
 * ``OF_VECTORS``: False for a monitor that looks at records alone, so that what it says is the same
   whatever the encoder makes of them.
 """
@@ -150,6 +151,11 @@ def reads(kind: str) -> frozenset[str]:
 def of_vectors(kind: str) -> bool:
     """Whether what this monitor says depends on the encoder."""
     return bool(getattr(_module(kind), "OF_VECTORS", True))
+
+
+def counts(kind: str) -> str | None:
+    """Of what this monitor's statistic is a number; None where it measures something else."""
+    return cast("str | None", getattr(_module(kind), "COUNTS", None))
 
 
 def by_default() -> tuple[str, ...]:

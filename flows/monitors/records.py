@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flows.monitors._record_limits import Held
     from flows.monitors.base import Sample, Verdict
 
+COUNTS = "checks"
 BY_DEFAULT = True
 OF_VECTORS = False
 READS = frozenset({"records", "kept"})

@@ -34,6 +34,14 @@ def test_it_is_the_parts_that_are_alarms_and_not_how_they_are_said() -> None:
     assert about(replace(row(), blocks="publishing")) == (HOLDS_UP,)
 
 
+def test_where_numbers_are_cut_does_not_matter() -> None:
+    for name in ("age < 31", "31 <= age < 40.5", "age >= 40.5"):
+        assert about(row(("slice", name, "alarm"))) == ("slice age by size",)
+    for name in ("a = 1 <= b < 3", "age is missing", "label is a rare value"):
+        assert about(row(("slice", name, "alarm"))) == (f"slice {name}",)
+    assert about(row(("check", "component 3", "alarm"))) == ()
+
+
 def test_of_records_that_detectors_found_it_is_the_records() -> None:
     found = row(("detector", "lof", "alarm"), ("detector", "knn", "quiet"))
     assert about(found) == ("record a", "record b")
