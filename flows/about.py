@@ -86,6 +86,20 @@ def moved(parts: Sequence[Mapping[str, Any]], record_ids: Sequence[str], most: i
     return ("words " if ranked[0][0] == "word" else "") + _listed(of_kind, most)
 
 
+def together(found: Iterable[tuple[str, str]]) -> list[str]:
+    """What moved, each once, with who says so in brackets.
+
+    Args:
+        found: what `moved` gave, or nothing, and who says it.
+    """
+    by_thing: dict[str, list[str]] = {}
+    for what, who in found:
+        by_thing.setdefault(what or who, []).append(who)
+    return [
+        what if who == [what] else f"{what} ({', '.join(who)})" for what, who in by_thing.items()
+    ]
+
+
 def _listed(names: Sequence[str], most: int) -> str:
     shown = [_short(name) for name in names[:most]]
     if len(names) > most:

@@ -10,7 +10,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from flows.about import moved, told
+from flows.about import moved, together, told
 from flows.redact import redact
 from flows.visible import on_one_line
 
@@ -65,17 +65,22 @@ def message(
 
 def _head(name: str, findings: Sequence[FindingRow], new: Mapping[str, Sequence[str]]) -> str:
     """What moved, and who says so."""
-    what = [_what(finding, new.get(finding.monitor)) for finding in findings[:_NAMED]]
+    what = together(_what(finding, new.get(finding.monitor)) for finding in findings[:_NAMED])
     more = f" and {len(findings) - _NAMED} more" if len(findings) > _NAMED else ""
-    return f"{name}: {'; '.join(what)}{more}"
+    return f"{name}, {_gravest(findings)}: {'; '.join(what)}{more}"
 
 
-def _what(finding: FindingRow, new: Sequence[str] | None) -> str:
+def _gravest(findings: Sequence[FindingRow]) -> str:
+    verdicts = {finding.verdict for finding in findings}
+    return next((one for one in ("alarm", "watch") if one in verdicts), findings[0].verdict)
+
+
+def _what(finding: FindingRow, new: Sequence[str] | None) -> tuple[str, str]:
     if new is not None:
-        return f"now also {_safe(told(new, _FIRST), _MOST_ID * _FIRST)} ({finding.monitor})"
+        return f"now also {_safe(told(new, _FIRST), _MOST_ID * _FIRST)}", finding.monitor
     first = moved(finding.parts, finding.record_ids)
-    of = f"{finding.monitor}, {finding.verdict}"
-    return f"{_safe(first, _MOST_ID * _FIRST)} ({of})" if first else of
+    milder = "" if finding.verdict == "alarm" else f": {finding.verdict}"
+    return _safe(first, _MOST_ID * _FIRST), f"{finding.monitor}{milder}"
 
 
 def _fitting(

@@ -108,11 +108,12 @@ def _of_pair(figures: Mapping[str, float]) -> set[str]:
 
 
 def _told(thing: Sequence[Found]) -> Cell:
-    part = thing[0][1]
+    name = thing[0][1].name
+    said = [part.summary.removeprefix(f"{name}: ") for _, part in thing]
     if len(thing) == 1:
-        return heading(part.name, el("small", part.summary))
-    said = (el("small", el("b", w.monitor), f": {part.summary}") for w, part in thing)
-    return heading(part.name, *said)
+        return heading(name, el("small", said[0]))
+    both = zip((watched.monitor for watched, _ in thing), said, strict=True)
+    return heading(name, *(el("small", el("b", who), f": {what}") for who, what in both))
 
 
 def _said(key: str, thing: Sequence[Found]) -> Cell:
@@ -124,7 +125,8 @@ def _said(key: str, thing: Sequence[Found]) -> Cell:
 
 
 def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    """As a heading; p is written small wherever it stands."""
+    return words if words.startswith("p ") else words[:1].upper() + words[1:]
 
 
 def checks(findings: Sequence[Watched]) -> Html | None:

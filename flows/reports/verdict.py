@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.about import moved
+from flows.about import moved, together
 from flows.reports.model import Conclusion, severity
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def conclude(standing: Standing, findings: Sequence[Watched]) -> Conclusion:
 def _alarm(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
     """What moved comes first, then who says so and what follows."""
     alarms = [w for w in findings if w.verdict == "alarm"]
-    told = [f"{name}, alarm: {listed([_moved(w) for w in alarms], ', ')}"]
+    told = [f"{name}, alarm: {listed(_moved(alarms), ', ')}"]
     if len(findings) > 1:
         verb = "raises" if len(alarms) == 1 else "raise"
         told.append(f"{len(alarms)} of {len(findings)} monitors {verb} it")
@@ -87,10 +87,11 @@ def _alarm(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
     return f"{'; '.join(filter(None, told))}."
 
 
-def _moved(watched: Watched) -> str:
-    """What an alarm is about, and of which monitor it is."""
-    first = moved([vars(part) for part in watched.parts], watched.record_ids)
-    return f"{first} ({watched.monitor})" if first else watched.monitor
+def _moved(alarms: Sequence[Watched]) -> list[str]:
+    """What alarms are about, and which monitors say so."""
+    return together(
+        (moved([vars(part) for part in w.parts], w.record_ids), w.monitor) for w in alarms
+    )
 
 
 def _watch(name: str, standing: Standing, findings: Sequence[Watched]) -> str:

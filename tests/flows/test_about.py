@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.about import HOLDS_UP, about, moved
+from flows.about import HOLDS_UP, about, moved, together
 from flows.monitors import slices
 from flows.monitors.base import Part, Sample
 from storage.model import FindingRow
@@ -46,6 +46,11 @@ def test_of_records_that_detectors_found_it_is_the_records() -> None:
     found = row(("detector", "lof", "alarm"), ("detector", "knn", "quiet"))
     assert about(found) == ("record a", "record b")
     assert moved(found.parts, found.record_ids) == "records a and b"
+
+
+def test_what_several_say_stands_once() -> None:
+    found = [("label = a", "drift"), ("", "encoder"), ("label = a", "slices")]
+    assert together(found) == ["label = a (drift, slices)", "encoder"]
 
 
 def test_it_stays_the_same_while_the_same_slice_has_changed() -> None:

@@ -110,7 +110,7 @@ def test_an_alarm_is_told_once_and_again_after_it_was_quiet(changed: Project, ho
     look(changed)
     look(changed)
     (sent,) = hook.got
-    assert sent["text"].startswith("notes v1: encoder, alarm\n• encoder, alarm: the ")
+    assert sent["text"].startswith("notes v1, alarm: encoder\n• encoder, alarm: the ")
     assert "More: https://reports/notes-v1.html" in sent["text"]
     assert "vecmill snooze notes encoder --for 7d" in sent["text"]
     assert sent["vecmill"]["findings"][0]["verdict"] == "alarm"
@@ -150,7 +150,9 @@ def test_an_alarm_over_something_else_is_told_while_the_first_stands(
     assert len(hook.got) == 1, "it stands"
     add("", "")
     assert len(hook.got) == 2
-    assert hook.got[1]["text"].startswith("notes v1: now also max_null_share of town (records)\n")
+    assert hook.got[1]["text"].startswith(
+        "notes v1, alarm: now also max_null_share of town (records)\n"
+    )
     assert hook.got[1]["vecmill"]["findings"][0]["new"] == ["check max_null_share of town"]
     add("a", "")
     assert len(hook.got) == 2, "what is gone is no news"
@@ -160,7 +162,9 @@ def test_an_alarm_over_something_else_is_told_while_the_first_stands(
     with pytest.raises(RunError, match="records"):
         project.run()
     assert len(hook.got) == 3
-    assert hook.got[2]["text"].startswith("notes v1: now also holds up publishing (records)\n")
+    assert hook.got[2]["text"].startswith(
+        "notes v1, alarm: now also holds up publishing (records)\n"
+    )
 
 
 @pytest.mark.parametrize("status", [500, 302])
