@@ -6,6 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from flows import alert_texts
+from flows.about import about
 from flows.hooks import HookError
 from flows.redact import redact
 from storage import alerts
@@ -31,8 +32,9 @@ def tell(
 ) -> None:
     """Send what is to be told of a look to the feature's channels.
 
-    An alarm is sent once for as long as it stands: until its monitor is quiet. One that is snoozed
-    is not sent, nor taken for sent. A channel that fails is told of, and gets it at the next look.
+    An alarm is sent once for as long as it stands: until its monitor is quiet; and again where it
+    is about something that it was not about before. One that is snoozed is not sent, nor taken for
+    sent. A channel that fails is told of, and gets it at the next look.
     """
     if not feature.alerts:
         return
@@ -47,13 +49,14 @@ def tell(
         claimed = alerts.claim(
             stores.catalog,
             key | {"channel": channel.name},
-            {m: f.verdict for m, f in raised.items()},
+            {m: alerts.Raised(f.verdict, about(f)) for m, f in raised.items()},
             over,
         )
         if claimed:
-            message = alert_texts.message(hook, key, [raised[monitor] for monitor in claimed])
+            new = {monitor: one.new for monitor, one in claimed.items() if one.new is not None}
+            message = alert_texts.message(hook, key, [raised[m] for m in claimed], new)
             error = _sent(channel, message)
-            alerts.settle(stores.catalog, list(claimed.values()), error)
+            alerts.settle(stores.catalog, [one.alert_id for one in claimed.values()], error)
             if error is not None:
                 reporter.note(
                     f"{feature.name}: the alert could not be sent to [alerts.{channel.name}]: "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -12,6 +14,8 @@ from storage.entries import insert
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import duckdb
+
     from storage.catalog import Catalog
 
 _ABANDONED = timedelta(minutes=10)
@@ -19,52 +23,110 @@ _ABANDONED = timedelta(minutes=10)
 
 _GRAVITY = ("cannot tell", "watch", "alarm")
 
-_LAST = """
-SELECT monitor, arg_max(status, rowid) AS status, arg_max(sent_at, rowid) AS sent_at,
-       arg_max(verdict, rowid) AS verdict
-FROM alerts WHERE feature = ? AND version = ? AND channel = ? GROUP BY monitor
+_STANDING = """
+SELECT alert_id, monitor, status, sent_at, verdict, about FROM alerts
+WHERE feature = ? AND version = ? AND channel = ?
+QUALIFY rowid > coalesce(max(rowid) FILTER (status = 'over') OVER (PARTITION BY monitor), -1)
+ORDER BY rowid
 """
+"""What was sent, or tried, of each monitor since it was quiet last."""
+
+
+@dataclass(frozen=True)
+class Raised:
+    """Something to be told of a monitor.
+
+    Attributes:
+        verdict: what it says.
+        about: the names of what that is about, which stay the same while it stands.
+    """
+
+    verdict: str
+    about: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """An alert that is to be sent now.
+
+    Attributes:
+        new: what it is about that it was not about when it was sent before; None where nothing
+            was sent before, or something less grave.
+    """
+
+    alert_id: str
+    new: tuple[str, ...] | None = None
 
 
 def claim(
     catalog: Catalog,
     key: Mapping[str, Any],
-    raised: Mapping[str, str],
+    raised: Mapping[str, Raised],
     over: Sequence[str],
-) -> dict[str, str]:
+) -> dict[str, Claimed]:
     """Note which alarms are about to be sent; those that were, and still stand, are not again.
 
-    Two looks at once send each alarm once. What is on its way counts as sent, unless whoever sent
-    it has ended.
+    Unless they have become graver, or are about something that they were never about while they
+    stood. Two looks at once send each alarm once. What is on its way counts as sent, unless
+    whoever sent it has ended.
 
     Args:
         catalog: the catalog.
         key: feature, version, run_id and channel.
-        raised: the monitors that something is to be sent of, with their verdicts. A graver one
-            than was sent before is news.
+        raised: the monitors that something is to be sent of.
         over: those that are quiet: the next alarm of them is a new one.
 
     Returns:
-        Monitor to alert_id, of those to send now.
+        By monitor those to send now.
     """
-    now, claimed = datetime.now(UTC), dict[str, str]()
+    now, claimed = datetime.now(UTC), dict[str, Claimed]()
     with catalog.transaction() as con:
-        rows = fetch(con, _LAST, key["feature"], key["version"], key["channel"])
-        last = {row["monitor"]: row for row in rows}
+        standing: dict[str, list[dict[str, Any]]] = {}
+        for row in fetch(con, _STANDING, key["feature"], key["version"], key["channel"]):
+            standing.setdefault(row["monitor"], []).append(row)
         for monitor in over:
-            if monitor in last and last[monitor]["status"] != "over":
+            if monitor in standing:
                 row = {"alert_id": uuid4().hex, "monitor": monitor, "status": "over"}
                 insert(con, "alerts", {**key, **row, "sent_at": now})
-        for monitor, verdict in raised.items():
-            before = last.get(monitor, {"status": "over"})
-            on_its_way = before["status"] == "sending" and now - before["sent_at"] < _ABANDONED
-            told = before["status"] == "sent" or on_its_way
-            if told and _GRAVITY.index(verdict) <= _GRAVITY.index(before["verdict"]):
+        for monitor, alarm in raised.items():
+            told = [row for row in standing.get(monitor, ()) if _is_told(row, now)]
+            new = _news(con, told, alarm)
+            if new == ():
                 continue
-            claimed[monitor] = uuid4().hex
-            row = {"alert_id": claimed[monitor], "monitor": monitor, "status": "sending"}
-            insert(con, "alerts", {**key, **row, "verdict": verdict, "sent_at": now})
+            claimed[monitor] = Claimed(uuid4().hex, new)
+            row = {"alert_id": claimed[monitor].alert_id, "monitor": monitor, "status": "sending"}
+            row |= {"verdict": alarm.verdict, "about": _json(alarm.about), "sent_at": now}
+            insert(con, "alerts", {**key, **row})
     return claimed
+
+
+def _is_told(row: Mapping[str, Any], now: datetime) -> bool:
+    if row["status"] == "sending":
+        return bool(now - row["sent_at"] < _ABANDONED)
+    return bool(row["status"] == "sent")
+
+
+def _news(
+    con: duckdb.DuckDBPyConnection, told: Sequence[Mapping[str, Any]], alarm: Raised
+) -> tuple[str, ...] | None:
+    """What of an alarm was not told yet; None for all of it."""
+    if not told or _GRAVITY.index(alarm.verdict) > max(_GRAVITY.index(r["verdict"]) for r in told):
+        return None
+    known: set[str] = set()
+    for row in told:
+        if row["about"] is None:  # sent by an earlier release: it was about what it is about now
+            con.execute(
+                "UPDATE alerts SET about = ? WHERE alert_id = ?",
+                [_json(alarm.about), row["alert_id"]],
+            )
+            return ()
+        known |= set(json.loads(row["about"]))
+    return tuple(thing for thing in alarm.about if thing not in known)
+
+
+def _json(about: Sequence[str]) -> str:
+    # In their own letters, so that `erase` finds ids of any script in them.
+    return json.dumps(list(about), ensure_ascii=False)
 
 
 def settle(catalog: Catalog, alert_ids: Sequence[str], error: str | None) -> None:

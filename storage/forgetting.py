@@ -19,7 +19,7 @@ _TEXTS = (
     ("findings", "summary"), ("standings", "reason"), ("snoozes", "reason"), ("alerts", "error"),
     ("backfill_windows", "error"),
 )  # fmt: skip
-_JSON = (("findings", "detail"), ("findings", "parts"), ("standings", "gates"))
+_JSON = (("findings", "detail"), ("findings", "parts"), ("standings", "gates"), ("alerts", "about"))
 
 
 _NAMED = "list_concat(record_ids, json_extract_string(parts, '$[*].record_ids[*]'))"

@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from storage.model import Counts
 
-VERSION = 5
+VERSION = 6
 """The schema that this release reads and writes."""
 
 TABLES = (
@@ -148,5 +148,9 @@ CREATE TABLE snoozes (
     feature VARCHAR, monitor VARCHAR, until TIMESTAMPTZ, reason VARCHAR, snoozed_at TIMESTAMPTZ);
 """
 
-MIGRATIONS = {1: _SECOND, 2: _THIRD, 3: _FOURTH, 4: _FIFTH}
+_SIXTH = """
+ALTER TABLE alerts ADD COLUMN about JSON;
+"""
+
+MIGRATIONS = {1: _SECOND, 2: _THIRD, 3: _FOURTH, 4: _FIFTH, 5: _SIXTH}
 """What makes the next schema of each."""

@@ -13,6 +13,9 @@ and may have more:
   no monitor of a feature reads is not fetched,
 * ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too,
 * ``columns(params)``: the columns that its keys name, by key,
+
+
+* ``COUNTS``: of what its statistic is a number, such as ``records``, where it is one,
 * ``OF_VECTORS``: False for a monitor that looks at records alone, so that what it says is the same
   whatever the encoder makes of them.
 """
@@ -164,6 +167,11 @@ def columns(kind: str, params: object) -> Mapping[str, Sequence[str]]:
     """The kept columns that this monitor's keys name, by key."""
     named = getattr(_module(kind), "columns", None)
     return {} if named is None else cast("Mapping[str, Sequence[str]]", named(params))
+
+
+def counts(kind: str) -> str | None:
+    """Of what this monitor's statistic is a number; None where it measures something else."""
+    return cast("str | None", getattr(_module(kind), "COUNTS", None))
 
 
 def by_default() -> tuple[str, ...]:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from flows.monitors.base import Sample, Verdict
 
+COUNTS = "records"
+
 # of two p-values the smaller is taken
 _POOLS = 2
 # a p-value counts the record, its twin in the reference, and both pools

@@ -36,6 +36,7 @@ _POINT = 0.01
 _CHANCE = 1e-3
 
 BY_DEFAULT = True
+COUNTS = "checks"
 
 
 @dataclass(frozen=True)

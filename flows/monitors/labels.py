@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flows.monitors.base import Sample, Verdict
 
+COUNTS = "records"
 READS = ("kept",)
 
 _BLOCK = 1024

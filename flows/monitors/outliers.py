@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from flows.monitors.base import Sample, Verdict
 
+COUNTS = "records"
 BY_DEFAULT = True
 
 # a record does not belong to the others; where most do not, it is the others that are not there

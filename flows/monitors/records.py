@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flows.monitors._record_limits import Held
     from flows.monitors.base import Sample, Verdict
 
+COUNTS = "checks"
 BY_DEFAULT = True
 OF_VECTORS = False
 READS = frozenset({"records", "kept"})
@@ -180,7 +181,10 @@ def _of_check(check: Check, p: float | None, current: Sample, params: Params) ->
     figures = check.figures | {"p_value": check.p, "p_adjusted": p}
     lacking = _lacking(current, check.column, params) if alarm else ()
     said = f"{check.said} (p = {check.p:.2g})"
-    return Part("check", check.name, "alarm" if alarm else "quiet", said, figures, lacking)
+    if not alarm:
+        return Part("check", check.name, "quiet", said, figures)
+    name = check.name if check.column is None else f"{check.name} of {check.column}"
+    return Part("check", name, "alarm", said, figures, lacking)
 
 
 def _of_limit(held: Held, current: Sample, params: Params) -> Part:

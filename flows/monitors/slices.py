@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flows.monitors._sliced import Looked
     from flows.monitors.base import Sample, Verdict
 
+COUNTS = "slices"
 READS = {"kept"}
 
 _NAMED = 3

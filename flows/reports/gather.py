@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flows.monitors import base
 from flows.monitors.base import Part
 from flows.redact import redacted
 from flows.reports.changes import changes, facts
@@ -78,7 +79,7 @@ def collect(
     if version is None:
         empty = unpublished(name, runs)
         return redacted(Report(name, None, None, _now(), code_version(), empty, runs=runs))
-    findings = _findings(stores, version)
+    findings = _findings(settings, stores, version)
     manifests = stores.catalog.manifests(version)
     missing = _missing(settings, name, findings)
     standing = _standing(settings, stores, version, manifests, missing, runs)
@@ -116,7 +117,7 @@ def _version(settings: Settings, stores: Stores, name: str, number: int | None) 
     return found
 
 
-def _findings(stores: Stores, version: Version) -> tuple[Watched, ...]:
+def _findings(settings: Settings, stores: Stores, version: Version) -> tuple[Watched, ...]:
     key = (version.feature, version.version)
     rows: list[dict[str, Any]] = stores.catalog.query(_FINDINGS, *key).to_pylist()
     by_monitor: dict[str, list[dict[str, Any]]] = {}
@@ -125,10 +126,20 @@ def _findings(stores: Stores, version: Version) -> tuple[Watched, ...]:
     # What was taken out of the configuration looked at none of the later runs.
     last = max((row["run_id"] for row in rows if row["published_at"] is not None), default="")
     looking = [looks for looks in by_monitor.values() if max(r["run_id"] for r in looks) >= last]
-    return tuple(by_severity([_watched(looks) for looks in looking]))
+    counts = _counts(settings, version.feature)
+    found = [_watched(looks, counts.get(looks[0]["monitor"])) for looks in looking]
+    return tuple(by_severity(found))
 
 
-def _watched(rows: Sequence[Mapping[str, Any]]) -> Watched:
+def _counts(settings: Settings, name: str) -> dict[str, str | None]:
+    """Of what each monitor's statistic is a number; those not configured any more go by name."""
+    feature = settings.features.get(name)
+    own = (feature.monitors if feature else ()) or settings.default_monitors
+    kinds = {kind: kind for kind in base.kinds()} | {monitor.name: monitor.kind for monitor in own}
+    return {monitor: base.counts(kind) for monitor, kind in kinds.items()}
+
+
+def _watched(rows: Sequence[Mapping[str, Any]], counts: str | None) -> Watched:
     last = max(range(len(rows)), key=lambda place: rows[place]["found_at"])
     row, looks = rows[last], [_look(row) for row in rows]
     return Watched(
@@ -143,6 +154,7 @@ def _watched(rows: Sequence[Mapping[str, Any]]) -> Watched:
         parts=tuple(_part(part) for part in json.loads(row["parts"] or "[]")),
         record_ids=tuple(row["record_ids"] or ()),
         looks=tuple(looks[-LOOKS:]),
+        counts=counts,
     )
 
 

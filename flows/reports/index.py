@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.markup import Html, el, put
+from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.model import ORDER
 from flows.reports.page import document, top
-from flows.reports.tables import chip, table
+from flows.reports.tables import chip
 from flows.reports.verdict import day, listed
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ def index(reports: Sequence[Report], pages: Mapping[str, str]) -> str:
     """
     found = sorted(reports, key=lambda r: (_ORDER.index(r.conclusion.state), r.feature))
     rows = [_row(report, pages.get(report.feature)) for report in found]
-    head = ("Feature", "Verdict", "#rows", "Last run", "Last look")
     main = put(
-        el("section", el("h2", "Features"), table(head, rows, "Features, the worst first")),
+        el("section", el("h2", "Features"), table(_COLUMNS, rows, "Features, the worst first")),
         *(_section(report) for report in found if report.findings),
     )
     name = "all features" if len(found) != 1 else found[0].feature
@@ -78,27 +78,32 @@ def _counted(state: State, names: Sequence[str]) -> str:
     return words if state == "quiet" else f"{words}: {listed(names)}"
 
 
-def _row(report: Report, page: str | None) -> list[Html]:
+_COLUMNS = (
+    Column("Feature"), Column("Verdict"), Column("Rows", is_number=True), Column("Last run"),
+    Column("Last look"),
+)  # fmt: skip
+
+
+def _row(report: Report, page: str | None) -> list[Cell]:
     state = report.conclusion.state
     name: Html | str = report.name if page is None else el("a", report.name, href=page)
     last = report.runs[0] if report.runs else None
     ran = "never" if last is None else f"{last.started_at:%Y-%m-%d %H:%M}, {last.status}"
     looked = max((w.now.at for w in report.findings), default=None)
-    said = el("th", name, el("small", report.conclusion.sentence), scope="row")
     return [
-        said,
-        el("td", chip(state, _WORDS[state])),
-        el("td", report.facts.get("Rows", ""), class_="num"),
-        el("td", ran),
-        el("td", "never" if looked is None else f"at the run of {day(looked)}"),
+        heading(name, el("small", report.conclusion.sentence)),
+        cell(chip(state, _WORDS[state])),
+        cell(report.facts.get("Rows", "")),
+        cell(ran),
+        cell("never" if looked is None else f"at the run of {day(looked)}"),
     ]
 
 
 def _section(report: Report) -> Html:
     rows = [_finding(w) for w in sorted(report.findings, key=lambda w: ORDER.index(w.verdict))]
-    heading = f"{report.feature}-heading"
-    return el("section", el("h2", report.name, id=heading), el("ul", *rows, class_="said"),
-              aria_labelledby=heading)  # fmt: skip
+    name = f"{report.feature}-heading"
+    return el("section", el("h2", report.name, id=name), el("ul", *rows, class_="said"),
+              aria_labelledby=name)  # fmt: skip
 
 
 def _finding(watched: Watched) -> Html:

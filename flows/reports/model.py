@@ -62,6 +62,11 @@ class Look:
         found = self.series.get(name)
         return float(found) if isinstance(found, int | float) else None
 
+    @property
+    def begins(self) -> bool:
+        """Whether it is the first of its series."""
+        return self.series.get("since") == self.run_id
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -72,6 +77,7 @@ class Watched:
         reference: what the run was held against, in words.
         reference_run: the run whose published state that was read at.
         looks: oldest first; the last of them by time is not always the one that is told of.
+        counts: of what the statistic is a number, such as ``records``; None where it is none.
     """
 
     monitor: str
@@ -85,6 +91,7 @@ class Watched:
     parts: tuple[Part, ...]
     record_ids: tuple[str, ...]
     looks: tuple[Look, ...]
+    counts: str | None = None
 
     @property
     def is_check(self) -> bool:

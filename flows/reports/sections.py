@@ -9,9 +9,11 @@ from encoders.thumbnail import TYPE
 from flows.markup import Html, el, put
 from flows.reports import tables
 from flows.reports.bars import meter, number
-from flows.reports.charts import described, drawn, over_time
+from flows.reports.charts import mark, over_time
 from flows.reports.dots import cloud
-from flows.reports.tables import chip, table
+from flows.reports.grid import Column, cell, heading, table
+from flows.reports.looks import anew, described, drawn, likely
+from flows.reports.tables import chip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,7 +25,7 @@ def sections(report: Report) -> Iterator[tuple[str, str, Html]]:
     """Those that the report has: the name of each, its heading and what is in it."""
     every = (
         ("monitors", "What each monitor says", _said(report)),
-        ("drift", "Drift over time", _drift(report)),
+        ("drift", "Over time", _drift(report)),
         ("map", "Before and after", _map(report)),
         ("slices", "Slices", _parts(report, "slice", "Slice", _SLICES)),
         ("clusters", "Clusters that moved", _parts(report, "cluster", "Cluster", _CLUSTERS)),
@@ -34,9 +36,9 @@ def sections(report: Report) -> Iterator[tuple[str, str, Html]]:
         ("changes", "What changed since the last version", _changes(report)),
         ("again", "How to get the same again", _again(report)),
     )
-    for name, heading, inside in every:
+    for name, title, inside in every:
         if inside is not None:
-            yield name, heading, inside
+            yield name, title, inside
 
 
 _SLICES = "The same comparison within the records that share a value of a kept column."
@@ -64,6 +66,8 @@ def _saying(watched: Watched) -> Html:
         told.append(f"held against {watched.reference}")
     if watched.blocks in _HOLDS:
         told.append(_HOLDS[watched.blocks])
+    p = likely(watched, now)
+    told += [p] if p else []
     return el("li", chip(watched.verdict), el("h3", watched.monitor),
               el("p", watched.summary, el("small", "; ".join(told))))  # fmt: skip
 
@@ -72,16 +76,37 @@ def _saying(watched: Watched) -> Html:
 
 
 def _drift(report: Report) -> Html | None:
-    shown = [w for w in report.findings if not w.is_check and drawn(w)]
+    shown = [w for w in report.findings if drawn(w)]
     if not shown:
         return None
     lead = _lead(
-        "What each monitor measured at each run, and how likely that was if nothing had changed. "
-        "Chance alone keeps to the shaded bands. A triangle is an alarm, by the look itself or by "
-        "all looks together; a diamond would be one by itself, and the series does not bear it out."
+        "What each monitor saw at each run that it looked at, the oldest left. A test has what it "
+        "measured, over the band that chance alone keeps to, and the size of the effect; a count "
+        "has the number of what was named, as bars, and of the records looked at. Below stands how "
+        "likely that was if nothing had changed: by powers of ten, the unlikely above."
     )
     charts = [_chart(w, f"chart-{place}") for place, w in enumerate(shown)]
-    return put(lead, el("div", *charts, class_="charts"))
+    return put(lead, _marks(), el("div", *charts, class_="charts"))
+
+
+_MEANS = {
+    "alarm": "an alarm: by the look itself, or by all looks of the series together",
+    "watch": "would be an alarm by itself, and the series does not bear it out",
+    "quiet": "quiet",
+    "cannot tell": "too few records to tell",
+}
+
+
+def _marks() -> Html:
+    """What the marks of the charts mean."""
+    rows = [el("li", mark(verdict), words) for verdict, words in _MEANS.items()]
+    band = "shaded: not enough for an alarm. Above it what was measured is more than chance alone "
+    band += "gives, or p as small as the level that the look had to reach"
+    rows.append(el("li", el("i", class_="swatch"), band))
+    begun = "dashed: the series of looks begins anew, after an alarm or since the monitor is "
+    begun += "configured otherwise, with the whole budget of false alarms"
+    rows.append(el("li", el("i", class_="dash"), begun))
+    return el("ul", *rows, class_="key marks")
 
 
 def _chart(watched: Watched, name: str) -> Html:
@@ -105,23 +130,40 @@ def _series(look: Look) -> Html | None:
     return put(*told)
 
 
+def _columns(watched: Watched) -> list[Column]:
+    n = "what was found: how many" if watched.counts else "what the test measured, in its own unit"
+    effect = "how large the change is, in the unit that the monitor's summary names"
+    if watched.counts:
+        effect = "the share of the records that it is about"
+    return [
+        Column("Run published"),
+        Column("Verdict", "in brackets what the look says by itself, where the series says else"),
+        Column(watched.counts.capitalize() if watched.counts else "Measured", n, is_number=True),
+        Column("Allowed", "more is an alarm of this look alone", is_number=True),
+        Column("p of this look", "how likely that is where nothing has changed", is_number=True),
+        Column("Level to reach", "the p at which this look was an alarm by itself: the more looks "
+               "a series has, the less; 0 where it could be none", is_number=True),
+        Column("Effect", effect, is_number=True),
+        Column("Records", "current ones that were looked at", is_number=True),
+    ]  # fmt: skip
+
+
 def _figures(watched: Watched) -> Html:
-    rows = [
-        [
-            el("th", el("time", f"{k.at:%Y-%m-%d %H:%M}", datetime=k.at.isoformat()), scope="row"),
-            el("td", chip(k.verdict, None if k.alone == k.verdict else f"{k.verdict} ({k.alone})")),
-            *(_number(v) for v in (k.statistic, k.threshold, k.p_value, k.effect_size)),
-            _number(k.n_current),
-        ]
-        for k in reversed(watched.looks)
-    ]
-    head = ("Run of", "Verdict", "#measured", "#threshold", "#p", "#effect", "#records")
-    inside = table(head, rows, f"The looks of {watched.monitor}, the newest first")
+    begun = anew(watched)
+    rows = []
+    for k in reversed(watched.looks):
+        at = el("time", f"{k.at:%Y-%m-%d %H:%M}", datetime=k.at.isoformat())
+        why = begun.get(k.run_id)
+        values = (k.statistic, k.threshold, k.p_value, k.figure("level"), k.effect_size)
+        words = None if k.alone == k.verdict else f"{k.verdict} ({k.alone})"
+        rows.append([
+            heading(at, el("small", f"the series begins anew, {why}") if why else None),
+            cell(chip(k.verdict, words)),
+            *(cell(None if v is None else number(v)) for v in values),
+            cell(number(k.n_current)),
+        ])  # fmt: skip
+    inside = table(_columns(watched), rows, f"The looks of {watched.monitor}, the newest first")
     return el("details", el("summary", f"Figures of {watched.monitor}"), inside)
-
-
-def _number(value: float | None) -> Html:
-    return el("td", "" if value is None else number(value), class_="num")
 
 
 # --- the map --------------------------------------------------------------------------------------
@@ -224,11 +266,10 @@ def _again(report: Report) -> Html | None:
         return None
     lines = [put(command, el("span", f"  # {what}\n", class_="what"))
              for command, what in report.commands]  # fmt: skip
-    rows = [[el("th", name, scope="row"), el("td", el("code", value))]
-            for name, value in report.states]  # fmt: skip
+    rows = [[heading(name), cell(el("code", value))] for name, value in report.states]
     lead = _lead(
         "Every figure above comes of published states that can be read again, and of chance that "
         "is seeded by the run."
     )
     return put(lead, el("pre", el("code", *lines), tabindex="0"),
-               table(("What", "Which"), rows, "States and seeds"))  # fmt: skip
+               table((Column("What"), Column("Which")), rows, "States and seeds"))  # fmt: skip

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING
 
 from flows.reports.bars import number
 from flows.reports.model import severity
+from flows.reports.tables import once
 from flows.visible import on_one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flows.monitors.base import Part
     from flows.reports.model import Report, Watched
 
 _MARKS = re.compile(r"([\\`*_\[\]|~])")
 _PARTS, _LONGEST = 12, 400
+
+
+_HEAD = (
+    "| monitor | verdict | p of this look | level it had to reach | effect | current | reference "
+    "| what it says |"
+)
 
 
 def markdown(report: Report, page: str | None = None) -> str:
@@ -30,8 +39,7 @@ def markdown(report: Report, page: str | None = None) -> str:
     lines = [f"## {_text(report.name)}", "", _text(report.conclusion.sentence), ""]
     lines += [f"- {_text(note)}" for note in report.conclusion.notes]
     if report.findings:
-        lines += ["", "| monitor | verdict | p | effect | current | reference | what it says |",
-                  "|---|---|---|---|---|---|---|"]  # fmt: skip
+        lines += ["", _HEAD, "|---|---|---|---|---|---|---|---|"]
         lines += [_row(watched) for watched in report.findings]
     told = _parts(report)
     if told:
@@ -44,9 +52,10 @@ def markdown(report: Report, page: str | None = None) -> str:
 
 def _row(watched: Watched) -> str:
     now = watched.now
-    p, effect = ("" if v is None else number(v) for v in (now.p_value, now.effect_size))
+    values = (now.p_value, now.figure("level"), now.effect_size)
+    p, level, effect = ("" if v is None else number(v) for v in values)
     return (
-        f"| **{_text(watched.monitor)}** | {_text(watched.verdict)} | {p} | {effect} | "
+        f"| **{_text(watched.monitor)}** | {_text(watched.verdict)} | {p} | {level} | {effect} | "
         f"{now.n_current:,} | {now.n_reference:,} | {_text(watched.summary)} |"
     )
 
@@ -56,14 +65,20 @@ def _parts(report: Report) -> list[str]:
     found = [(w, part) for w in report.findings for part in w.parts]
     wrong = [pair for pair in found if pair[1].verdict in {"alarm", "watch"}]
     wrong.sort(key=lambda pair: severity(pair[1].verdict))
-    rows = [_part(*pair) for pair in wrong[:_PARTS]]
-    if len(wrong) > _PARTS:
-        rows.append(f"| and {len(wrong) - _PARTS} more | | | |")
+    things = once(wrong)
+    rows = [_part(thing) for thing in things[:_PARTS]]
+    if len(things) > _PARTS:
+        rows.append(f"| and {len(things) - _PARTS} more | | | |")
     return rows
 
 
-def _part(watched: Watched, part: Part) -> str:
-    words = (part.name, watched.monitor, part.verdict, part.summary)
+def _part(thing: Sequence[tuple[Watched, Part]]) -> str:
+    part = thing[0][1]
+    who = ", ".join(watched.monitor for watched, _ in thing)
+    told = part.summary
+    if len(thing) > 1:
+        told = "; ".join(f"{watched.monitor}: {said.summary}" for watched, said in thing)
+    words = (part.name, who, part.verdict, told)
     return f"| {' | '.join(map(_text, words))} |"
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from flows.markup import Html, el, put
 from flows.reports.bars import meter, number, pair_of, paired
+from flows.reports.grid import Cell, Column, cell, heading, legend, table
 from flows.reports.model import severity
+from flows.reports.terms import explained, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from flows.markup import Child
     from flows.monitors.base import Part
     from flows.reports.model import Ran, Watched
+
+    Found: TypeAlias = tuple[Watched, Part]
 
 _COLUMNS, _ROWS, _CHECKS, _QUIET = 3, 100, 20, 8
 _SHAPES = {
@@ -31,46 +34,21 @@ def chip(verdict: str, words: str | None = None) -> Html:
     return el("span", icon, words or verdict, class_=f"chip {verdict.replace(' ', '-')}")
 
 
-def table(head: Sequence[Child], rows: Sequence[Sequence[Html]], caption: str) -> Html:
-    """A table in a box of its own, that scrolls sideways where it is wider than the page.
-
-    Args:
-        head: a heading a column.
-        rows: the cells of each row, elements ``th`` or ``td``.
-        caption: what it shows, for those who hear it.
-    """
-    marks = [_heading(child) for child in head]
-    return el(
-        "div",
-        el(
-            "table",
-            el("caption", caption, class_="hidden"),
-            el("thead", el("tr", *marks)),
-            el("tbody", *(el("tr", *row) for row in rows)),
-        ),
-        class_="scroll", tabindex="0", role="region", aria_label=caption,
-    )  # fmt: skip
-
-
-def _heading(child: Child) -> Html:
-    if child is not None and child.startswith("#"):
-        return el("th", child[1:], scope="col", class_="num")
-    return el("th", child, scope="col")
-
-
-def parts(found: Sequence[tuple[Watched, Part]], what: str) -> Html:
+def parts(found: Sequence[Found], what: str) -> Html:
     """Parts of findings: what each is and what is said of it, and the figures that most have.
 
-    Those that are quiet are folded away where they are many.
+    Those that are quiet are folded away where they are many. A slice that several monitors tell of
+    stands once, with what each says of it.
 
     Args:
         found: the parts with the finding each is of, the most serious first.
         what: each is, such as ``Slice``.
     """
-    loud = sum(part.verdict != "quiet" for _, part in found)
-    first = found[: max(_QUIET, loud)]
+    things = once(found)
+    loud = sum(thing[0][1].verdict != "quiet" for thing in things)
+    first = things[: max(_QUIET, loud)]
     made = _parts(first, what, f"{what}, the most serious first")
-    rest = found[len(first) :]
+    rest = things[len(first) :]
     if not rest:
         return made
     more = _parts(rest[:_ROWS], what, f"{what}, those that are quiet")
@@ -78,26 +56,44 @@ def parts(found: Sequence[tuple[Watched, Part]], what: str) -> Html:
     return put(made, el("details", el("summary", f"{len(rest):,} more, all quiet"), more, left))
 
 
-def _parts(found: Sequence[tuple[Watched, Part]], what: str, caption: str) -> Html:
-    pairs = [pair_of(part.figures) for _, part in found]
+def once(found: Sequence[Found]) -> list[list[Found]]:
+    """Each thing with all that is said of it, in their order.
+
+    Slices of one name are one, whoever tells of them; clusters, which each monitor makes itself,
+    are not.
+    """
+    things: dict[object, list[Found]] = {}
+    for place, pair in enumerate(found):
+        part = pair[1]
+        things.setdefault(part.name if part.kind == "slice" else place, []).append(pair)
+    return list(things.values())
+
+
+def _parts(things: Sequence[Sequence[Found]], what: str, caption: str) -> Html:
+    every = [pair for thing in things for pair in thing]
+    pairs = [_pair(thing) for thing in things]
     most = max((max(p[1:]) for p in pairs if p), default=0.0)
-    used = {key for _, part in found for key in _of_pair(part.figures)}
-    common = Counter(key for _, part in found for key in part.figures if key not in used)
-    names = [key for key, _ in common.most_common(_COLUMNS)]
-    several = len({watched.monitor for watched, _ in found}) > 1
-    head: list[Child] = [what, "Verdict"]
-    head += ["Before and after"] if any(pairs) else []
-    head += [f"#{key.replace('_', ' ')}" for key in names]
-    head += ["Monitor"] if several else []
+    used = {key for _, part in every for key in _of_pair(part.figures)}
+    common = Counter(key for _, part in every for key in part.figures if key not in used)
+    keys = [key for key, _ in common.most_common(_COLUMNS)]
+    several = len({watched.monitor for watched, _ in every}) > 1
+    columns = [Column(what), Column("Verdict")]
+    columns += [Column("Before and after")] if any(pairs) else []
+    columns += [Column(_capital(named(key)), explained(key), is_number=True) for key in keys]
+    columns += [Column("Monitor")] if several else []
     rows = []
-    for (watched, part), pair in zip(found, pairs, strict=True):
-        row = [_named(part), el("td", chip(part.verdict))]
-        if any(pairs):
-            row.append(el("td", paired(*pair, most) if pair else None))
-        row += [_number(part.figures.get(key)) for key in names]
-        row += [el("td", watched.monitor)] if several else []
+    for thing, pair in zip(things, pairs, strict=True):
+        row = [_told(thing), cell(chip(thing[0][1].verdict))]
+        row += [cell(paired(*pair, most) if pair else None)] if any(pairs) else []
+        row += [_said(key, thing) for key in keys]
+        row += [cell(", ".join(dict.fromkeys(w.monitor for w, _ in thing)))] if several else []
         rows.append(row)
-    return table(head, rows, caption)
+    return table(columns, rows, caption)
+
+
+def _pair(thing: Sequence[Found]) -> tuple[str, float, float] | None:
+    """What it had before and has now, by the first that tells."""
+    return next((p for _, part in thing if (p := pair_of(part.figures)) is not None), None)
 
 
 def _of_pair(figures: Mapping[str, float]) -> set[str]:
@@ -111,42 +107,75 @@ def _of_pair(figures: Mapping[str, float]) -> set[str]:
     }
 
 
-def _named(part: Part) -> Html:
-    return el("th", part.name, el("small", part.summary), scope="row")
+def _told(thing: Sequence[Found]) -> Cell:
+    name = thing[0][1].name
+    said = [part.summary.removeprefix(f"{name}: ") for _, part in thing]
+    if len(thing) == 1:
+        return heading(name, el("small", said[0]))
+    both = zip((watched.monitor for watched, _ in thing), said, strict=True)
+    return heading(name, *(el("small", el("b", who), f": {what}") for who, what in both))
 
 
-def _number(value: float | None) -> Html:
-    return el("td", "" if value is None else number(value), class_="num")
+def _said(key: str, thing: Sequence[Found]) -> Cell:
+    """A figure, by each monitor that has it where several tell of the thing."""
+    have = [(w.monitor, part.figures[key]) for w, part in thing if key in part.figures]
+    if len(have) > 1:
+        return cell(*(el("span", number(value), el("small", name)) for name, value in have))
+    return cell(number(have[0][1]) if have else None)
+
+
+def _capital(words: str) -> str:
+    """As a heading; p is written small wherever it stands."""
+    return words if words.startswith("p ") else words[:1].upper() + words[1:]
 
 
 def checks(findings: Sequence[Watched]) -> Html | None:
     """What was checked, passed or not; None where no monitor checks anything."""
-    rows = []
+    rows, keys = [], dict[str, None]()
     for watched in sorted(findings, key=lambda watched: not watched.is_check):
         every = [part for part in watched.parts if part.kind == "check"]
         own = sorted(every, key=lambda part: severity(part.verdict))[:_CHECKS]
-        rows += [_check(_named(part), part.verdict, part.figures, watched) for part in own]
+        rows += [_check(_told([(watched, p)]), p.verdict, p.figures, watched) for p in own]
+        keys |= dict.fromkeys(key for part in own for key in part.figures)
         if len(every) > len(own):
-            said = el("th", f"{len(every) - len(own)} more, none of them worse", scope="row")
+            said = heading(f"{len(every) - len(own)} more, none of them worse")
             rows.append(_check(said, own[-1].verdict, {}, watched))
         if not own and watched.is_check and watched.detail:
-            said = el("th", "all of them together", scope="row")
+            said = heading("all of them together")
             rows.append(_check(said, watched.verdict, watched.detail, watched))
-    head = ("Check", "Verdict", "Figures", "Monitor")
-    return table(head, rows, "Checks, passed and failed") if rows else None
+            keys |= dict.fromkeys(watched.detail)
+    columns = [Column(name) for name in ("Check", "Verdict", "Figures", "Monitor")]
+    if not rows:
+        return None
+    return put(table(columns, rows, "Checks, passed and failed"), meanings(keys))
 
 
-def _check(said: Html, verdict: str, figures: Mapping[str, float], watched: Watched) -> list[Html]:
-    return [said, *(el("td", child) for child in (chip(verdict), _figures(figures))),
-            el("td", watched.monitor)]  # fmt: skip
+def meanings(keys: Iterable[str]) -> Html | None:
+    """What the figures of these keys are, folded away."""
+    told = [(named(key), why) for key in keys if (why := explained(key)) is not None]
+    return legend(told, "What the figures mean")
 
 
-def _figures(figures: Mapping[str, float]) -> Html:
-    told = [
-        el("li", f"{key.replace('_', ' ')} ", el("b", number(value)))
-        for key, value in figures.items()
-    ]
-    return el("ul", *told, class_="figures")
+def _check(said: Cell, verdict: str, figures: Mapping[str, float], watched: Watched) -> list[Cell]:
+    return [said, cell(chip(verdict)), cell(_figures(figures)), cell(watched.monitor)]
+
+
+def _figures(figures: Mapping[str, float]) -> Html | None:
+    told = [el("li", f"{named(key)} ", el("b", number(value))) for key, value in figures.items()]
+    return el("ul", *told, class_="figures") if told else None
+
+
+_RUNS = (
+    Column("Run"),
+    Column("Kind"),
+    Column("Outcome"),
+    Column("Records", "those that the source gave, where it was read", is_number=True),
+    Column("New or changed", is_number=True),
+    Column("Deleted", is_number=True),
+    Column("Encoded", "contents whose vectors were computed: equal ones once", is_number=True),
+    Column("Dead", "records that could not be read or encoded", is_number=True),
+    Column("Seconds", is_number=True),
+)
 
 
 def runs(found: Sequence[Ran]) -> Html:
@@ -157,16 +186,12 @@ def runs(found: Sequence[Ran]) -> Html:
     for run in found:
         time = el("time", f"{run.started_at:%Y-%m-%d %H:%M}", datetime=run.started_at.isoformat())
         why = None if run.error is None else el("small", run.error)
-        said = el("th", time, el("small", run.run_id), why, scope="row")
-        row = [said, el("td", f"{run.kind}, {run.status}")]
+        row = [heading(time, el("small", run.run_id), why), cell(run.kind), cell(run.status)]
         written = None if run.new is None or run.changed is None else run.new + run.changed
-        row += [el("td", number(value), class_="num") for value in
-                (run.records, written, run.deleted)]  # fmt: skip
-        row.append(el("td", number(run.encoded), meter(run.encoded or 0, most), class_="num"))
-        row.append(el("td", number(run.dead), class_="num"))
+        row += [cell(number(value)) for value in (run.records, written, run.deleted)]
+        row.append(cell(number(run.encoded), meter(run.encoded or 0, most)))
+        row.append(cell(number(run.dead)))
         seconds = "" if run.seconds is None else f"{run.seconds:,.1f}"
-        row.append(el("td", seconds, meter(run.seconds or 0.0, longest), class_="num"))
+        row.append(cell(seconds, meter(run.seconds or 0.0, longest)))
         rows.append(row)
-    head = ("Begun", "Run", "#records", "#new or changed", "#deleted", "#encoded", "#dead",
-            "#seconds")  # fmt: skip
-    return table(head, rows, "Runs, the newest first")
+    return table(_RUNS, rows, "Runs, the newest first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flows.about import moved, together
 from flows.reports.model import Conclusion, severity
 
 if TYPE_CHECKING:
@@ -76,15 +77,21 @@ def conclude(standing: Standing, findings: Sequence[Watched]) -> Conclusion:
 
 
 def _alarm(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
-    alarms = _of(findings, "alarm")
-    if len(findings) == 1:
-        who = f"The {alarms[0]} monitor raises an alarm over {name}"
-    else:
+    """What moved comes first, then who says so and what follows."""
+    alarms = [w for w in findings if w.verdict == "alarm"]
+    told = [f"{name}, alarm: {listed(_moved(alarms), ', ')}"]
+    if len(findings) > 1:
         verb = "raises" if len(alarms) == 1 else "raise"
-        who = f"{len(alarms)} of {len(findings)} monitors {verb} an alarm over {name}"
-        who += f": {listed(alarms)}"
-    held = _held_up(standing, findings)
-    return f"{who}; {_readers(standing)}{f'; {held}' if held else ''}."
+        told.append(f"{len(alarms)} of {len(findings)} monitors {verb} it")
+    told += [_readers(standing), _held_up(standing, findings)]
+    return f"{'; '.join(filter(None, told))}."
+
+
+def _moved(alarms: Sequence[Watched]) -> list[str]:
+    """What alarms are about, and which monitors say so."""
+    return together(
+        (moved([vars(part) for part in w.parts], w.record_ids), w.monitor) for w in alarms
+    )
 
 
 def _watch(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
@@ -172,12 +179,19 @@ def _of(findings: Sequence[Watched], verdict: str) -> list[str]:
     return [w.monitor for w in findings if w.verdict == verdict]
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in a row; how many more there are where they are many."""
+def listed(names: Sequence[str], last: str = " and ") -> str:
+    """Names in a row; how many more there are where they are many.
+
+    Args:
+        names: one or more.
+        last: what stands before the last one, where the names have an "and" of their own.
+    """
     shown, more = list(names), len(names) - _NAMED
     if more > 1:
         shown = [*names[:_NAMED], f"{more} more"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    if len(names) > _NAMED + 1:
+        last = " and "
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])}{last}{shown[-1]}"
 
 
 def day(moment: datetime) -> str:

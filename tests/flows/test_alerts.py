@@ -14,6 +14,7 @@ import pytest
 
 from flows.cli import run_command
 from flows.monitoring import monitor
+from flows.refusals import RunError
 from flows.settings import SettingsError
 from tests.flows.shop import Heard
 
@@ -109,7 +110,7 @@ def test_an_alarm_is_told_once_and_again_after_it_was_quiet(changed: Project, ho
     look(changed)
     look(changed)
     (sent,) = hook.got
-    assert sent["text"].startswith("notes v1: encoder should be looked at\n• encoder, alarm: the ")
+    assert sent["text"].startswith("notes v1, alarm: encoder\n• encoder, alarm: the ")
     assert "More: https://reports/notes-v1.html" in sent["text"]
     assert "vecmill snooze notes encoder --for 7d" in sent["text"]
     assert sent["vecmill"]["findings"][0]["verdict"] == "alarm"
@@ -122,6 +123,48 @@ def test_an_alarm_is_told_once_and_again_after_it_was_quiet(changed: Project, ho
     look(changed)
     assert len(hook.got) == 2
     assert kept(changed) == ["sent", "over", "sent"]
+
+
+def test_an_alarm_over_something_else_is_told_while_the_first_stands(
+    project: Project, hook: Hook
+) -> None:
+    project.feature = {"monitors": ["records"]}
+    project.more = (
+        "[monitors.records]\nchecks = []\nmax_null_share = 0.2\n"
+        f'[alerts.ops]\nkind = "webhook"\nurl = "{hook.url}"\n'
+    )
+    project.source = {"keep": ["label", "town"]}
+    rows: list[tuple[str, ...]] = []
+
+    def add(label: str, place: str) -> None:
+        first = len(rows)
+        rows.extend((f"r-{n}", f"text {n}", label, place) for n in range(first, first + 20))
+        project.write(rows, ("id", "text", "label", "town"))
+        project.run()
+        look(project)
+
+    add("a", "here")
+    assert hook.got == []
+    add("", "here")
+    add("", "here")
+    assert len(hook.got) == 1, "it stands"
+    add("", "")
+    assert len(hook.got) == 2
+    assert hook.got[1]["text"].startswith(
+        "notes v1, alarm: now also max_null_share of town (records)\n"
+    )
+    assert hook.got[1]["vecmill"]["findings"][0]["new"] == ["check max_null_share of town"]
+    add("a", "")
+    assert len(hook.got) == 2, "what is gone is no news"
+    project.more = project.more.replace("[alerts", 'blocks = "publishing"\n[alerts')
+    rows.extend((f"r-{n}", f"text {n}", "a", "") for n in range(100, 120))
+    project.write(rows, ("id", "text", "label", "town"))
+    with pytest.raises(RunError, match="records"):
+        project.run()
+    assert len(hook.got) == 3
+    assert hook.got[2]["text"].startswith(
+        "notes v1, alarm: now also holds up publishing (records)\n"
+    )
 
 
 @pytest.mark.parametrize("status", [500, 302])

@@ -98,7 +98,7 @@ def test_what_goes_wrong_with_a_feed_is_named(news: tuple[Project, Feed, list[Ro
     unlabelled = day(11, 3)
     unlabelled[:30] = [(i, text, None, at) for i, text, _, at in unlabelled[:30]]
     finding, alarms = look(news, unlabelled)
-    assert alarms == {"nulls"}
+    assert alarms == {"nulls of label"}
     assert set(finding.record_ids) <= {row[0] for row in unlabelled[:30]}
     rows += unlabelled
 

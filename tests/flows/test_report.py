@@ -206,11 +206,11 @@ def said(*findings: Watched, standing: Standing = "live", heeded: bool = True) -
 def test_the_verdict_is_one_sentence() -> None:
     drift, health = watched("drift", "alarm"), watched("health", "quiet")
     assert said(drift, health) == (
-        "1 of 2 monitors raises an alarm over notes v3: drift; readers see its 1,234 rows as of "
+        "notes v3, alarm: drift; 1 of 2 monitors raises it; readers see its 1,234 rows as of "
         "31 January 2026."
     )
     assert said(drift, watched("records", "alarm"), standing="candidate") == (
-        "2 of 2 monitors raise an alarm over notes v3: drift and records; readers do not see it, "
+        "notes v3, alarm: drift, records; 2 of 2 monitors raise it; readers do not see it, "
         "v2 is live; its promotion is held up."
     )
     assert said(health) == (
@@ -226,7 +226,20 @@ def test_the_verdict_is_one_sentence() -> None:
         "Whether notes v3 is fine cannot be told yet: drift cannot tell from what there is."
     )
     names = [watched(name, "alarm") for name in "abcde"]
-    assert ": a, b, c and 2 more; readers" in said(*names)
+    assert ": a, b, c and 2 more; 5 of 5 monitors raise it; readers" in said(*names)
+
+
+def test_the_verdict_begins_with_what_moved() -> None:
+    names = ("label = Sports", "label = World", "label = Art", "label = Food")
+    parts = tuple(Part("slice", name, "alarm", "so", {}) for name in names)
+    drift = replace(watched("drift", "alarm"), parts=(Part("word", "goal", "alarm", "so"), *parts))
+    detector = Part("detector", "lof", "alarm", "so")
+    outliers = replace(watched("outliers", "alarm"), parts=(detector,), record_ids=("n1", "n2"))
+    assert said(drift, outliers, watched("encoder", "alarm")).startswith(
+        "notes v3, alarm: label = Sports, label = World, label = Art and 1 more (drift), encoder, "
+        "records n1 and n2 (outliers); 3 of 3 monitors raise it; readers see"
+    )
+    assert said(drift).startswith("notes v3, alarm: label = Sports, label = World, label = Art")
 
 
 def test_it_says_what_an_alarm_holds_up_and_what_not() -> None:

@@ -85,7 +85,11 @@ def test_alike_is_quiet_and_says_what_was_checked() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("nulls", {"nulls": {"label": (60, 300)}}, "label has no value in 20.0% of contents"),
+        (
+            "nulls of label",
+            {"nulls": {"label": (60, 300)}},
+            "label has no value in 20.0% of contents",
+        ),
         (
             "lengths",
             {"lengths": {bucket(900): 300}},
@@ -147,7 +151,7 @@ def test_the_records_that_lack_a_value_are_named() -> None:
     now = usual(nulls={"label": (150, 300)})
     params = records.Params(checks=("nulls",))
     finding = records.compare(of(usual()), of(now, kept), rng, params)
-    assert finding.record_ids == part(finding, "nulls").record_ids == ("r1", "r3")
+    assert finding.record_ids == part(finding, "nulls of label").record_ids == ("r1", "r3")
 
 
 @pytest.mark.parametrize(
