@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _analytic, _cells, _ks, _tails, _two_sample
+from flows.monitors._evidence import Evidence
 from flows.monitors._multiple import benjamini_hochberg
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def mmd(drawn: Result, pair: Pair, params: Params) -> Result:
         "smallest_visible": distance.smallest_visible(params.alpha),
     }
     told = f"MMD {distance.effect:.3g}, {shift}"
-    return _of(distance, drawn, params, distance.effect, told, figures)
+    evidence = _distance(distance, params.alpha)
+    return replace(drawn, evidence=evidence, effect=distance.effect, told=told, figures=figures)
 
 
 def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
@@ -55,7 +57,8 @@ def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
     effect = _analytic.mean_distance(*pair) / spread if spread > 0 else distance.effect
     told = f"mean shift {effect:.2g} of the reference's standard deviation"
     figures: Figures = {"smallest_visible": distance.smallest_visible(params.alpha)}
-    return _of(distance, drawn, params, effect, told, figures)
+    evidence = _distance(distance, params.alpha)
+    return replace(drawn, evidence=evidence, effect=effect, told=told, figures=figures)
 
 
 def occupancy(drawn: Result, pair: Pair, params: Params) -> Result:
@@ -65,13 +68,9 @@ def occupancy(drawn: Result, pair: Pair, params: Params) -> Result:
     effect, psi = _cells.cramers_v(ours, theirs), _cells.psi(ours, theirs)
     return replace(
         drawn,
-        statistic=found.statistic,
-        threshold=found.threshold(params.alpha),
-        p_value=found.p_value,
-        least_p=_tails.LEAST_P,
+        evidence=_by_formula(found.statistic, found.threshold(params.alpha), found.p_value),
         effect=effect,
         told=f"Cramér's V {effect:.2g} and PSI {psi:.2g} over {len(ours)} clusters",
-        source=SOURCE,
         figures={"psi": psi, "cells": float(len(ours))},
     )
 
@@ -82,21 +81,19 @@ def pca_ks(drawn: Result, pair: Pair, params: components.Params) -> Result:
 
     apart, p_values = (found[: params.components] for found in _analytic.kolmogorov_smirnov(*pair))
     if not len(apart):
-        return replace(drawn, p_value=1.0, source=SOURCE, figures={})
+        evidence = _by_formula(drawn.evidence.statistic, drawn.evidence.threshold, 1.0)
+        return replace(drawn, evidence=evidence, figures={})
     scale = _scale(pair)
     moved = benjamini_hochberg(p_values, params.alpha)
     largest = float(apart.max()) * scale
+    threshold = _analytic.kolmogorov_threshold(params.alpha / len(apart))
     effect = math.sqrt(max(largest**2 - _CHANCE, 0.0)) / scale
     return replace(
         drawn,
-        statistic=largest,
-        threshold=_analytic.kolmogorov_threshold(params.alpha / len(apart)),
-        p_value=_bonferroni(p_values),
-        least_p=_tails.LEAST_P,
+        evidence=_by_formula(largest, threshold, _bonferroni(p_values)),
         effect=effect,
         told=f"Kolmogorov-Smirnov distance {effect:.2g}, {moved.sum()} of {len(apart)} components "
         "moved",
-        source=SOURCE,
         figures={},
         parts=parts(apart, p_values, moved),
     )
@@ -126,44 +123,30 @@ def drift(drawn: Result, pair: Pair, params: drifts.Params) -> Result:
     by = f"seen by {', '.join(seen)}, " if seen else ""
     return replace(
         drawn,
-        statistic=math.log(float(own.min())) / _SCORE,
-        threshold=math.log(level) / _SCORE,
-        p_value=float(adjusted.min()),
-        least_p=_tails.LEAST_P,
+        evidence=_by_formula(_score(float(own.min())), _score(level), float(adjusted.min())),
         effect=distance.effect,
         told=f"{by}MMD {distance.effect:.3g}, {shift}",
-        source=SOURCE,
         figures=figures,
     )
 
 
-def _of(
-    distance: _analytic.Distance,
-    drawn: Result,
-    params: Params,
-    effect: float,
-    told: str,
-    figures: Figures,
-) -> Result:
-    return replace(
-        drawn,
-        statistic=distance.statistic,
-        threshold=distance.threshold(params.alpha),
-        p_value=distance.p_value,
-        least_p=_tails.LEAST_P,
-        effect=effect,
-        told=told,
-        source=SOURCE,
-        figures=figures,
-    )
+def _by_formula(statistic: float, threshold: float, p_value: float) -> Evidence:
+    return Evidence(statistic, threshold, p_value, _tails.LEAST_P, SOURCE)
+
+
+def _distance(distance: _analytic.Distance, alpha: float) -> Evidence:
+    return _by_formula(distance.statistic, distance.threshold(alpha), distance.p_value)
+
+
+def _score(p_value: float) -> float:
+    return math.log(p_value) / _SCORE
 
 
 def _shift(pair: Pair) -> tuple[str, Figures]:
     """How far the mean has moved, in words and as a figure."""
     shift, spread = _analytic.mean_distance(*pair), _analytic.total_sd(pair[0])
-    return _two_sample.told_shift(shift, spread), {
-        "mean_shift": shift / spread if spread > 0 else None
-    }
+    moved = shift / spread if spread > 0 else None
+    return _two_sample.told_shift(moved), {"mean_shift": moved}
 
 
 def _counts(pair: Pair) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

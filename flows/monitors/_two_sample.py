@@ -20,11 +20,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from flows.monitors import _analytic, _rows
+from flows.monitors import _analytic, _moments, _rows
 from flows.monitors.base import Finding
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from flows.monitors._evidence import Evidence
     from flows.monitors._sketch import Sketch
     from flows.monitors.base import Part, Sample, Verdict
 
@@ -125,19 +127,36 @@ class Sides:
         """The current rows, ``(m, dim)``."""
         return self.pool[self.n :]
 
+    @cached_property
+    def shift(self) -> float:
+        """How far the mean has moved, less what sampling alone gives."""
+        return _moments.shift(self.reference, self.current)
+
+    @cached_property
+    def spread(self) -> float:
+        """The reference's total standard deviation: the root of the trace of its covariance.
+
+        Exactly 0 for equal rows, whatever rounding says.
+        """
+        rows = self.reference
+        if (rows == rows[0]).all():
+            return 0.0
+        return math.sqrt(float(rows.var(axis=0, ddof=1).sum()))
+
+    @property
+    def mean_shift(self) -> float | None:
+        """The shift in units of the spread; None where there is none."""
+        return self.shift / self.spread if self.spread > 0 else None
+
 
 @dataclass(frozen=True)
 class Result:
     """What a two-sample test found, wherever its figures came from.
 
     Attributes:
-        statistic: what was measured.
-        threshold: the largest value that is no alarm.
-        p_value: of the statistic.
-        least_p: the least p-value that these sizes could have given.
+        evidence: what was measured, and what it is worth.
         effect: the size of the change.
         told: the effect and its unit in words.
-        source: where the p-value comes from, such as ``999 permutations``.
         figures: for the finding's detail; None for what has no meaning here.
             ``smallest_visible`` is told in the summary too.
         strangeness: ``(m,)`` how little each current row looks like the reference; empty where
@@ -145,13 +164,9 @@ class Result:
         parts: of the finding.
     """
 
-    statistic: float
-    threshold: float
-    p_value: float
-    least_p: float
+    evidence: Evidence
     effect: float
     told: str
-    source: str
     figures: dict[str, float | None] = field(default_factory=dict)
     strangeness: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     parts: tuple[Part, ...] = ()
@@ -184,7 +199,7 @@ def compare(
     reference, current = samples
     _rows.check_widths(reference, current)
     rows = _rows.one_a_content(reference, current, rng)
-    left_out = not_tested(reference, current, rows)
+    left_out = _rows.left_out(reference, current, rows)
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
     n, m = len(ours), len(theirs)
     if min(n, m) < 2:  # noqa: PLR2004 - no spread is known from one row
@@ -220,14 +235,14 @@ def finding(monitor: str, result: Result, sides: Sides, params: Params) -> Findi
         monitor=monitor,
         verdict=verdict,
         summary=_summary(result, verdict, sides, params),
-        statistic=result.statistic,
-        threshold=result.threshold,
-        p_value=result.p_value,
+        statistic=result.evidence.statistic,
+        threshold=result.evidence.threshold,
+        p_value=result.evidence.p_value,
         effect_size=result.effect,
         n_reference=sides.n,
         n_current=sides.m,
         record_ids=tuple(sides.ids[row] for row in strangest) if verdict == "alarm" else (),
-        detail=sides.left_out | {"least_p": result.least_p} | known,
+        detail=sides.left_out | {"least_p": result.evidence.least_p} | known,
         parts=_parts(result, verdict),
     )
 
@@ -244,38 +259,18 @@ def _parts(result: Result, verdict: Verdict) -> tuple[Part, ...]:
     )
 
 
-def spread(rows: NDArray[np.float64]) -> float:
-    """The root of the trace of the covariance; exactly 0 for equal rows, whatever rounding says."""
-    if (rows == rows[0]).all():
-        return 0.0
-    return math.sqrt(float(rows.var(axis=0, ddof=1).sum()))
-
-
-def told_shift(shift: float, spread: float) -> str:
-    """A shift of the mean in words."""
-    moved = f"{shift / spread:.2g}" if spread > 0 else "no spread"
+def told_shift(shift: float | None) -> str:
+    """A shift of the mean in words; None where the reference has no spread."""
+    moved = "no spread" if shift is None else f"{shift:.2g}"
     return f"mean shift {moved} of the reference's standard deviation"
 
 
 def _verdict(result: Result, sides: Sides, params: Params) -> Verdict:
-    if min(sides.sizes) < params.min_rows or result.least_p > params.alpha:
+    evidence = result.evidence
+    if min(sides.sizes) < params.min_rows or evidence.least_p > params.alpha:
         return "cannot tell"
-    certain = result.p_value <= params.alpha and result.effect >= params.min_effect
+    certain = evidence.p_value <= params.alpha and result.effect >= params.min_effect
     return "alarm" if certain else "quiet"
-
-
-def not_tested(
-    reference: Sample, current: Sample, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
-) -> dict[str, float]:
-    """How many rows are not tested: those that are not finite, and those that repeat a content."""
-    figures = {}
-    for name, sample, kept in zip(
-        ("reference", "current"), (reference, current), rows, strict=True
-    ):
-        sound = int(_rows.finite(sample.vectors).sum())
-        figures[f"left_out_{name}"] = float(len(sample) - sound)
-        figures[f"repeats_{name}"] = float(sound - len(kept))
-    return figures
 
 
 def _sizes(n: int, m: int, left_out: dict[str, float]) -> str:
@@ -297,8 +292,9 @@ def _sight(result: Result) -> str:
 
 
 def _summary(result: Result, verdict: Verdict, sides: Sides, params: Params) -> str:
+    evidence = result.evidence
     measured = (
-        f"p = {result.p_value:.2g} from {result.source}, {result.told}{_sight(result)}; "
+        f"p = {evidence.p_value:.2g} from {evidence.source}, {result.told}{_sight(result)}; "
         f"{_sizes(sides.n, sides.m, sides.left_out)}"
     )
     if verdict == "alarm":
@@ -308,6 +304,6 @@ def _summary(result: Result, verdict: Verdict, sides: Sides, params: Params) -> 
     if min(sides.sizes) < params.min_rows:
         return f"cannot tell: at least {params.min_rows} contents a side are needed; {measured}"
     return (
-        f"cannot tell: no p-value below {result.least_p:.2g} is possible and alpha is "
+        f"cannot tell: no p-value below {evidence.least_p:.2g} is possible and alpha is "
         f"{params.alpha:g}; raise permutations or give more contents; {measured}"
     )

@@ -7,7 +7,7 @@ the price of all distances between the rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -68,13 +68,9 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> Result:
     effect, begins = (_inhomogeneity(value, between) for value in (energy, threshold))
     to_theirs = (to_all - to_ours)[sides.n :] / (sides.m - 1)
     return Result(
-        statistic=energy,
-        threshold=threshold,
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        replace(outcome.at(params.alpha), statistic=energy, threshold=threshold),
         effect=effect,
         told=f"H = {effect:.3g} of 1 (an alarm begins at {begins:.2g})",
-        source=outcome.source,
         figures={
             "between": between,
             "within_reference": within[0],

@@ -68,16 +68,11 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     statistic = _frechet.Frechet.of(components, sides.sizes)
     outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
     effect = math.sqrt(max(outcome.observed - float(outcome.permuted.mean()), 0.0))
-    spread = _two_sample.spread(sides.reference)
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
+    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
         told=f"Fréchet distance {effect:.2g} of the pool's standard deviation",
-        source=outcome.source,
         figures={"smallest_visible": visible, "variance_seen": components.share},
         strangeness=statistic.witness()[sides.n :],
     )

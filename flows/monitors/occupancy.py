@@ -66,16 +66,11 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
     counts = _clusters.counts(statistic, sides)
     effect, psi = _cells.cramers_v(*counts), _cells.psi(*counts)
-    spread = _two_sample.spread(sides.reference)
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
+    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
         told=f"Cramér's V {effect:.2g} and PSI {psi:.2g} over {len(counts[0])} clusters",
-        source=outcome.source,
         figures={"psi": psi, "cells": float(len(counts[0])), "smallest_visible": visible},
         strangeness=_clusters.strangeness(statistic, sides),
         parts=_clusters.parts(statistic, sides, params.alpha, params.max_ids),

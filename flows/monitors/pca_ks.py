@@ -72,18 +72,13 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     p_values = _ks.p_values(apart, sides.sizes)
     moved = benjamini_hochberg(p_values, params.alpha)
     effect = net(outcome.observed, outcome.permuted) / _ks.scale(sides.sizes)
-    spread = _two_sample.spread(sides.reference)
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
+    visible = visible_to(statistic, outcome, sides, params.alpha)
     shown = moved if moved.any() else apart == apart.max()
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
         told=f"Kolmogorov-Smirnov distance {effect:.2g}, {moved.sum()} of {len(apart)} components "
         "moved",
-        source=outcome.source,
         figures={"smallest_visible": visible, "variance_seen": components.share},
         strangeness=statistic.strangeness(shown)[sides.n :],
         parts=parts(apart, p_values, moved),

@@ -72,16 +72,12 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> Result:
         math.sqrt(max(value**2 - chance, 0.0)) for value in (outcome.observed, threshold)
     )
     return Result(
-        statistic=outcome.observed,
-        threshold=threshold,
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
         told=(
             f"mass moved by {effect:.3g} standard deviations more than chance gives (an alarm "
             f"begins at {begins:.2g})"
         ),
-        source=outcome.source,
         figures={"chance": math.sqrt(chance)},
         strangeness=_journeys(projected, sides.n),
     )

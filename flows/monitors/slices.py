@@ -85,7 +85,7 @@ def compare(
     _rows.check_widths(reference, current)
     rows = _rows.one_a_content(reference, current, rng)
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
-    sizes, less = (len(ours), len(theirs)), _two_sample.not_tested(reference, current, rows)
+    sizes, less = (len(ours), len(theirs)), _rows.left_out(reference, current, rows)
     named = _sliced.columns(reference, current, (ours, theirs), params.columns, params.max_values)
     if why := _cannot(reference, named, sizes, params):
         return Finding("slices", "cannot tell", why, None, None, None, None, *sizes, (), less)
