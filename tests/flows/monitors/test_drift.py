@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,12 +43,14 @@ def binomial_interval(runs: int, rate: float) -> tuple[float, float]:
 
 
 def flags(runs: int, n: int, m: int, params: drift.Params) -> int:
-    alarms = 0
-    for seed in range(runs):
-        rng = np.random.default_rng(seed)
-        first, second = lumpy(n, rng, ties=True), lumpy(m, rng, ties=True)
-        alarms += compare(first, second, params, seed).verdict == "alarm"
-    return alarms
+    verdicts = [compare(*null_pair(n, m, seed), params, seed).verdict for seed in range(runs)]
+    return verdicts.count("alarm")
+
+
+def null_pair(n: int, m: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two samples of one distribution."""
+    rng = np.random.default_rng(seed)
+    return lumpy(n, rng, ties=True), lumpy(m, rng, ties=True)
 
 
 @pytest.mark.parametrize(("n", "m"), [(50, 50), (90, 30)])
@@ -56,13 +59,36 @@ def test_the_false_alarm_rate_is_alpha(n: int, m: int) -> None:
     assert low <= flags(150, n, m, CHEAP) <= high
 
 
+@cache
+def null_p_values(runs: int, n: int, m: int) -> tuple[float, ...]:
+    """P-values where nothing has changed; an alarm at any alpha is one of at most alpha."""
+    found = [compare(*null_pair(n, m, seed), CHEAP, seed).p_value for seed in range(runs)]
+    return tuple(p for p in found if p is not None)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
 @pytest.mark.parametrize(("n", "m"), [(50, 50), (20, 20), (300, 40)])
 def test_the_false_alarm_rate_is_any_alpha(n: int, m: int, alpha: float) -> None:
     low, high = binomial_interval(700, alpha)
+    p_values = null_p_values(700, n, m)
+    assert len(p_values) == 700
+    assert low <= sum(p <= alpha for p in p_values) <= high
+
+
+@pytest.mark.parametrize("alpha", [0.01, 0.05, 0.2])
+def test_an_alarm_is_a_p_value_of_at_most_alpha(alpha: float) -> None:
     params = replace(CHEAP, alpha=alpha)
-    assert low <= flags(700, n, m, params) <= high
+    verdicts = set()
+    for seed in range(40):
+        reference, current = null_pair(50, 50, seed)
+        current += 0.1 * (seed % 5)
+        finding, plain = (compare(reference, current, keys, seed) for keys in (params, CHEAP))
+        assert finding.p_value == plain.p_value
+        assert finding.p_value is not None
+        assert finding.verdict == ("alarm" if finding.p_value <= alpha else "quiet")
+        verdicts.add(finding.verdict)
+    assert verdicts == {"alarm", "quiet"}
 
 
 def test_few_permutations_still_give_an_exact_level() -> None:
