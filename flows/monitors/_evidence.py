@@ -14,11 +14,11 @@ class Evidence:
         threshold: the largest value that is no alarm.
         p_value: how likely as large a value is where nothing changed.
         least_p: the least p-value that these sizes could have given.
-        source: where the p-value comes from, such as ``999 permutations``.
+        permutations: random splits that the p-value comes from; 0 where a formula gave it.
     """
 
     statistic: float
     threshold: float
     p_value: float
     least_p: float
-    source: str
+    permutations: int

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     Pair = tuple[Sketch, Sketch]
     Figures = dict[str, float | None]
 
-SOURCE = "a formula over sketches of all contents"
 TESTS = 3
 """How many tests `drift` combines."""
 
@@ -40,12 +39,13 @@ _SCORE = math.log(0.05)
 def mmd(drawn: Result, pair: Pair, params: Params) -> Result:
     """What `flows.monitors.mmd` says."""
     distance = _analytic.mmd(*pair)
-    shift, figures = _shift(pair)
-    figures |= {
+    moved = _shift(pair)
+    figures: Figures = {
         "bandwidth": float(pair[0].basis.bandwidth[0]),
+        "mean_shift": moved,
         "smallest_visible": distance.smallest_visible(params.alpha),
     }
-    told = f"MMD {distance.effect:.3g}, {shift}"
+    told = _two_sample.told_shift(moved)
     evidence = _distance(distance, params.alpha)
     return replace(drawn, evidence=evidence, effect=distance.effect, told=told, figures=figures)
 
@@ -55,7 +55,7 @@ def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
     distance = _analytic.mean_shift(*pair)
     spread = distance.spread
     effect = _analytic.mean_distance(*pair) / spread if spread > 0 else distance.effect
-    told = f"mean shift {effect:.2g} of the reference's standard deviation"
+    told = _two_sample.told_shift(effect)
     figures: Figures = {"smallest_visible": distance.smallest_visible(params.alpha)}
     evidence = _distance(distance, params.alpha)
     return replace(drawn, evidence=evidence, effect=effect, told=told, figures=figures)
@@ -63,6 +63,8 @@ def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
 
 def occupancy(drawn: Result, pair: Pair, params: Params) -> Result:
     """What `flows.monitors.occupancy` says."""
+    from flows.monitors.occupancy import told
+
     ours, theirs = _counts(pair)
     found = _analytic.counts(pair[0].cells, pair[1].cells)
     effect, psi = _cells.cramers_v(ours, theirs), _cells.psi(ours, theirs)
@@ -70,14 +72,14 @@ def occupancy(drawn: Result, pair: Pair, params: Params) -> Result:
         drawn,
         evidence=_by_formula(found.statistic, found.threshold(params.alpha), found.p_value),
         effect=effect,
-        told=f"Cramér's V {effect:.2g} and PSI {psi:.2g} over {len(ours)} clusters",
+        told=told(len(ours)),
         figures={"psi": psi, "cells": float(len(ours))},
     )
 
 
 def pca_ks(drawn: Result, pair: Pair, params: components.Params) -> Result:
     """What `flows.monitors.pca_ks` says, of the components of the basis."""
-    from flows.monitors.pca_ks import parts
+    from flows.monitors.pca_ks import parts, told
 
     apart, p_values = (found[: params.components] for found in _analytic.kolmogorov_smirnov(*pair))
     if not len(apart):
@@ -92,8 +94,7 @@ def pca_ks(drawn: Result, pair: Pair, params: components.Params) -> Result:
         drawn,
         evidence=_by_formula(largest, threshold, _bonferroni(p_values)),
         effect=effect,
-        told=f"Kolmogorov-Smirnov distance {effect:.2g}, {moved.sum()} of {len(apart)} components "
-        "moved",
+        told=told(apart, moved),
         figures={},
         parts=parts(apart, p_values, moved),
     )
@@ -109,8 +110,9 @@ def drift(drawn: Result, pair: Pair, params: drifts.Params) -> Result:
     own = np.array([distance.p_value, counts.p_value, _bonferroni(along)])
     adjusted = np.minimum(TESTS * own, 1.0)
     level = params.alpha / TESTS
-    shift, figures = _shift(pair)
-    figures |= {
+    moved = _shift(pair)
+    figures: Figures = {
+        "mean_shift": moved,
         "bandwidth": float(pair[0].basis.bandwidth[0]),
         "mmd2": distance.statistic,
         "cramers_v": _cells.cramers_v(*_counts(pair)),
@@ -119,19 +121,17 @@ def drift(drawn: Result, pair: Pair, params: drifts.Params) -> Result:
         **{f"p_{name}": float(p) for name, p in zip(NAMES, adjusted, strict=True)},
         "smallest_visible": distance.smallest_visible(level),
     }
-    seen = [name for name, p in zip(NAMES, adjusted, strict=True) if p <= params.alpha]
-    by = f"seen by {', '.join(seen)}, " if seen else ""
     return replace(
         drawn,
         evidence=_by_formula(_score(float(own.min())), _score(level), float(adjusted.min())),
         effect=distance.effect,
-        told=f"{by}MMD {distance.effect:.3g}, {shift}",
+        told=_two_sample.told_shift(moved),
         figures=figures,
     )
 
 
 def _by_formula(statistic: float, threshold: float, p_value: float) -> Evidence:
-    return Evidence(statistic, threshold, p_value, _tails.LEAST_P, SOURCE)
+    return Evidence(statistic, threshold, p_value, _tails.LEAST_P, 0)
 
 
 def _distance(distance: _analytic.Distance, alpha: float) -> Evidence:
@@ -142,11 +142,10 @@ def _score(p_value: float) -> float:
     return math.log(p_value) / _SCORE
 
 
-def _shift(pair: Pair) -> tuple[str, Figures]:
-    """How far the mean has moved, in words and as a figure."""
-    shift, spread = _analytic.mean_distance(*pair), _analytic.total_sd(pair[0])
-    moved = shift / spread if spread > 0 else None
-    return _two_sample.told_shift(moved), {"mean_shift": moved}
+def _shift(pair: Pair) -> float | None:
+    """How far the mean has moved, in units of the spread; None where there is none."""
+    spread = _analytic.total_sd(pair[0])
+    return _analytic.mean_distance(*pair) / spread if spread > 0 else None
 
 
 def _counts(pair: Pair) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -107,8 +107,8 @@ class Outcome:
 
     def at(self, alpha: float) -> Evidence:
         """What it says at a level."""
-        source = f"{self.splits:,} permutations"
-        return Evidence(self.observed, self.threshold(alpha), self.p_value, self.least_p, source)
+        threshold = self.threshold(alpha)
+        return Evidence(self.observed, threshold, self.p_value, self.least_p, self.splits)
 
     def threshold(self, alpha: float) -> float:
         """The largest value of the statistic that is no alarm."""

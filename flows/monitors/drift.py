@@ -18,7 +18,8 @@ Which rows are compared, and how copies of one content count, is told in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.monitors import (
@@ -37,10 +38,9 @@ from flows.monitors._explain import explain
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
 
     from flows.monitors._two_sample import Sides
-    from flows.monitors.base import Finding, Sample
+    from flows.monitors.base import Finding, Part, Sample
 
 READS = frozenset({"kept", "sketch"})
 BY_DEFAULT = True
@@ -99,13 +99,13 @@ def compare(
         ValueError: if the samples differ in width.
     """
     samples = (reference, current)
-    finding = _two_sample.compare("drift", samples, rng, params, _run, _sketched.drift)
-    if finding.verdict != "alarm":
-        return finding
-    return replace(finding, parts=finding.parts + explain(reference, current))
+    run = partial(_run, samples)
+    return _two_sample.compare("drift", samples, rng, params, run, _sketched.drift)
 
 
-def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
+def _run(
+    samples: tuple[Sample, Sample], sides: Sides, rng: np.random.Generator, params: Params
+) -> _two_sample.Result:
     mmd, bandwidth = _rff.fit(sides.pool, sides.sizes, params.features, rng)
     components = _components.fit(sides.pool, max(_CLUSTERED, params.components), rng)
     k = _cells.number(params.cells, sum(sides.sizes))
@@ -116,13 +116,12 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     mmd2, _, distance = outcome.each[0].tolist()
     effect = math.sqrt(max(mmd2, 0.0))
     counts = _clusters.counts(cells, sides)
-    moved = _clusters.parts(cells, sides, params.alpha, params.max_ids)
-    own, shift = _combined.adjusted(outcome.each), _two_sample.told_shift(sides.mean_shift)
+    own = _combined.adjusted(outcome.each)
     plant = _combined.planting(tests, _combined.Scale.of(outcome.each))
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=f"{_seen(own, params.alpha)}MMD {effect:.3g}, {shift}",
+        told=_two_sample.told_shift(sides.mean_shift),
         figures={
             "bandwidth": bandwidth,
             "mmd2": mmd2,
@@ -134,11 +133,12 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
             "smallest_visible": _power.visible_by(plant, outcome, sides, params.alpha),
         },
         strangeness=mmd.witness()[sides.n :],
-        parts=tuple(part for part in moved if part.verdict == "alarm"),
+        explain=lambda: _moved(cells, sides, params) + explain(*samples),
     )
 
 
-def _seen(own: NDArray[np.float64], alpha: float) -> str:
-    """Which tests saw a change, in words; nothing where none did."""
-    seen = [name for name, p in zip(TESTS, own, strict=True) if p <= alpha]
-    return f"seen by {', '.join(seen)}, " if seen else ""
+def _moved(cells: _cells.Occupancy, sides: Sides, params: Params) -> tuple[Part, ...]:
+    """The clusters that moved, the clearest first."""
+    words = _clusters.words(cells, sides)
+    parts = _clusters.parts(cells, sides, params.alpha, params.max_ids, words)
+    return tuple(part for part in parts if part.verdict == "alarm")

@@ -63,6 +63,11 @@ def compare(
     return _two_sample.compare("frechet", (reference, current), rng, params, _run)
 
 
+def told(effect: float) -> str:
+    """The effect in words."""
+    return f"mean and spread, by a Fréchet distance of {effect:.2g} standard deviations"
+
+
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     components = _components.fit(sides.pool, params.components, rng)
     statistic = _frechet.Frechet.of(components, sides.sizes)
@@ -72,7 +77,7 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=f"Fréchet distance {effect:.2g} of the pool's standard deviation",
+        told=told(effect),
         figures={"smallest_visible": visible, "variance_seen": components.share},
         strangeness=statistic.witness()[sides.n :],
     )

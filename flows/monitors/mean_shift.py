@@ -55,7 +55,7 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=f"mean shift {effect:.2g} of the reference's standard deviation",
+        told=_two_sample.told_shift(effect),
         figures={"smallest_visible": visible},
         strangeness=statistic.witness()[sides.n :],
     )

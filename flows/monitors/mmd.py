@@ -81,7 +81,7 @@ def result(
     return Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=f"MMD {effect:.3g}, {_two_sample.told_shift(sides.mean_shift)}",
+        told=_two_sample.told_shift(sides.mean_shift),
         figures={
             "bandwidth": bandwidth,
             "mean_shift": sides.mean_shift,

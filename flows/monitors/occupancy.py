@@ -59,6 +59,11 @@ def compare(
     return _two_sample.compare("occupancy", samples, rng, params, _run, _sketched.occupancy)
 
 
+def told(cells: int) -> str:
+    """What is said where no single cluster stands out."""
+    return f"the shares of {cells} clusters together, of none by itself"
+
+
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     components = _components.fit(sides.pool, params.components, rng)
     k = _cells.number(params.cells, sum(sides.sizes))
@@ -70,7 +75,7 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=f"Cramér's V {effect:.2g} and PSI {psi:.2g} over {len(counts[0])} clusters",
+        told=told(len(counts[0])),
         figures={"psi": psi, "cells": float(len(counts[0])), "smallest_visible": visible},
         strangeness=_clusters.strangeness(statistic, sides),
         parts=_clusters.parts(statistic, sides, params.alpha, params.max_ids),
