@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.monitors import drift as drifts
+    from flows.monitors import frechet as gaussians
     from flows.monitors import pca_ks as components
     from flows.monitors._sketch import Sketch
     from flows.monitors._two_sample import Params, Result
@@ -59,6 +60,22 @@ def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
     figures: Figures = {"smallest_visible": distance.smallest_visible(params.alpha)}
     evidence = _distance(distance, params.alpha)
     return replace(drawn, evidence=evidence, effect=effect, told=told, figures=figures)
+
+
+def frechet(drawn: Result, pair: Pair, params: gaussians.Params) -> Result:
+    """What `flows.monitors.frechet` says, of the leading components of the basis, at most 16."""
+    from flows.monitors.frechet import told
+
+    distance = _analytic.frechet(*pair, params.components)
+    chance = float(distance.weights.sum())
+    threshold = distance.threshold(params.alpha) + chance
+    return replace(
+        drawn,
+        evidence=_by_formula(distance.statistic + chance, threshold, distance.p_value),
+        effect=distance.effect,
+        told=told(distance.effect),
+        figures={"smallest_visible": distance.smallest_visible(params.alpha)},
+    )
 
 
 def occupancy(drawn: Result, pair: Pair, params: Params) -> Result:

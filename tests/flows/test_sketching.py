@@ -299,6 +299,22 @@ def test_damaged_files_are_made_anew(numbers: Project, name: str) -> None:
     assert (again.verdict, again.n_current) == (finding.verdict, finding.n_current)
 
 
+def test_files_of_a_release_that_kept_less_are_made_anew(numbers: Project) -> None:
+    ran(numbers, drawn(0, BEFORE))
+    ran(numbers, drawn(0, BEFORE) + drawn(BEFORE, MORE))
+    first = found(numbers)
+    sketches = numbers.stores().sketches
+    for name in set(kept(numbers)) - {"basis"}:
+        arrays, meta = sketches.load("notes_v1", name) or ({}, {})
+        older = {key: array for key, array in arrays.items() if not key.endswith("moments")}
+        assert len(older) < len(arrays)
+        sketches.save("notes_v1", name, older, meta)
+    assert found(numbers) == first
+    for name in set(kept(numbers)) - {"basis"}:
+        arrays, _ = sketches.load("notes_v1", name) or ({}, {})
+        assert any(key.endswith("moments") for key in arrays)
+
+
 def test_an_erasure_takes_all_sketches_and_proves_it(numbers: Project) -> None:
     ran(numbers, drawn(0, BEFORE))
     rows = drawn(0, BEFORE) + drawn(BEFORE, MORE)

@@ -31,7 +31,10 @@ TESTS: dict[str, Callable[[Sketch, Sketch], float]] = {
     "occupancy": lambda r, c: _analytic.counts(r.cells, c.cells).p_value,
     "ks": lambda r, c: float(min(1, 20 * _analytic.kolmogorov_smirnov(r, c)[1].min())),
 }
-SKETCHED = tuple(kind for kind in base.kinds() if "sketch" in base.reads(kind))
+# the rows here have tails too heavy for the Fréchet distance: see test_gaussians
+SKETCHED = tuple(
+    kind for kind in base.kinds() if "sketch" in base.reads(kind) and kind != "frechet"
+)
 
 every_sketched = pytest.mark.parametrize("kind", SKETCHED)
 
