@@ -46,11 +46,8 @@ def failure(feature: str, error: Exception) -> dict[str, Any]:
 
 
 def told(feature: str, finding: dict[str, Any]) -> str:
-    """A finding in one line."""
-    summary: str = finding["summary"]
-    known = finding["verdict"] == "quiet" or summary.startswith(finding["verdict"])
-    verdict = "" if known else f"{finding['verdict']}: "
-    return f"{feature}: {finding['monitor']}: {verdict}{summary}"
+    """A finding in one line: who says what of which feature, and why."""
+    return f"{feature}: {finding['monitor']}: {finding['verdict']}: {finding['summary']}"
 
 
 def print_json(rows: Iterable[dict[str, Any]], *, json: bool) -> None:

@@ -55,7 +55,7 @@ def check(run: Run) -> None:
         if finding.verdict == "cannot tell":
             run.reporter.note(
                 f"{version.feature}: {finding.monitor} blocks no publishing this time: "
-                f"{finding.summary}"
+                f"cannot tell: {finding.summary}"
             )
     if run.scope.allow_alarms:
         return

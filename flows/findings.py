@@ -65,7 +65,8 @@ def below(finding: Mapping[str, Any]) -> Iterator[str]:
         yield f"held against {finding['reference']}"
     parts = finding.get("parts") or ()
     for part in parts[:MOST_PARTS]:
-        yield f"  {part['kind']} {part['name']}: {part['verdict']}, {part['summary']}"
+        kind = "" if part["name"].startswith(part["kind"]) else f"{part['kind']} "
+        yield f"  {kind}{part['name']}: {part['verdict']}, {part['summary']}"
     if len(parts) > MOST_PARTS:
         yield f"  and {len(parts) - MOST_PARTS:,} more; --json lists them"
     if told := series.line(finding.get("series") or {}):

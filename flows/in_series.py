@@ -183,7 +183,7 @@ def _carried(
         summary = _together(standing, since, row.summary)
     elif verdict == "watch":
         more = series.ahead(looks, feature.false_alarms, independent=independent)
-        summary = _watched(standing, looks[-1], alpha, more, row.summary)
+        summary = _watched(standing, alpha, more, row.summary)
     summary += _floor(plugin, row, standing)
     return replace(row, verdict=verdict, alone=row.verdict, summary=summary, series=kept)
 
@@ -191,17 +191,16 @@ def _carried(
 def _together(standing: Standing, since: str, summary: str) -> str:
     return (
         f"the {standing.looks} looks since {series.day(since)} together are an alarm, which this "
-        f"one alone is not (evidence of a lasting change {standing.e_value:.3g}, enough is "
-        f"{standing.enough:.3g}); it says: {summary}"
+        f"one alone is not; this look: {summary}"
     )
 
 
-def _watched(standing: Standing, look: Look, alpha: float, more: int | None, summary: str) -> str:
+def _watched(standing: Standing, alpha: float, more: int | None, summary: str) -> str:
     ahead = "" if more is None else f", or {more} more such look{'' if more == 1 else 's'} in a row"
     return (
-        f"watch: this look alone would be an alarm (p = {look.p_value:.2g}), but one such among "
-        f"{standing.looks} looks comes by chance in {series.chance(standing.looks, alpha):.0%} of "
-        f"series; by now an alarm takes p ≤ {standing.level:.2g}{ahead}; this look: {summary}"
+        f"{summary}; an alarm by itself, but one such among {standing.looks} looks comes by chance "
+        f"in {series.chance(standing.looks, alpha):.0%} of series: by now it takes p ≤ "
+        f"{standing.level:.2g}{ahead}"
     )
 
 

@@ -165,8 +165,7 @@ def _doubted(plugin: Monitor, row: FindingRow) -> FindingRow:
     if row.verdict != "alarm" or not tests or row.reference == ANEW:
         return row
     doubt = (
-        "; the encoder learned from the reference, whose records its vectors fit better than new "
-        f"ones, which may be all there is to it: the reference leaves them out once "
+        "; the encoder learned from the reference, which may be all there is to it until "
         f"{references.ENOUGH} contents were written since"
     )
     return replace(row, summary=row.summary + doubt)

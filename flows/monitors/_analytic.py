@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _tails
+from flows.monitors import _gaussians, _tails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ _QUANTILE = 0.8416212335729143
 _SHIFTS = np.geomspace(1e-4, 10.0, 256)
 _DIRECTIONS = 3
 _EXPECTED = 5.0
+_MOST_EXCESS = 3.0
 _ROUNDING = 1e-12
 
 
@@ -161,6 +162,44 @@ def mean_shift(reference: Sketch, current: Sketch) -> Distance:
 
     spread = total_sd(reference)
     return Distance(statistic / unit, weights / unit, planted, _leading(reference), spread)
+
+
+def frechet(reference: Sketch, current: Sketch, components: int) -> Distance:
+    """The squared Fréchet distance in units of the pool's variance, less that of chance.
+
+    Args:
+        reference: a sketch.
+        current: one of other contents.
+        components: in which it is measured, at most; never more than 16.
+
+    Raises:
+        ValueError: if the sketches are not taken over one basis.
+    """
+    reference.check(current)
+    ours, theirs = (_gaussians.Moments.of(side, components) for side in (reference, current))
+    unit = (ours + theirs).variance or 1.0
+    weights, noise = _gaussians.weights(ours, theirs), _gaussians.noise(ours, theirs)
+    within = reference.basis.components[:, : len(ours.sums)]
+
+    def planted(shift: float, direction: Values) -> tuple[float, float]:
+        way = shift * (direction @ within)
+        length, varied = float(way @ way), float(way @ noise[: len(way), : len(way)] @ way)
+        spread = 2 * float((weights**2).sum()) + 4 * varied
+        return length / unit, spread / unit**2
+
+    statistic = _gaussians.distance2(ours, theirs) - float(weights.sum())
+    spread = total_sd(reference)
+    return Distance(statistic / unit, weights / unit, planted, _leading(reference), spread)
+
+
+def nearly_normal(pair: tuple[Sketch | None, Sketch | None], components: int) -> bool:
+    """Whether tails are light enough for the p-value of `frechet`; arguments as there."""
+    reference, current = pair
+    if reference is None or current is None or min(reference.count, current.count) < LEAST:
+        return False
+    reference.check(current)
+    moments = (_gaussians.Moments.of(side, components) for side in (reference, current))
+    return _gaussians.excess(*moments) <= _MOST_EXCESS
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _cells
+from flows import describing
+from flows.monitors import _cells, _cutting, _explain, _told
 from flows.monitors._multiple import benjamini_hochberg
 from flows.monitors.base import Part
 
+_WORDS, _OFTENER = 2, 2.0
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from flows.monitors._two_sample import Sides
 
 
-def parts(statistic: _cells.Occupancy, sides: Sides, alpha: float, most: int) -> tuple[Part, ...]:
+def parts(
+    statistic: _cells.Occupancy,
+    sides: Sides,
+    alpha: float,
+    most: int,
+    words: Mapping[int, str] | None = None,
+) -> tuple[Part, ...]:
     """A part for each cluster, the clearest first, with current records where it has grown.
 
     Args:
@@ -26,10 +36,11 @@ def parts(statistic: _cells.Occupancy, sides: Sides, alpha: float, most: int) ->
         sides: the contents.
         alpha: the share of clusters told to have moved that may be false.
         most: records that a part names.
+        words: what tells some clusters from the others, which stands in their names.
     """
     ours, theirs = counts(statistic, sides)
     nearest = [_nearest(statistic, sides, cell)[:most] for cell in range(len(ours))]
-    return of_counts(ours, theirs, alpha, nearest)
+    return of_counts(ours, theirs, alpha, nearest, words or {})
 
 
 def of_counts(
@@ -37,6 +48,7 @@ def of_counts(
     theirs: NDArray[np.float64],
     alpha: float,
     nearest: Sequence[Sequence[str]],
+    words: Mapping[int, str],
 ) -> tuple[Part, ...]:
     """A part for each of ``(k,)`` counts; `nearest` are current records of each."""
     p_values, away = _cells.p_values(ours, theirs), _cells.residuals(ours, theirs)
@@ -44,7 +56,7 @@ def of_counts(
     order = np.lexsort((-np.abs(away), p_values)).tolist()
     return tuple(
         _part(
-            cell,
+            f"cluster {cell + 1}" + (f" '{words[cell]}'" if cell in words else ""),
             (float(ours[cell] / ours.sum()), float(theirs[cell] / theirs.sum())),
             (float(p_values[cell]), float(away[cell])),
             moved=bool(moved[cell]),
@@ -60,6 +72,39 @@ def counts(
     """The rows of either side in each cluster, ``(k,)`` each."""
     n = sides.n
     return statistic.counts[:n].sum(axis=0), statistic.counts[n:].sum(axis=0)
+
+
+def words(statistic: _cells.Occupancy, sides: Sides) -> dict[int, str]:
+    """The words that tell the texts of a cluster from the others', by cluster; none without texts.
+
+    Only those that stand in the cluster twice as often as in all, and, as everywhere, in at least
+    three contents of one side.
+    """
+    texts = _explain.texts(sides.kept)
+    if texts is None:
+        return {}
+    cells, current = np.argmax(statistic.counts, axis=1), np.arange(sum(sides.sizes)) >= sides.n
+    found = {}
+    for cell, telling in describing.words(texts, cells).items():
+        inside = cells == cell
+        told = [word for word in telling if _tells(_having(word, texts), inside, current)]
+        if told:
+            found[cell] = ", ".join(told[:_WORDS])
+    return found
+
+
+def _having(word: str, texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Which texts have a word."""
+    whole = re.compile(rf"(?i)(?<!\w){re.escape(word)}(?!\w)")
+    return np.array([whole.search(text) is not None for text in texts])
+
+
+def _tells(
+    having: NDArray[np.bool_], inside: NDArray[np.bool_], current: NDArray[np.bool_]
+) -> bool:
+    common = max(int(having[inside & side].sum()) for side in (current, ~current))
+    often = float(having[inside].mean()) >= _OFTENER * float(having.mean())
+    return often and common >= _cutting.FEWEST
 
 
 def strangeness(statistic: _cells.Occupancy, sides: Sides) -> NDArray[np.float64]:
@@ -88,7 +133,7 @@ def _nearest(statistic: _cells.Occupancy, sides: Sides, cell: int) -> list[str]:
 
 
 def _part(
-    cell: int,
+    name: str,
     shares: tuple[float, float],
     test: tuple[float, float],
     *,
@@ -98,10 +143,9 @@ def _part(
     (before, after), (p_value, away) = shares, test
     return Part(
         kind="cluster",
-        name=f"cluster {cell + 1}",
+        name=name,
         verdict="alarm" if moved else "quiet",
-        summary=f"{before:.1%} of the reference's contents and {after:.1%} of the current ones, "
-        f"adjusted residual {away:+.1f}, p = {p_value:.2g}",
+        summary=f"{_told.moved(before, after)} of contents ({_told.p_value(p_value)})",
         figures={
             "share_reference": before,
             "share_current": after,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows import describing
-from flows.monitors import _cutting, _multiple, _sliced
+from flows.monitors import _cutting, _multiple, _sliced, _told
 from flows.monitors.base import Part
 from storage.parts import PARTS
 
@@ -62,10 +62,22 @@ def explain(reference: Sample, current: Sample) -> tuple[Part, ...]:
         for name in reference.kept
         if name in current.kept and name not in PARTS.names
     }
-    texts = [name for name in kept if describing.text_column({name: kept[name]})]
-    others = {name: values for name, values in kept.items() if name not in texts}
-    words = moved_words(_joined(kept, texts), len(before), ids) if texts else (_WORDLESS,)
+    said = texts(kept)
+    others = {name: values for name, values in kept.items() if not _of_texts(name, values)}
+    words = (_WORDLESS,) if said is None else moved_words(said, len(before), ids)
     return words + _moved_values(others, len(before), ids)
+
+
+def texts(kept: Mapping[str, Sequence[object]]) -> list[str] | None:
+    """The texts of each record, one after the other; None where no kept column is of texts."""
+    columns = [values for name, values in kept.items() if _of_texts(name, values)]
+    if not columns:
+        return None
+    return ["\n".join(str(v) for v in row if v is not None) for row in zip(*columns, strict=True)]
+
+
+def _of_texts(name: str, values: Sequence[object]) -> bool:
+    return describing.text_column({name: values}) is not None
 
 
 _WORDLESS = Part(
@@ -179,8 +191,7 @@ def _word(name: str, shares: tuple[float, float], z: float, records: Sequence[st
         kind="word",
         name=str(name),
         verdict="alarm",
-        summary=f"{name}: in {now:.1%} of the current texts, {before:.1%} of the reference's "
-        f"(z = {z:+.1f})",
+        summary=f"{_told.moved(before, now)} of texts have it",
         figures={"share_reference": before, "share_current": now, "z": z},
         record_ids=tuple(records),
     )
@@ -221,9 +232,3 @@ def _once(sample: Sample) -> Rows:
 
 def _at(values: Sequence[object], rows: Rows) -> list[object]:
     return [values[row] for row in rows.tolist()]
-
-
-def _joined(kept: Mapping[str, Sequence[object]], names: Sequence[str]) -> list[str]:
-    """The texts of each record, one after the other."""
-    columns = [kept[name] for name in names]
-    return ["\n".join(str(v) for v in row if v is not None) for row in zip(*columns, strict=True)]

@@ -115,14 +115,28 @@ class Ks:
         return Ks(self.counts[bunches].sum(axis=1), self.borders, self.components, sizes)
 
     def planted(self, members: Values) -> Callable[[Values], Values]:
-        """The largest scaled distance with the second side moved."""
-        ours, most = members @ self.counts, self.borders.shape[1]
+        """The largest scaled distance with the second side moved.
+
+        To move rows up is to move the borders that they are counted between down, so the second
+        sides are counted once, along each component in its order, and a shift looks up 31 places.
+        """
+        most = self.borders.shape[1]
+        along = self.components.coordinates[:, :most]
+        order = np.argsort(along, axis=0, kind="stable")
+        ordered = np.take_along_axis(along, order, axis=0)
+        theirs = np.ascontiguousarray(1 - members.T).astype(np.int32)
+        below = [_below(theirs[places]) for places in order.T]
+        counts = (members @ self.counts).reshape(len(members), most, BINS)
+        ours = counts.cumsum(axis=2)[:, :, :-1].T / self.sizes[0]
 
         def moved(shift: Values) -> Values:
-            along = self.components.coordinates[:, :most] + self.components.along(shift)[:most]
-            counts = bins(along, self.borders)
-            theirs = counts.sum(axis=0) - members @ counts
-            return scaled(distances(ours, theirs, self.sizes), self.sizes)
+            places = ordered + self.components.along(shift)[:most]
+            reached = [
+                count[np.searchsorted(at, edges, side="right")]
+                for count, at, edges in zip(below, places.T, self.borders.T, strict=True)
+            ]
+            apart = np.abs(ours - np.stack(reached, axis=1) / self.sizes[1])
+            return scaled(apart.max(axis=0).T, self.sizes)
 
         return moved
 
@@ -137,3 +151,10 @@ class Ks:
         ratios = np.log(theirs / m) - np.log(ours / n)
         likelier: Values = self.counts @ (ratios * np.repeat(moved, BINS))
         return likelier
+
+
+def _below(members: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How many of the first 0, 1, ... rows are members, ``(rows + 1, splits)``."""
+    found = np.zeros((len(members) + 1, members.shape[1]), np.int32)
+    np.cumsum(members, axis=0, out=found[1:])
+    return found

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.monitors._splits import Outcome, Statistic
+    from flows.monitors._two_sample import Sides
 
     Values = NDArray[np.float64]
+    Plant = Callable[[Values], Callable[[Values], Values]]
 
 POWER = 0.8
 """The share of runs in which a shift must be flagged to count as visible."""
@@ -24,7 +26,7 @@ _SHIFTS = np.geomspace(1e-3, 10.0, 128)
 
 
 def smallest_visible(
-    plant: Callable[[Values], Callable[[Values], Values]],
+    plant: Plant,
     kept: NDArray[np.bool_],
     directions: Values,
     spread: float,
@@ -63,23 +65,25 @@ def smallest_visible(
     return float(_SHIFTS[high])
 
 
-def visible_to(
-    statistic: Statistic, outcome: Outcome, reference: Values, spread: float, alpha: float
-) -> float | None:
+def visible_to(statistic: Statistic, outcome: Outcome, sides: Sides, alpha: float) -> float | None:
     """`smallest_visible` of a test of one statistic; None too where the test can see nothing.
 
     Args:
         statistic: the test's.
         outcome: of the test.
-        reference: ``(n, dim)``.
-        spread: the reference's total standard deviation.
+        sides: that it compared.
         alpha: the level.
     """
-    if spread <= 0 or outcome.least_p > alpha:
+    return visible_by(statistic.planted, outcome, sides, alpha)
+
+
+def visible_by(plant: Plant, outcome: Outcome, sides: Sides, alpha: float) -> float | None:
+    """`visible_to` a test of several statistics, given how a shift is planted into its value."""
+    if sides.spread <= 0 or outcome.least_p > alpha:
         return None
-    directions = leading_directions(reference)
+    directions = leading_directions(sides.reference)
     threshold = outcome.threshold(alpha)
-    return smallest_visible(statistic.planted, outcome.kept, directions, spread, threshold)
+    return smallest_visible(plant, outcome.kept, directions, sides.spread, threshold)
 
 
 def leading_directions(rows: Values) -> Values:

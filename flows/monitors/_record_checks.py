@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from flows.monitors import _counts, _usual
+from flows.monitors import _counts, _told, _usual
 from flows.monitors._profile import EVENT_TIME, UNKNOWN, usual_length
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def volume(before: Profile, now: Profile, rng: np.random.Generator, params: Para
     rows = now.runs[-1].rows
     floor = max(_LEAST_SPREAD, 1 / math.sqrt(float(sorted(usual)[len(usual) // 2])))
     found = _usual.judge(usual, rows, floor, rng)
-    said = f"{rows:,} records were written, by the runs before about {found.centre:,.0f}"
+    said = f"{rows:,} records were written, usually about {found.centre:,.0f}"
     large = max(found.ratio, 1 / found.ratio) >= params.min_ratio
     figures = {"records": float(rows), "usual": found.centre, "ratio": found.ratio}
     return Check("volume", said, found.either, large, 0.0, figures)
@@ -70,7 +70,7 @@ def freshness(before: Profile, now: Profile, rng: np.random.Generator, params: P
     if lag is None:
         return Check("freshness", "no record has an event time")
     found = _usual.judge(usual, lag, _LEAST_SPREAD, rng)
-    said = f"the newest event is {_age(lag)} old, in the runs before about {_age(found.centre)}"
+    said = f"the newest event is {_age(lag)} old, usually about {_age(found.centre)}"
     figures = {"hours": lag / 3600, "usual_hours": found.centre / 3600, "ratio": found.ratio}
     return Check("freshness", said, found.above, found.ratio >= params.min_ratio, 0.0, figures)
 
@@ -102,7 +102,7 @@ def _column(name: str, before: Profile, now: Profile, params: Params) -> Check:
     was, is_now = before.nulls[name], now.nulls[name]
     shares = _counts.share(*was), _counts.share(*is_now)
     difference = shares[1] - shares[0]
-    said = f"{name} has no value in {shares[1]:.1%} of contents, before in {shares[0]:.1%}"
+    said = f"{name} has no value in {_told.moved(*shares)} of contents"
     figures = {"share": shares[1], "share_reference": shares[0]}
     p, large = _counts.rise(was, is_now), difference >= params.min_difference
     return Check("nulls", said, p, large, max(difference, 0.0), figures, name)
@@ -118,7 +118,7 @@ def lengths(before: Profile, now: Profile, rng: np.random.Generator, params: Par
     median, usual = usual_length(now.lengths), usual_length(before.lengths)
     said = (
         f"half of the contents are longer than some {median:,.0f} {now.unit or 'characters'}, "
-        f"before than {usual:,.0f} (Kolmogorov-Smirnov distance {found:.2f})"
+        f"before than {usual:,.0f}"
     )
     figures = {"distance": found, "median": median, "median_reference": usual}
     return Check("lengths", said, p, found >= params.min_difference, found, figures)
@@ -135,11 +135,11 @@ def languages(before: Profile, now: Profile, rng: np.random.Generator, params: P
     shares = table / table.sum(axis=1, keepdims=True)
     gained = int((shares[1] - shares[0]).argmax())
     said = (
-        f"{moved:.1%} of texts are in another language than before: "
-        f"{names[gained]} {shares[1, gained]:.1%}, before {shares[0, gained]:.1%}"
+        f"{names[gained]} {_told.moved(shares[0, gained], shares[1, gained])} of texts; "
+        f"{_told.share(moved)} are in another language than before"
     )
     if moved < params.min_difference:
-        said = f"the languages are as before, but for {moved:.1%} of texts"
+        said = f"the languages are as before, but for {_told.share(moved)} of texts"
     figures = {"moved": moved, "unknown": _counts.share(now.languages.get(UNKNOWN, 0), m)}
     return Check("languages", said, p, moved >= params.min_difference, moved, figures)
 
@@ -162,7 +162,7 @@ def cut(before: Profile, now: Profile, rng: np.random.Generator, params: Params)
         return found
     shares = before.cut_share, now.cut_share
     difference = max(shares[1] - shares[0], 0.0)
-    said = f"{shares[1]:.1%} of tokens are cut, before {shares[0]:.1%}; {found.said}"
+    said = f"{_told.moved(*shares)} of tokens are cut; {found.said}"
     figures = found.figures | {"tokens": shares[1], "tokens_reference": shares[0]}
     large = difference >= params.min_difference
     return replace(found, said=said, large=large, difference=difference, figures=figures)
@@ -174,7 +174,7 @@ def _risen(
     if min(was[1], is_now[1]) < params.min_contents:
         return Check(name, _few("records", was[1], is_now[1], params))
     before, now = _counts.share(*was), _counts.share(*is_now)
-    said = f"{now:.1%} {words}, before {before:.1%}"
+    said = f"{_told.moved(before, now)} {words}"
     difference = max(now - before, 0.0)
     figures = {"share": now, "share_reference": before}
     large = difference >= params.min_difference

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from flows.monitors import _counts
+from flows.monitors import _counts, _told
 from flows.monitors._profile import EVENT_TIME, UNKNOWN
 from flows.monitors._record_checks import lag_of
 
@@ -71,7 +71,7 @@ def limits(now: Profile, params: Params) -> Iterator[Held]:
     ):
         most = getattr(params, key)
         if most is not None:
-            said = f"{share:.1%} {words}, and {key} allows {most:.1%}"
+            said = f"{_told.share(share)} {words}, and {key} allows {_told.share(most)}"
             yield Held(key, share <= most, said, share, most)
 
 
@@ -107,7 +107,10 @@ def _nulls(now: Profile, params: Params) -> Iterator[Held]:
         if most is None or (name == EVENT_TIME and missing == of and not isinstance(bounds, dict)):
             continue
         share = _counts.share(missing, of)
-        said = f"{name} has no value in {share:.1%} of contents, and max_null_share is {most:.1%}"
+        said = (
+            f"{name} has no value in {_told.share(share)} of contents, and max_null_share is "
+            f"{_told.share(most)}"
+        )
         yield Held(f"max_null_share of {name}", share <= most, said, share, most, name)
     unknown = [] if not isinstance(bounds, dict) else sorted(set(bounds) - set(now.nulls))
     if unknown:
@@ -126,9 +129,9 @@ def _languages(now: Profile, params: Params) -> Iterator[Held]:
     share = _counts.share(sum(others.values()), sum(known.values()))
     clearest = sorted(others, key=lambda name: (-others[name], name))[:3]
     said = (
-        f"{share:.1%} of texts are in other languages than {', '.join(params.languages)}"
+        f"{_told.share(share)} of texts are in other languages than {', '.join(params.languages)}"
         f"{' (' + ', '.join(clearest) + ')' if clearest else ''}, and max_other_languages is "
-        f"{params.max_other_languages:.1%}"
+        f"{_told.share(params.max_other_languages)}"
     )
     kept = share <= params.max_other_languages
     yield Held("languages", kept, said, share, params.max_other_languages)

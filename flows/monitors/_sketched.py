@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _analytic, _cells, _ks, _tails, _two_sample
+from flows.monitors._evidence import Evidence
 from flows.monitors._multiple import benjamini_hochberg
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from flows.monitors import drift as drifts
+    from flows.monitors import frechet as gaussians
     from flows.monitors import pca_ks as components
     from flows.monitors._sketch import Sketch
     from flows.monitors._two_sample import Params, Result
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     Pair = tuple[Sketch, Sketch]
     Figures = dict[str, float | None]
 
-SOURCE = "a formula over sketches of all contents"
 TESTS = 3
 """How many tests `drift` combines."""
 
@@ -39,13 +40,15 @@ _SCORE = math.log(0.05)
 def mmd(drawn: Result, pair: Pair, params: Params) -> Result:
     """What `flows.monitors.mmd` says."""
     distance = _analytic.mmd(*pair)
-    shift, figures = _shift(pair)
-    figures |= {
+    moved = _shift(pair)
+    figures: Figures = {
         "bandwidth": float(pair[0].basis.bandwidth[0]),
+        "mean_shift": moved,
         "smallest_visible": distance.smallest_visible(params.alpha),
     }
-    told = f"MMD {distance.effect:.3g}, {shift}"
-    return _of(distance, drawn, params, distance.effect, told, figures)
+    told = _two_sample.told_shift(moved)
+    evidence = _distance(distance, params.alpha)
+    return replace(drawn, evidence=evidence, effect=distance.effect, told=told, figures=figures)
 
 
 def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
@@ -53,50 +56,62 @@ def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
     distance = _analytic.mean_shift(*pair)
     spread = distance.spread
     effect = _analytic.mean_distance(*pair) / spread if spread > 0 else distance.effect
-    told = f"mean shift {effect:.2g} of the reference's standard deviation"
+    told = _two_sample.told_shift(effect)
     figures: Figures = {"smallest_visible": distance.smallest_visible(params.alpha)}
-    return _of(distance, drawn, params, effect, told, figures)
+    evidence = _distance(distance, params.alpha)
+    return replace(drawn, evidence=evidence, effect=effect, told=told, figures=figures)
+
+
+def frechet(drawn: Result, pair: Pair, params: gaussians.Params) -> Result:
+    """What `flows.monitors.frechet` says, of the leading components of the basis, at most 16."""
+    from flows.monitors.frechet import told
+
+    distance = _analytic.frechet(*pair, params.components)
+    chance = float(distance.weights.sum())
+    threshold = distance.threshold(params.alpha) + chance
+    return replace(
+        drawn,
+        evidence=_by_formula(distance.statistic + chance, threshold, distance.p_value),
+        effect=distance.effect,
+        told=told(distance.effect),
+        figures={"smallest_visible": distance.smallest_visible(params.alpha)},
+    )
 
 
 def occupancy(drawn: Result, pair: Pair, params: Params) -> Result:
     """What `flows.monitors.occupancy` says."""
+    from flows.monitors.occupancy import told
+
     ours, theirs = _counts(pair)
     found = _analytic.counts(pair[0].cells, pair[1].cells)
     effect, psi = _cells.cramers_v(ours, theirs), _cells.psi(ours, theirs)
     return replace(
         drawn,
-        statistic=found.statistic,
-        threshold=found.threshold(params.alpha),
-        p_value=found.p_value,
-        least_p=_tails.LEAST_P,
+        evidence=_by_formula(found.statistic, found.threshold(params.alpha), found.p_value),
         effect=effect,
-        told=f"Cramér's V {effect:.2g} and PSI {psi:.2g} over {len(ours)} clusters",
-        source=SOURCE,
+        told=told(len(ours)),
         figures={"psi": psi, "cells": float(len(ours))},
     )
 
 
 def pca_ks(drawn: Result, pair: Pair, params: components.Params) -> Result:
     """What `flows.monitors.pca_ks` says, of the components of the basis."""
-    from flows.monitors.pca_ks import parts
+    from flows.monitors.pca_ks import parts, told
 
     apart, p_values = (found[: params.components] for found in _analytic.kolmogorov_smirnov(*pair))
     if not len(apart):
-        return replace(drawn, p_value=1.0, source=SOURCE, figures={})
+        evidence = _by_formula(drawn.evidence.statistic, drawn.evidence.threshold, 1.0)
+        return replace(drawn, evidence=evidence, figures={})
     scale = _scale(pair)
     moved = benjamini_hochberg(p_values, params.alpha)
     largest = float(apart.max()) * scale
+    threshold = _analytic.kolmogorov_threshold(params.alpha / len(apart))
     effect = math.sqrt(max(largest**2 - _CHANCE, 0.0)) / scale
     return replace(
         drawn,
-        statistic=largest,
-        threshold=_analytic.kolmogorov_threshold(params.alpha / len(apart)),
-        p_value=_bonferroni(p_values),
-        least_p=_tails.LEAST_P,
+        evidence=_by_formula(largest, threshold, _bonferroni(p_values)),
         effect=effect,
-        told=f"Kolmogorov-Smirnov distance {effect:.2g}, {moved.sum()} of {len(apart)} components "
-        "moved",
-        source=SOURCE,
+        told=told(apart, moved),
         figures={},
         parts=parts(apart, p_values, moved),
     )
@@ -112,8 +127,9 @@ def drift(drawn: Result, pair: Pair, params: drifts.Params) -> Result:
     own = np.array([distance.p_value, counts.p_value, _bonferroni(along)])
     adjusted = np.minimum(TESTS * own, 1.0)
     level = params.alpha / TESTS
-    shift, figures = _shift(pair)
-    figures |= {
+    moved = _shift(pair)
+    figures: Figures = {
+        "mean_shift": moved,
         "bandwidth": float(pair[0].basis.bandwidth[0]),
         "mmd2": distance.statistic,
         "cramers_v": _cells.cramers_v(*_counts(pair)),
@@ -122,48 +138,31 @@ def drift(drawn: Result, pair: Pair, params: drifts.Params) -> Result:
         **{f"p_{name}": float(p) for name, p in zip(NAMES, adjusted, strict=True)},
         "smallest_visible": distance.smallest_visible(level),
     }
-    seen = [name for name, p in zip(NAMES, adjusted, strict=True) if p <= params.alpha]
-    by = f"seen by {', '.join(seen)}, " if seen else ""
     return replace(
         drawn,
-        statistic=math.log(float(own.min())) / _SCORE,
-        threshold=math.log(level) / _SCORE,
-        p_value=float(adjusted.min()),
-        least_p=_tails.LEAST_P,
+        evidence=_by_formula(_score(float(own.min())), _score(level), float(adjusted.min())),
         effect=distance.effect,
-        told=f"{by}MMD {distance.effect:.3g}, {shift}",
-        source=SOURCE,
+        told=_two_sample.told_shift(moved),
         figures=figures,
     )
 
 
-def _of(
-    distance: _analytic.Distance,
-    drawn: Result,
-    params: Params,
-    effect: float,
-    told: str,
-    figures: Figures,
-) -> Result:
-    return replace(
-        drawn,
-        statistic=distance.statistic,
-        threshold=distance.threshold(params.alpha),
-        p_value=distance.p_value,
-        least_p=_tails.LEAST_P,
-        effect=effect,
-        told=told,
-        source=SOURCE,
-        figures=figures,
-    )
+def _by_formula(statistic: float, threshold: float, p_value: float) -> Evidence:
+    return Evidence(statistic, threshold, p_value, _tails.LEAST_P, 0)
 
 
-def _shift(pair: Pair) -> tuple[str, Figures]:
-    """How far the mean has moved, in words and as a figure."""
-    shift, spread = _analytic.mean_distance(*pair), _analytic.total_sd(pair[0])
-    return _two_sample.told_shift(shift, spread), {
-        "mean_shift": shift / spread if spread > 0 else None
-    }
+def _distance(distance: _analytic.Distance, alpha: float) -> Evidence:
+    return _by_formula(distance.statistic, distance.threshold(alpha), distance.p_value)
+
+
+def _score(p_value: float) -> float:
+    return math.log(p_value) / _SCORE
+
+
+def _shift(pair: Pair) -> float | None:
+    """How far the mean has moved, in units of the spread; None where there is none."""
+    spread = _analytic.total_sd(pair[0])
+    return _analytic.mean_distance(*pair) / spread if spread > 0 else None
 
 
 def _counts(pair: Pair) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

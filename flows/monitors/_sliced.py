@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _cells, _cutting, _rff, _rows, _splits
+from flows.monitors import _cells, _cutting, _rff, _rows, _splits, _told
 from flows.monitors.base import Part
 from storage.parts import PARTS
 
@@ -84,15 +84,23 @@ class Looked:
         return self.slice.is_value and not self.counts[1]
 
     @property
+    def clearest(self) -> str:
+        """It and the clearer of what its tests say, in words."""
+        name, inside = _told.sliced(self.slice.name), self.q_values.get("inside", 1.0)
+        if inside < self.q_values.get("share", 1.0):
+            return f"{name}, whose contents are others (MMD {self.mmd:.2g})"
+        return f"{name} {_told.moved(*self.shares)}"
+
+    @property
     def told(self) -> str:
-        """It and what was measured, in words."""
-        before, now = self.shares
-        words = [f"{before:.1%} of the reference and {now:.1%} of the current contents"]
+        """What was measured, in words."""
+        words = [f"{_told.moved(*self.shares)} of contents"]
         if "share" in self.q_values:
-            words[0] += f" (adjusted p = {self.q_values['share']:.2g})"
+            words[0] += f" ({_told.p_value(self.q_values['share'], adjusted=True)})"
         if "inside" in self.q_values:
-            words.append(f"MMD within {self.mmd:.2g} (adjusted p = {self.q_values['inside']:.2g})")
-        return f"{self.slice.name}: {', '.join(words)}"
+            q_value = _told.p_value(self.q_values["inside"], adjusted=True)
+            words.append(f"MMD within {self.mmd:.2g} ({q_value})")
+        return ", ".join(words)
 
     @classmethod
     def counted(cls, one: Slice, sizes: tuple[int, int], p_value: float, adjusted: float) -> Looked:

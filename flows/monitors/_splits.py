@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from flows.monitors._evidence import Evidence
 from flows.monitors._rows import blocks
 
 if TYPE_CHECKING:
@@ -104,10 +105,10 @@ class Outcome:
     splits: int
     kept: NDArray[np.bool_]
 
-    @property
-    def source(self) -> str:
-        """Where the p-value comes from, in words."""
-        return f"{self.splits:,} permutations"
+    def at(self, alpha: float) -> Evidence:
+        """What it says at a level."""
+        threshold = self.threshold(alpha)
+        return Evidence(self.observed, threshold, self.p_value, self.least_p, self.splits)
 
     def threshold(self, alpha: float) -> float:
         """The largest value of the statistic that is no alarm."""

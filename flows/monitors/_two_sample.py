@@ -20,18 +20,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from flows.monitors import _analytic, _rows
-from flows.monitors.base import Finding
+from flows.monitors import _analytic, _moments, _rows, _told
+from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from flows.monitors._evidence import Evidence
     from flows.monitors._sketch import Sketch
     from flows.monitors.base import Part, Sample, Verdict
 
@@ -102,6 +104,7 @@ class Sides:
         m: current rows, at least 2.
         ids: the m current records.
         left_out: how many rows are not tested, by why not and sample.
+        kept: the columns that both samples keep, n + m values each.
     """
 
     pool: NDArray[np.float64]
@@ -109,6 +112,7 @@ class Sides:
     m: int
     ids: Sequence[str]
     left_out: dict[str, float]
+    kept: dict[str, list[object]]
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -125,36 +129,51 @@ class Sides:
         """The current rows, ``(m, dim)``."""
         return self.pool[self.n :]
 
+    @cached_property
+    def shift(self) -> float:
+        """How far the mean has moved, less what sampling alone gives."""
+        return _moments.shift(self.reference, self.current)
+
+    @cached_property
+    def spread(self) -> float:
+        """The reference's total standard deviation: the root of the trace of its covariance.
+
+        Exactly 0 for equal rows, whatever rounding says.
+        """
+        rows = self.reference
+        if (rows == rows[0]).all():
+            return 0.0
+        return math.sqrt(float(rows.var(axis=0, ddof=1).sum()))
+
+    @property
+    def mean_shift(self) -> float | None:
+        """The shift in units of the spread; None where there is none."""
+        return self.shift / self.spread if self.spread > 0 else None
+
 
 @dataclass(frozen=True)
 class Result:
     """What a two-sample test found, wherever its figures came from.
 
     Attributes:
-        statistic: what was measured.
-        threshold: the largest value that is no alarm.
-        p_value: of the statistic.
-        least_p: the least p-value that these sizes could have given.
+        evidence: what was measured, and what it is worth.
         effect: the size of the change.
-        told: the effect and its unit in words.
-        source: where the p-value comes from, such as ``999 permutations``.
+        told: what moved and how far, in words, where no part says it.
         figures: for the finding's detail; None for what has no meaning here.
-            ``smallest_visible`` is told in the summary too.
+            ``smallest_visible`` is told in the summary of a finding that is no alarm.
         strangeness: ``(m,)`` how little each current row looks like the reference; empty where
             rows were not looked at.
         parts: of the finding.
+        explain: makes the parts of an alarm, where that takes longer.
     """
 
-    statistic: float
-    threshold: float
-    p_value: float
-    least_p: float
+    evidence: Evidence
     effect: float
     told: str
-    source: str
     figures: dict[str, float | None] = field(default_factory=dict)
     strangeness: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     parts: tuple[Part, ...] = ()
+    explain: Callable[[], tuple[Part, ...]] | None = None
 
 
 def compare(
@@ -184,24 +203,32 @@ def compare(
     reference, current = samples
     _rows.check_widths(reference, current)
     rows = _rows.one_a_content(reference, current, rng)
-    left_out = not_tested(reference, current, rows)
+    left_out = _rows.left_out(reference, current, rows)
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
     n, m = len(ours), len(theirs)
     if min(n, m) < 2:  # noqa: PLR2004 - no spread is known from one row
-        summary = (
-            f"cannot tell: {_sizes(n, m, left_out)}; {params.min_rows} a side are needed"
-            if len(reference)
-            else "nothing to compare with yet: this is the first run"
-        )
+        summary = _too_few(n, m, params) if len(reference) else FIRST
         return Finding(monitor, "cannot tell", summary, None, None, None, None, n, m, (), left_out)
     pool = np.concatenate([reference.vectors[ours], current.vectors[theirs]]).astype(np.float64)
     pool -= pool.mean(axis=0)
-    sides = Sides(pool, n, m, [current.record_ids[row] for row in theirs.tolist()], left_out)
+    ids = [current.record_ids[row] for row in theirs.tolist()]
+    sides = Sides(pool, n, m, ids, left_out, _kept(samples, (ours, theirs)))
     pair = _analytic.usable((reference.sketch, current.sketch), params.max_rows)
     if pair is None or sketched is None:
         return finding(monitor, run(sides, rng, params), sides, params)
     drawn = run(sides, rng, replace(params, permutations=_FEW, most_permutations=0))
     return finding(monitor, sketched(drawn, pair, params), _whole(sides, pair), params)
+
+
+def _kept(
+    samples: tuple[Sample, Sample], rows: tuple[NDArray[np.intp], NDArray[np.intp]]
+) -> dict[str, list[object]]:
+    ours, theirs = (sample.kept for sample in samples)
+    return {
+        name: [side[name][row] for side, at in zip((ours, theirs), rows, strict=True) for row in at]
+        for name in ours
+        if name in theirs
+    }
 
 
 def _whole(sides: Sides, pair: tuple[Sketch, Sketch]) -> Sides:
@@ -214,21 +241,24 @@ def _whole(sides: Sides, pair: tuple[Sketch, Sketch]) -> Sides:
 def finding(monitor: str, result: Result, sides: Sides, params: Params) -> Finding:
     """Word what a test found."""
     verdict = _verdict(result, sides, params)
+    parts = _parts(result, verdict)
     strangest = np.argsort(-result.strangeness, kind="stable")[: params.max_ids].tolist()
     known = {name: value for name, value in result.figures.items() if value is not None}
     return Finding(
         monitor=monitor,
         verdict=verdict,
-        summary=_summary(result, verdict, sides, params),
-        statistic=result.statistic,
-        threshold=result.threshold,
-        p_value=result.p_value,
+        summary=_summary(result, verdict, parts, sides, params),
+        statistic=result.evidence.statistic,
+        threshold=result.evidence.threshold,
+        p_value=result.evidence.p_value,
         effect_size=result.effect,
         n_reference=sides.n,
         n_current=sides.m,
         record_ids=tuple(sides.ids[row] for row in strangest) if verdict == "alarm" else (),
-        detail=sides.left_out | {"least_p": result.least_p} | known,
-        parts=_parts(result, verdict),
+        detail=sides.left_out
+        | {"least_p": result.evidence.least_p, "permutations": float(result.evidence.permutations)}
+        | known,
+        parts=parts,
     )
 
 
@@ -237,51 +267,32 @@ def _parts(result: Result, verdict: Verdict) -> tuple[Part, ...]:
     if verdict == "cannot tell":
         return ()
     if verdict == "alarm":
-        return result.parts
+        return result.explain() if result.explain else result.parts
     return tuple(
         replace(part, verdict="quiet", record_ids=()) if part.verdict == "alarm" else part
         for part in result.parts
     )
 
 
-def spread(rows: NDArray[np.float64]) -> float:
-    """The root of the trace of the covariance; exactly 0 for equal rows, whatever rounding says."""
-    if (rows == rows[0]).all():
-        return 0.0
-    return math.sqrt(float(rows.var(axis=0, ddof=1).sum()))
+def told_shift(shift: float | None) -> str:
+    """A shift of the mean in words; None where the reference has no spread."""
+    if shift is None:
+        return "away from a reference without spread"
+    if not shift:
+        return "the shape, and not the mean"
+    return f"the mean by {_deviations(shift)}"
 
 
-def told_shift(shift: float, spread: float) -> str:
-    """A shift of the mean in words."""
-    moved = f"{shift / spread:.2g}" if spread > 0 else "no spread"
-    return f"mean shift {moved} of the reference's standard deviation"
+def _deviations(count: float) -> str:
+    return f"{count:.2g} standard deviations"
 
 
 def _verdict(result: Result, sides: Sides, params: Params) -> Verdict:
-    if min(sides.sizes) < params.min_rows or result.least_p > params.alpha:
+    evidence = result.evidence
+    if min(sides.sizes) < params.min_rows or evidence.least_p > params.alpha:
         return "cannot tell"
-    certain = result.p_value <= params.alpha and result.effect >= params.min_effect
+    certain = evidence.p_value <= params.alpha and result.effect >= params.min_effect
     return "alarm" if certain else "quiet"
-
-
-def not_tested(
-    reference: Sample, current: Sample, rows: tuple[NDArray[np.intp], NDArray[np.intp]]
-) -> dict[str, float]:
-    """How many rows are not tested: those that are not finite, and those that repeat a content."""
-    figures = {}
-    for name, sample, kept in zip(
-        ("reference", "current"), (reference, current), rows, strict=True
-    ):
-        sound = int(_rows.finite(sample.vectors).sum())
-        figures[f"left_out_{name}"] = float(len(sample) - sound)
-        figures[f"repeats_{name}"] = float(sound - len(kept))
-    return figures
-
-
-def _sizes(n: int, m: int, left_out: dict[str, float]) -> str:
-    repeats = int(sum(left_out.get(f"repeats_{side}", 0.0) for side in ("reference", "current")))
-    less = f", each once ({repeats:,} repeats left out)" if repeats else ""
-    return f"{n:,} reference and {m:,} current contents{less}"
 
 
 def _sight(result: Result) -> str:
@@ -289,25 +300,41 @@ def _sight(result: Result) -> str:
         return ""
     visible = result.figures["smallest_visible"]
     if visible is None:
-        return ", no mean shift could be relied on to show at this size"
-    return (
-        f", smallest mean shift visible at this size is {visible:.2g} of the reference's "
-        "standard deviation"
-    )
+        return "; no mean shift could be relied on to show"
+    return f"; a mean shift of {_deviations(visible)} would show"
 
 
-def _summary(result: Result, verdict: Verdict, sides: Sides, params: Params) -> str:
-    measured = (
-        f"p = {result.p_value:.2g} from {result.source}, {result.told}{_sight(result)}; "
-        f"{_sizes(sides.n, sides.m, sides.left_out)}"
-    )
+def _too_few(n: int, m: int, params: Params) -> str:
+    return f"{_told.sizes(n, m)}, and {params.min_rows} a side are needed"
+
+
+def clearest(parts: Sequence[Part]) -> str:
+    """Of the clusters, the kept values and the words that moved the clearest each, in words."""
+    told = []
+    for kind in ("cluster", "slice", "word"):
+        moved = [p for p in parts if p.kind == kind and p.verdict == "alarm"]
+        if moved:
+            figures = moved[0].figures
+            shares = _told.moved(figures["share_reference"], figures["share_current"])
+            word = "the word " if kind == "word" else ""
+            told.append(f"{word}{_told.sliced(moved[0].name)} {shares}")
+    return ", ".join(told)
+
+
+def _summary(
+    result: Result, verdict: Verdict, parts: Sequence[Part], sides: Sides, params: Params
+) -> str:
+    evidence, compared = result.evidence, _told.sizes(sides.n, sides.m)
+    by = f"({_told.p_value(evidence.p_value)}, {compared})"
     if verdict == "alarm":
-        return f"the distribution has changed: {measured}"
+        return f"the distribution moved: {clearest(parts) or result.told} {by}"
+    if verdict == "quiet" and evidence.p_value <= params.alpha:
+        return f"too small a change to matter, by min_effect: {result.told} {by}"
     if verdict == "quiet":
-        return f"no change seen: {measured}"
+        return f"no change seen{_sight(result)} {by}"
     if min(sides.sizes) < params.min_rows:
-        return f"cannot tell: at least {params.min_rows} contents a side are needed; {measured}"
+        return f"{_too_few(sides.n, sides.m, params)}{_sight(result)}"
     return (
-        f"cannot tell: no p-value below {result.least_p:.2g} is possible and alpha is "
-        f"{params.alpha:g}; raise permutations or give more contents; {measured}"
+        f"{compared} give no p-value below {evidence.least_p:.2g}, and alpha is {params.alpha:g}; "
+        f"raise permutations or give more contents{_sight(result)}"
     )

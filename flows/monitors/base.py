@@ -110,7 +110,7 @@ class Finding:
     Attributes:
         monitor: the monitor's name.
         verdict: ``alarm``, ``quiet``, or ``cannot tell`` where too few rows were given.
-        summary: one sentence for a person, with the figures that carry it.
+        summary: one sentence for a person, as `flows.monitors._told` has them.
         statistic: what was measured; None where nothing could be.
         threshold: what the statistic was held against.
         p_value: probability of such a statistic if nothing had changed; None for plain checks.

@@ -86,22 +86,16 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> Result:
         return out_of_fold(inputs, ~ours, folds, params.ridge)[1]
 
     outcome = _permuted.permute(measure, sides, params, rng)
-    threshold = outcome.threshold(params.alpha)
     scores, _ = out_of_fold(inputs, ~_permuted.true(sides), folds, params.ridge)
     usual = float(np.quantile(scores[: sides.n], _STRANGE)) + _DIGITS * np.abs(scores).max()
     strange = float(np.mean(scores[sides.n :] > usual))
     return Result(
-        statistic=outcome.observed,
-        threshold=threshold,
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=outcome.observed,
         told=(
-            f"AUC {outcome.observed:.3g} (0.5 is chance, an alarm begins at {threshold:.3g}), "
-            f"{strange:.0%} of the current contents score higher than {_STRANGE:.0%} of the "
-            "reference"
+            "a classifier tells current contents from the reference's with an AUC of "
+            f"{outcome.observed:.2g}, where 0.5 is chance"
         ),
-        source=outcome.source,
         figures={"strange_share": strange},
         strangeness=scores[sides.n :],
     )

@@ -18,7 +18,8 @@ Which rows are compared, and how copies of one content count, is told in
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.monitors import (
@@ -27,7 +28,6 @@ from flows.monitors import (
     _combined,
     _components,
     _ks,
-    _moments,
     _power,
     _rff,
     _sketched,
@@ -38,11 +38,9 @@ from flows.monitors._explain import explain
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
 
-    from flows.monitors._splits import Outcome, Statistic
     from flows.monitors._two_sample import Sides
-    from flows.monitors.base import Finding, Sample
+    from flows.monitors.base import Finding, Part, Sample
 
 READS = frozenset({"kept", "sketch"})
 BY_DEFAULT = True
@@ -101,13 +99,13 @@ def compare(
         ValueError: if the samples differ in width.
     """
     samples = (reference, current)
-    finding = _two_sample.compare("drift", samples, rng, params, _run, _sketched.drift)
-    if finding.verdict != "alarm":
-        return finding
-    return replace(finding, parts=finding.parts + explain(reference, current))
+    run = partial(_run, samples)
+    return _two_sample.compare("drift", samples, rng, params, run, _sketched.drift)
 
 
-def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
+def _run(
+    samples: tuple[Sample, Sample], sides: Sides, rng: np.random.Generator, params: Params
+) -> _two_sample.Result:
     mmd, bandwidth = _rff.fit(sides.pool, sides.sizes, params.features, rng)
     components = _components.fit(sides.pool, max(_CLUSTERED, params.components), rng)
     k = _cells.number(params.cells, sum(sides.sizes))
@@ -115,23 +113,15 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     ks = _ks.Ks.fit(components, params.components, sides.sizes)
     tests = (mmd, cells, ks)
     outcome = _splits.permute(tests, sides.sizes, params.rounds, rng, _combined.largest)
-    shift, spread = (
-        _moments.shift(sides.reference, sides.current),
-        _two_sample.spread(sides.reference),
-    )
     mmd2, _, distance = outcome.each[0].tolist()
     effect = math.sqrt(max(mmd2, 0.0))
     counts = _clusters.counts(cells, sides)
-    moved = _clusters.parts(cells, sides, params.alpha, params.max_ids)
     own = _combined.adjusted(outcome.each)
+    plant = _combined.planting(tests, _combined.Scale.of(outcome.each))
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
-        told=f"{_seen(own, params.alpha)}MMD {effect:.3g}, {_two_sample.told_shift(shift, spread)}",
-        source=outcome.source,
+        told=_two_sample.told_shift(sides.mean_shift),
         figures={
             "bandwidth": bandwidth,
             "mmd2": mmd2,
@@ -139,33 +129,16 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
             "psi": _cells.psi(*counts),
             "ks": distance / _ks.scale(sides.sizes),
             **{f"p_{name}": float(p) for name, p in zip(TESTS, own, strict=True)},
-            "mean_shift": shift / spread if spread > 0 else None,
-            "smallest_visible": _visible(tests, outcome, sides.reference, spread, params.alpha),
+            "mean_shift": sides.mean_shift,
+            "smallest_visible": _power.visible_by(plant, outcome, sides, params.alpha),
         },
         strangeness=mmd.witness()[sides.n :],
-        parts=tuple(part for part in moved if part.verdict == "alarm"),
+        explain=lambda: _moved(cells, sides, params) + explain(*samples),
     )
 
 
-def _seen(own: NDArray[np.float64], alpha: float) -> str:
-    """Which tests saw a change, in words; nothing where none did."""
-    seen = [name for name, p in zip(TESTS, own, strict=True) if p <= alpha]
-    return f"seen by {', '.join(seen)}, " if seen else ""
-
-
-def _visible(
-    tests: tuple[Statistic, ...],
-    outcome: Outcome,
-    reference: NDArray[np.float64],
-    spread: float,
-    alpha: float,
-) -> float | None:
-    if spread <= 0 or outcome.least_p > alpha:
-        return None
-    return _power.smallest_visible(
-        _combined.planting(tests, _combined.Scale.of(outcome.each)),
-        outcome.kept,
-        _power.leading_directions(reference),
-        spread,
-        outcome.threshold(alpha),
-    )
+def _moved(cells: _cells.Occupancy, sides: Sides, params: Params) -> tuple[Part, ...]:
+    """The clusters that moved, the clearest first."""
+    words = _clusters.words(cells, sides)
+    parts = _clusters.parts(cells, sides, params.alpha, params.max_ids, words)
+    return tuple(part for part in parts if part.verdict == "alarm")

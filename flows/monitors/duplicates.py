@@ -31,12 +31,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _conformal, _rows
+from flows.monitors import _conformal, _rows, _told
 from flows.monitors._neighbours import directions, distances, nearest
 from flows.monitors._told import quoted
-from flows.monitors.base import Finding, Part
+from flows.monitors.base import FIRST, Finding, Part
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from flows.monitors.base import Sample, Verdict
@@ -127,10 +129,11 @@ def compare(
     ids = [current.record_ids[row] for row in theirs.tolist()]
     known = [reference.record_ids[row] for row in ours.tolist()]
     p_value = _conformal.simes(twins.p)
+    pairs = _pairs(twins, picked[: max(1, params.max_ids)], ids, known)
     return Finding(
         monitor="duplicates",
         verdict=verdict,
-        summary=_summary(verdict, twins, picked, (n, m, fewest), params, p_value),
+        summary=_summary(verdict, pairs, len(picked), (n, m, fewest), params, p_value),
         statistic=float(len(picked)),
         threshold=0.0,
         p_value=p_value,
@@ -139,7 +142,7 @@ def compare(
         n_current=m,
         record_ids=tuple(ids[row] for row in picked[: params.max_ids].tolist()),
         detail=detail | {"fewest_named": float(fewest)},
-        parts=_pairs(twins, picked[: params.max_ids], ids, known),
+        parts=pairs[: params.max_ids],
     )
 
 
@@ -227,38 +230,31 @@ def _pairs(
 
 def _untested(reference_rows: int, n: int, m: int, params: Params) -> str:
     if not reference_rows:
-        return "nothing to compare with yet: this is the first run"
+        return FIRST
     return (
-        f"cannot tell: {n:,} reference and {m:,} current contents that have a direction; "
+        f"{_told.sizes(n, m)} that have a direction; "
         f"{params.min_rows} of the reference are needed, and a current one"
     )
 
 
 def _summary(
     verdict: Verdict,
-    twins: _Twins,
-    picked: NDArray[np.intp],
+    pairs: Sequence[Part],
+    picked: int,
     sizes: tuple[int, int, int],
     params: Params,
     p_value: float,
 ) -> str:
     n, m, fewest = sizes
-    by = f"p = {p_value:.2g}; {n:,} reference and {m:,} current contents"
+    by = f"({_told.p_value(p_value)}, {_told.sizes(n, m)})"
     if verdict == "alarm":
-        within = int(twins.within[picked].sum())
-        lowest = 1 - float(twins.apart[picked].max()) / 2
-        return (
-            f"{len(picked):,} of {m:,} current records are nearer to another than the reference's "
-            f"own are, {within:,} of them within this run: cosine {lowest:.4f} and more ({by})"
-        )
+        return f"{picked:,} of {m:,} records are nearly others: {pairs[0].summary} {by}"
     if verdict == "quiet":
         unseen = f"; fewer than {fewest:,} at once may not have been seen" if fewest > 1 else ""
-        return f"no more near-duplicates than the reference has{unseen} ({by})"
+        return f"no more near-duplicates than the reference has{unseen} {by}"
     if fewest > m:
         return (
-            f"cannot tell: {n:,} reference contents give no p-value below {_LEAST / (1 + n):.2g} "
-            f"for a twin in the reference, and alpha is {params.alpha:g} ({by})"
+            f"{n:,} reference contents give no p-value below {_LEAST / (1 + n):.2g} for a twin in "
+            f"the reference, and alpha is {params.alpha:g} {by}"
         )
-    return (
-        f"cannot tell: fewer than {params.min_current} current records say nothing of a run ({by})"
-    )
+    return f"fewer than {params.min_current} current records say nothing of a run {by}"

@@ -7,7 +7,7 @@ the price of all distances between the rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -65,16 +65,12 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> Result:
     outcome = _permuted.permute(measure, sides, params, rng)
     energy, threshold = (unit * v for v in (outcome.observed, outcome.threshold(params.alpha)))
     between, *within = (float(d[0]) for d in _mean_distances(sides.pool, to_all, true(sides)))
-    effect, begins = (_inhomogeneity(value, between) for value in (energy, threshold))
+    effect = _inhomogeneity(energy, between)
     to_theirs = (to_all - to_ours)[sides.n :] / (sides.m - 1)
     return Result(
-        statistic=energy,
-        threshold=threshold,
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        replace(outcome.at(params.alpha), statistic=energy, threshold=threshold),
         effect=effect,
-        told=f"H = {effect:.3g} of 1 (an alarm begins at {begins:.2g})",
-        source=outcome.source,
+        told=f"energy distance {effect:.2g} on a scale from 0 to 1",
         figures={
             "between": between,
             "within_reference": within[0],

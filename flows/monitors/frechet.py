@@ -5,7 +5,9 @@ distance between those is measured (Dowson & Landau 1982; the "FID" of Heusel et
 vectors of one's own encoder). It sees a moved mean and any change of spread or correlation, and
 nothing else. Estimates from samples are above 0 even where nothing changed, the more the fewer
 rows there are, so the distance as such says little: the p-value is a permutation test's, exact at
-every sample size, and what random splits show is taken off the effect.
+every sample size, and what random splits show is taken off the effect. Where there are more
+contents than are drawn it is a formula's (`flows.monitors._gaussians`), unless the tails are too
+heavy for that: then rows are drawn all the same.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _components, _frechet, _splits, _two_sample
+from flows.monitors import _analytic, _components, _frechet, _sketched, _splits, _two_sample
 from flows.monitors._power import visible_to
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
+
+READS = frozenset({"sketch"})
 
 _MOST = 32
 
@@ -31,7 +35,8 @@ class Params(_two_sample.Params):
     """How it is looked for.
 
     Attributes:
-        components: principal components in which it is measured, at most 32.
+        components: principal components in which it is measured, at most 32, and at most 16
+            where sketches are compared.
     """
 
     components: int = 16
@@ -54,13 +59,21 @@ def compare(
     components; ``effect_size`` is its root, less what random splits show in the mean, in units of
     the root of that variance. ``detail`` holds ``smallest_visible`` and what is left out, as that
     of `flows.monitors.mmd.compare`, and ``variance_seen``, the share of the pool's variance that
-    lies along the components. ``record_ids`` of an alarm are the current records that are likelier
-    under the current Gaussian than under the reference's.
+    lies along the components, where rows are what is tested. ``record_ids`` of an alarm are the
+    current records that are likelier under the current Gaussian than under the reference's.
 
     Raises:
         ValueError: if the samples differ in width.
     """
-    return _two_sample.compare("frechet", (reference, current), rng, params, _run)
+    samples = (reference, current)
+    light = _analytic.nearly_normal((reference.sketch, current.sketch), params.components)
+    sketched = _sketched.frechet if light else None
+    return _two_sample.compare("frechet", samples, rng, params, _run, sketched)
+
+
+def told(effect: float) -> str:
+    """The effect in words."""
+    return f"mean and spread, by a Fréchet distance of {effect:.2g} standard deviations"
 
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
@@ -68,16 +81,11 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     statistic = _frechet.Frechet.of(components, sides.sizes)
     outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
     effect = math.sqrt(max(outcome.observed - float(outcome.permuted.mean()), 0.0))
-    spread = _two_sample.spread(sides.reference)
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
+    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
-        told=f"Fréchet distance {effect:.2g} of the pool's standard deviation",
-        source=outcome.source,
+        told=told(effect),
         figures={"smallest_visible": visible, "variance_seen": components.share},
         strangeness=statistic.witness()[sides.n :],
     )

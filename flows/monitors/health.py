@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _rows, _spread
+from flows.monitors import _rows, _spread, _told
 from flows.monitors.base import Finding, Part
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def compare(
     return Finding(
         monitor="health",
         verdict=verdict,
-        summary=_summary(verdict, report, len(current), len(now), len(before), params),
+        summary=_summary(verdict, report, len(now), len(before), params),
         statistic=float(len(report.complaints)) if len(current) else None,
         threshold=0.0,
         p_value=None,
@@ -167,7 +167,7 @@ def _check_rows(current: Sample, report: _Report, params: Params) -> None:
         report.complain("finite", f"{len(broken):,} rows hold NaN or infinity", broken)
     zero = np.flatnonzero(_rows.norms(current.vectors) == 0)
     share = len(zero) / max(1, len(current))
-    report.sound("zero", f"{share:.1%} of rows are all zero", {"zero_norm_share": share})
+    report.sound("zero", f"{_told.share(share)} of rows are all zero", {"zero_norm_share": share})
     if share > params.max_zero_share:
         report.complain("zero", f"{len(zero):,} rows are all zero", zero)
 
@@ -177,7 +177,7 @@ def _check_identical(
 ) -> None:
     again = _spread.repeats(now.vectors)
     share = len(again) / max(1, len(now))
-    told = f"{share:.1%} of contents have the vector of another content"
+    told = f"{_told.share(share)} of contents have the vector of another content"
     report.sound("identical", told, {"identical_share": share})
     if len(again) < params.min_identical or share <= params.max_identical_share:
         return
@@ -252,7 +252,7 @@ def _allowed_rank(usual: float, params: Params) -> float:
 def _check_dead(now: Contents, before: Contents, report: _Report, params: Params) -> None:
     dead = _spread.dead(before.vectors, now.vectors, _CHANCE)
     share = len(dead) / max(1, now.vectors.shape[1])
-    told = f"{share:.1%} of dimensions stand still that used to vary"
+    told = f"{_told.share(share)} of dimensions stand still that used to vary"
     report.sound("dead", told, {"dead_share": share})
     if share > params.max_dead_share:
         report.complain(
@@ -280,25 +280,18 @@ def _check_norms(now: Contents, before: Contents, report: _Report, params: Param
         )
 
 
-def _summary(
-    verdict: Verdict, report: _Report, rows: int, now: int, before: int, params: Params
-) -> str:
-    sizes = f"{rows:,} current rows, {now:,} contents of them sound, {before:,} reference contents"
+def _summary(verdict: Verdict, report: _Report, now: int, before: int, params: Params) -> str:
+    by = f"({_told.sizes(before, now)})"
     if verdict == "alarm":
-        return f"{'; '.join(report.complaints)} ({sizes})"
+        return f"{'; '.join(report.complaints)} {by}"
     if verdict == "cannot tell":
         return (
-            f"cannot tell: no row is wrong by itself, but collapse, dead dimensions and norms need "
-            f"{params.min_rows} distinct contents ({sizes})"
+            f"no row is wrong by itself, but collapse, dead dimensions and norms need "
+            f"{params.min_rows} distinct contents {by}"
         )
     if before < params.min_rows:
         return (
-            f"sound by themselves; rank, dimensions and norms need a reference of "
-            f"{params.min_rows} contents to be compared with ({sizes})"
+            f"the vectors are sound by themselves; rank, dimensions and norms need a reference of "
+            f"{params.min_rows} contents to be compared with {by}"
         )
-    figures = report.figures
-    spread = "too few distinct vectors to tell their rank"
-    if "effective_rank_reference" in figures:
-        usual = figures["effective_rank_reference"]
-        spread = f"effective rank {figures['effective_rank']:.1f} (reference {usual:.1f})"
-    return f"sound: {spread}, norms {figures['norm_ratio']:.3g} times the reference's ({sizes})"
+    return f"the vectors are sound, as spread and as long as they were {by}"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _conformal, _rows
+from flows.monitors import _conformal, _rows, _told
 from flows.monitors._told import quoted
 from flows.monitors.base import FIRST, Finding, Part
 
@@ -110,7 +110,7 @@ def compare(
     _rows.check_widths(reference, current)
     missing = _missing(reference, current, params)
     if missing is not None:
-        return _untold(f"cannot tell: {missing}", 0, {})
+        return _untold(missing, 0, {})
     sides = _rows.one_a_content(reference, current, rng)
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in sides)
     centre = _centre(reference, ours)
@@ -233,12 +233,14 @@ def _finding(
     m, picked = len(now), _conformal.select(p, params.alpha)
     fewest = _conformal.fewest(m, least, params.alpha)
     verdict: Verdict = "alarm" if len(picked) else "cannot tell" if fewest > m else "quiet"
-    parts = tuple(_part(row, p[row], known, now, params) for row in picked[:_NAMED].tolist())
+    parts = tuple(_part(row, float(p[row]), known, now, params) for row in picked[:_NAMED].tolist())
     p_value = _conformal.simes(p)
+    first = picked[:1].tolist()
+    clearest = [_said(row, _nearest_labels(row, known, now, params), now) for row in first]
     return Finding(
         monitor="labels",
         verdict=verdict,
-        summary=_summary(verdict, parts, (len(picked), m, fewest), p_value, params),
+        summary=_summary(verdict, clearest, (len(picked), fewest), (n, m, p_value), params),
         statistic=float(len(picked)),
         threshold=0.0,
         p_value=p_value,
@@ -252,22 +254,31 @@ def _finding(
 
 
 def _part(row: int, p: float, known: _Side, now: _Side, params: Params) -> Part:
-    apart = _distances(now.vectors[row : row + 1], known.vectors)[0]
-    near = known.labels[np.argsort(apart, kind="stable")[: params.neighbours]]
-    label = str(now.labels[row])
-    said, votes = Counter(near.tolist()).most_common(1)[0]
-    others = int((near != label).sum())
-    contradicted = f", {votes} say {said}" if said != label else ""
+    near = _nearest_labels(row, known, now, params)
+    others = int((near != str(now.labels[row])).sum())
     return Part(
         kind="check",
         name=quoted(now.ids[row]),
         verdict="alarm",
-        summary=(
-            f"{quoted(now.ids[row])} is labelled {label}; of its {len(near)} nearest {others} are "
-            f"not{contradicted} (p = {p:.2g})"
-        ),
-        figures={"p_value": float(p), "others": others / len(near)},
+        summary=f"{_said(row, near, now)} ({_told.p_value(p)})",
+        figures={"p_value": p, "others": others / len(near)},
         record_ids=(now.ids[row],),
+    )
+
+
+def _nearest_labels(row: int, known: _Side, now: _Side, params: Params) -> NDArray[np.str_]:
+    apart = _distances(now.vectors[row : row + 1], known.vectors)[0]
+    return known.labels[np.argsort(apart, kind="stable")[: params.neighbours]]
+
+
+def _said(row: int, near: NDArray[np.str_], now: _Side) -> str:
+    """What a record is labelled, and what its neighbours are."""
+    label = str(now.labels[row])
+    said, votes = Counter(near.tolist()).most_common(1)[0]
+    contradicted = f", {votes} say {said}" if said != label else ""
+    return (
+        f"{quoted(now.ids[row])} is labelled {label}; of its {len(near)} nearest "
+        f"{int((near != label).sum())} are not{contradicted}"
     )
 
 
@@ -275,32 +286,29 @@ def _untested(reference_rows: int, m: int, params: Params) -> str:
     if not reference_rows:
         return FIRST
     return (
-        f"cannot tell: none of {m:,} current contents has a label of which the reference has "
+        f"none of {m:,} current contents has a label of which the reference has "
         f"{2 * params.min_rows} or more, beside another label"
     )
 
 
 def _summary(
     verdict: Verdict,
-    parts: Sequence[Part],
-    counts: tuple[int, int, int],
-    p_value: float,
+    clearest: Sequence[str],
+    counts: tuple[int, int],
+    compared: tuple[int, int, float],
     params: Params,
 ) -> str:
-    picked, m, fewest = counts
+    (picked, fewest), (n, m, p_value) = counts, compared
+    by = f"({_told.p_value(p_value)}, {_told.sizes(n, m)})"
     if verdict == "alarm":
         return (
-            f"the neighbours contradict {params.column} of {picked:,} of {m:,} current records, of "
-            f"which at most {params.alpha:.0%} on average are named wrongly; clearest: "
-            f"{parts[0].summary}"
+            f"the neighbours contradict {params.column} of {picked:,} of {m:,} records, most "
+            f"clearly {clearest[0]} {by}"
         )
     if verdict == "quiet":
-        unseen = f"; fewer than {fewest:,} at once could not have been named" if fewest > 1 else ""
-        return (
-            f"{params.column} of {m:,} current records is as their neighbours have it{unseen}; "
-            f"p = {p_value:.2g}"
-        )
+        unseen = f"; fewer than {fewest:,} at once would not show" if fewest > 1 else ""
+        return f"{params.column} of all records is as their neighbours have it{unseen} {by}"
     return (
-        f"cannot tell: {m:,} current records, and {fewest:,} would have to come together to be "
-        "named; raise alpha or give more reference contents"
+        f"{m:,} current records, and {fewest:,} would have to come together to be named; raise "
+        f"alpha or give more reference contents"
     )

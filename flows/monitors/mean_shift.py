@@ -50,17 +50,12 @@ def compare(
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     statistic = _moments.MeanShift.of(sides.pool, sides.sizes)
     outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
-    spread = _two_sample.spread(sides.reference)
-    effect = _moments.shift(sides.reference, sides.current) / (spread or statistic.unit**0.5)
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
+    effect = sides.shift / (sides.spread or statistic.unit**0.5)
+    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
-        told=f"mean shift {effect:.2g} of the reference's standard deviation",
-        source=outcome.source,
+        told=_two_sample.told_shift(effect),
         figures={"smallest_visible": visible},
         strangeness=statistic.witness()[sides.n :],
     )

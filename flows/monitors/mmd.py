@@ -12,12 +12,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _moments, _rff, _sketched, _splits, _two_sample
+from flows.monitors import _rff, _sketched, _splits, _two_sample
 from flows.monitors._power import visible_to
+from flows.monitors._two_sample import Result
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from flows.monitors import _kernel
     from flows.monitors._two_sample import Sides
     from flows.monitors.base import Finding, Sample
 
@@ -61,26 +63,29 @@ def compare(
     return _two_sample.compare("mmd", samples, rng, params, _run, _sketched.mmd)
 
 
-def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
+def _run(sides: Sides, rng: np.random.Generator, params: Params) -> Result:
     statistic, bandwidth = _rff.fit(sides.pool, sides.sizes, params.features, rng)
+    return result(statistic, bandwidth, sides, rng, params)
+
+
+def result(
+    statistic: _rff.Mmd | _kernel.ExactMmd,
+    bandwidth: float,
+    sides: Sides,
+    rng: np.random.Generator,
+    params: _two_sample.Params,
+) -> Result:
+    """What the permutation test of MMD² says, by whichever kernel."""
     outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
-    spread = _two_sample.spread(sides.reference)
-    shift = _moments.shift(sides.reference, sides.current)
     effect = math.sqrt(max(outcome.observed, 0.0))
-    return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+    return Result(
+        outcome.at(params.alpha),
         effect=effect,
-        told=f"MMD {effect:.3g}, {_two_sample.told_shift(shift, spread)}",
-        source=outcome.source,
+        told=_two_sample.told_shift(sides.mean_shift),
         figures={
             "bandwidth": bandwidth,
-            "mean_shift": shift / spread if spread > 0 else None,
-            "smallest_visible": visible_to(
-                statistic, outcome, sides.reference, spread, params.alpha
-            ),
+            "mean_shift": sides.mean_shift,
+            "smallest_visible": visible_to(statistic, outcome, sides, params.alpha),
         },
         strangeness=statistic.witness()[sides.n :],
     )

@@ -8,12 +8,10 @@ otherwise: where there are few rows, or to check `mmd` by.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _kernel, _moments, _rff, _splits, _two_sample
-from flows.monitors._power import visible_to
+from flows.monitors import _kernel, _rff, _two_sample, mmd
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,23 +47,4 @@ def compare(
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     bandwidth = _rff.median_distance(sides.pool, rng)
     statistic = _kernel.ExactMmd.of(sides.pool, sides.sizes, bandwidth)
-    outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
-    spread = _two_sample.spread(sides.reference)
-    shift = _moments.shift(sides.reference, sides.current)
-    effect = math.sqrt(max(outcome.observed, 0.0))
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
-    return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
-        effect=effect,
-        told=f"MMD {effect:.3g}, {_two_sample.told_shift(shift, spread)}",
-        source=outcome.source,
-        figures={
-            "bandwidth": bandwidth,
-            "mean_shift": shift / spread if spread > 0 else None,
-            "smallest_visible": visible,
-        },
-        strangeness=statistic.witness()[sides.n :],
-    )
+    return mmd.result(statistic, bandwidth, sides, rng, params)

@@ -59,6 +59,11 @@ def compare(
     return _two_sample.compare("occupancy", samples, rng, params, _run, _sketched.occupancy)
 
 
+def told(cells: int) -> str:
+    """What is said where no single cluster stands out."""
+    return f"the shares of {cells} clusters together, of none by itself"
+
+
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     components = _components.fit(sides.pool, params.components, rng)
     k = _cells.number(params.cells, sum(sides.sizes))
@@ -66,16 +71,11 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
     counts = _clusters.counts(statistic, sides)
     effect, psi = _cells.cramers_v(*counts), _cells.psi(*counts)
-    spread = _two_sample.spread(sides.reference)
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
+    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
-        told=f"Cramér's V {effect:.2g} and PSI {psi:.2g} over {len(counts[0])} clusters",
-        source=outcome.source,
+        told=told(len(counts[0])),
         figures={"psi": psi, "cells": float(len(counts[0])), "smallest_visible": visible},
         strangeness=_clusters.strangeness(statistic, sides),
         parts=_clusters.parts(statistic, sides, params.alpha, params.max_ids),

@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _conformal, _rows
+from flows.monitors import _conformal, _rows, _told
 from flows.monitors._detectors import DETECTORS, Detector, scores
 from flows.monitors._told import named
-from flows.monitors.base import Finding, Part
+from flows.monitors.base import FIRST, Finding, Part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -234,14 +234,14 @@ def _figures(test: _Test) -> dict[str, float]:
 def _part(detector: Detector, alone: _Picked, ids: list[str], test: _Test, params: Params) -> Part:
     count, m = len(alone.rows), len(ids)
     if count:
-        told = f"by itself would name {count:,} of {m:,}, first {named(ids, alone.rows, alone.p)}"
+        told = f"by itself would name {count:,} of {m:,}, first {named(ids, alone.rows)}"
     else:
         told = f"by itself would name none of {m:,}"
     return Part(
         kind="detector",
         name=detector,
         verdict=_verdict(_Test(alone, fewest=test.fewest), m, params),
-        summary=f"{told}; p = {alone.p_value:.2g}",
+        summary=f"{told} ({_told.p_value(alone.p_value)})",
         figures={"selected": float(count), "p_value": alone.p_value},
         record_ids=_ids(alone, ids, params),
     )
@@ -249,44 +249,30 @@ def _part(detector: Detector, alone: _Picked, ids: list[str], test: _Test, param
 
 def _untested(reference_rows: int, n: int, m: int, params: Params) -> str:
     if not reference_rows:
-        return "nothing to compare with yet: this is the first run"
+        return FIRST
     return (
-        f"cannot tell: {n:,} reference and {m:,} current contents; {2 * params.min_rows} of the "
-        "reference are needed, one half to learn from and one to rank among, and a current one"
+        f"{_told.sizes(n, m)}; {2 * params.min_rows} of the reference are needed, one half to "
+        "learn from and one to rank among, and a current one"
     )
 
 
 def _summary(test: _Test, verdict: Verdict, ids: list[str], n: int, params: Params) -> str:
     picked, m = test.together, len(ids)
-    by = (
-        f"{', '.join(params.detectors)}; {n:,} reference contents, {test.calibration:,} of them to "
-        "rank among"
-    )
+    by = f"({_told.p_value(picked.p_value)}, {_told.sizes(n, m)})"
     if verdict == "alarm":
-        share = len(picked.rows) / m
-        drifted = (
-            "; with so large a share of them it is the data that has changed, rather than single "
-            "records: see drift"
-        )
+        wholesale = len(picked.rows) > _WHOLESALE * m
+        drifted = "; of so many it is the data that has changed: see drift" if wholesale else ""
         return (
-            f"{len(picked.rows):,} of {m:,} current records do not belong, of which at most "
-            f"{params.alpha:.0%} on average are named wrongly: {named(ids, picked.rows, picked.p)}"
-            f"{drifted if share > _WHOLESALE else ''} ({by})"
+            f"{len(picked.rows):,} of {m:,} records do not belong: {named(ids, picked.rows)}"
+            f"{drifted} {by}"
         )
     if verdict == "quiet":
-        unseen = (
-            f"; fewer than {test.fewest:,} outliers at once could not have been named at this size"
-            if test.fewest > 1
-            else "; a single one could have been"
-        )
-        return f"none of {m:,} current records stands out{unseen}; p = {picked.p_value:.2g} ({by})"
+        unseen = f"; fewer than {test.fewest:,} at once would not show" if test.fewest > 1 else ""
+        return f"no record stands out{unseen} {by}"
     if test.fewest > m:
         return (
-            f"cannot tell: {test.calibration:,} calibration rows give no p-value below "
-            f"{1 / (1 + test.calibration):.2g} and alpha is {params.alpha:g}; raise alpha or give "
-            f"more reference contents ({by})"
+            f"{test.calibration:,} contents to rank among give no p-value below "
+            f"{1 / (1 + test.calibration):.2g}, and alpha is {params.alpha:g}; raise alpha or give "
+            f"more reference contents {by}"
         )
-    return (
-        f"cannot tell: of {m:,} current records none stands out, and fewer than "
-        f"{params.min_current} say nothing of a run ({by})"
-    )
+    return f"no record stands out, and fewer than {params.min_current} say nothing of a run {by}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _components, _ks, _sketched, _splits, _two_sample
+from flows.monitors import _components, _ks, _sketched, _splits, _told, _two_sample
 from flows.monitors._multiple import benjamini_hochberg
 from flows.monitors._power import visible_to
 from flows.monitors.base import Part
@@ -72,21 +72,24 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     p_values = _ks.p_values(apart, sides.sizes)
     moved = benjamini_hochberg(p_values, params.alpha)
     effect = net(outcome.observed, outcome.permuted) / _ks.scale(sides.sizes)
-    spread = _two_sample.spread(sides.reference)
-    visible = visible_to(statistic, outcome, sides.reference, spread, params.alpha)
+    visible = visible_to(statistic, outcome, sides, params.alpha)
     shown = moved if moved.any() else apart == apart.max()
     return _two_sample.Result(
-        statistic=outcome.observed,
-        threshold=outcome.threshold(params.alpha),
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
-        told=f"Kolmogorov-Smirnov distance {effect:.2g}, {moved.sum()} of {len(apart)} components "
-        "moved",
-        source=outcome.source,
+        told=told(apart, moved),
         figures={"smallest_visible": visible, "variance_seen": components.share},
         strangeness=statistic.strangeness(shown)[sides.n :],
         parts=parts(apart, p_values, moved),
+    )
+
+
+def told(apart: NDArray[np.float64], moved: NDArray[np.bool_]) -> str:
+    """Which component moved most, and how many did."""
+    most = int(np.argmax(apart))
+    return (
+        f"component {most + 1} most, by a Kolmogorov-Smirnov distance of {apart[most]:.2g}, and "
+        f"{moved.sum()} of {len(apart)} in all"
     )
 
 
@@ -105,8 +108,8 @@ def parts(
             kind="check",
             name=f"component {component + 1}",
             verdict="alarm" if moved[component] else "quiet",
-            summary=f"Kolmogorov-Smirnov distance {apart[component]:.2g}, "
-            f"p = {p_values[component]:.2g}",
+            summary=f"Kolmogorov-Smirnov distance {apart[component]:.2g} "
+            f"({_told.p_value(float(p_values[component]))})",
             figures={"ks": float(apart[component]), "p_value": float(p_values[component])},
         )
         for component in order

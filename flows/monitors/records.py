@@ -21,7 +21,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _record_checks, _record_limits
+from flows.monitors import _record_checks, _record_limits, _told
 from flows.monitors._profile import Profile
 from flows.monitors.base import BROKEN, FIRST, Finding, Part
 
@@ -132,7 +132,7 @@ def compare(
     """
     now, before = current.records, reference.records or Profile()
     if now is None:
-        summary = "cannot tell: no profile of the records was taken; the next run takes one"
+        summary = "no profile of the records was taken; the next run takes one"
         return Finding("records", "cannot tell", summary, None, 0.0, None, None, 0, 0)
     made = [_record_checks.CHECKS[name](before, now, rng, params) for name in params.checks]
     parts, p_value = _of_checks(made, current, params)
@@ -180,7 +180,7 @@ def _of_check(check: Check, p: float | None, current: Sample, params: Params) ->
     alarm = check.large and p <= params.alpha
     figures = check.figures | {"p_value": check.p, "p_adjusted": p}
     lacking = _lacking(current, check.column, params) if alarm else ()
-    said = f"{check.said} (p = {check.p:.2g})"
+    said = f"{check.said} ({_told.p_value(p, adjusted=True)})"
     if not alarm:
         return Part("check", check.name, "quiet", said, figures)
     name = check.name if check.column is None else f"{check.name} of {check.column}"
@@ -208,17 +208,19 @@ def _lacking(current: Sample, column: str | None, params: Params) -> tuple[str, 
 def _summary(
     verdict: Verdict, parts: Sequence[Part], before: Profile, now: Profile, params: Params
 ) -> str:
-    sizes = f"{now.contents:,} new contents, {before.contents:,} in the reference"
+    sizes = _told.sizes(before.contents, now.contents)
     if verdict == "alarm":
         said = "; ".join(part.summary for part in parts if part.verdict == "alarm")
-        return f"{said} ({sizes})"
+        return f"{said}; {sizes}"
+    untold = ", ".join(part.name for part in parts if part.verdict == "cannot tell")
     if verdict == "quiet":
         names = ", ".join(part.name for part in parts if part.verdict == "quiet")
-        untold = ", ".join(part.name for part in parts if part.verdict == "cannot tell")
         beside = f"; cannot tell of {untold}" if untold else ""
         return f"as usual: {names}{beside} ({sizes})"
     if not before.runs and not before.contents:
         limits = [part.summary for part in parts if part.name not in params.checks]
-        return f"{'; '.join([FIRST, *limits])} ({sizes})"
-    why = "; ".join(f"{part.name}: {part.summary}" for part in parts) or "no check is made"
-    return f"cannot tell: {why} ({sizes})"
+        return "; ".join([FIRST, *limits])
+    if len(parts) == 1:
+        return f"{untold}: {parts[0].summary} ({sizes})"
+    why = f"too little to judge {untold} by; the parts say what is missing"
+    return f"{why if parts else 'no check is made'} ({sizes})"

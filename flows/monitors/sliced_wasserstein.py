@@ -66,22 +66,12 @@ def compare(
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> Result:
     projected = _projected(sides.pool, params.directions, rng)
     outcome = _permuted.permute(partial(distances, projected), sides, params, rng)
-    threshold = outcome.threshold(params.alpha)
     chance = float((outcome.permuted**2).mean())
-    effect, begins = (
-        math.sqrt(max(value**2 - chance, 0.0)) for value in (outcome.observed, threshold)
-    )
+    effect = math.sqrt(max(outcome.observed**2 - chance, 0.0))
     return Result(
-        statistic=outcome.observed,
-        threshold=threshold,
-        p_value=outcome.p_value,
-        least_p=outcome.least_p,
+        outcome.at(params.alpha),
         effect=effect,
-        told=(
-            f"mass moved by {effect:.3g} standard deviations more than chance gives (an alarm "
-            f"begins at {begins:.2g})"
-        ),
-        source=outcome.source,
+        told=f"its contents by {effect:.2g} standard deviations on average",
         figures={"chance": math.sqrt(chance)},
         strangeness=_journeys(projected, sides.n),
     )

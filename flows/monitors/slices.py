@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _multiple, _rff, _rows, _sliced, _two_sample
+from flows.monitors import _multiple, _rff, _rows, _sliced, _told, _two_sample
 from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def compare(
     _rows.check_widths(reference, current)
     rows = _rows.one_a_content(reference, current, rng)
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
-    sizes, less = (len(ours), len(theirs)), _two_sample.not_tested(reference, current, rows)
+    sizes, less = (len(ours), len(theirs)), _rows.left_out(reference, current, rows)
     named = _sliced.columns(reference, current, (ours, theirs), params.columns, params.max_values)
     if why := _cannot(reference, named, sizes, params):
         return Finding("slices", "cannot tell", why, None, None, None, None, *sizes, (), less)
@@ -105,14 +105,13 @@ def _cannot(
     """Why there is nothing to test; empty if there is."""
     if not len(reference):
         return FIRST
-    told = f"{sizes[0]:,} reference and {sizes[1]:,} current contents"
     if min(sizes) < params.min_rows:
-        return f"cannot tell: {told}; at least {params.min_rows} a side are needed"
+        return f"{_told.sizes(*sizes)}, and {params.min_rows} a side are needed"
     if not columns:
-        return "cannot tell: no kept columns to slice by; name some as keep in the source"
+        return "no kept columns to slice by; name some as keep in the source"
     if not any(column.slices for column in columns):
         reasons = "; ".join(f"{column.name}: {column.why}" for column in columns[:_NAMED])
-        return f"cannot tell: no kept columns that can be sliced ({reasons})"
+        return f"no kept columns that can be sliced ({reasons})"
     return ""
 
 
@@ -144,7 +143,7 @@ def _finding(
     return Finding(
         monitor="slices",
         verdict=verdict,
-        summary=_summary(verdict, looked, changed, columns, sizes, left_out, params),
+        summary=_summary(verdict, looked, changed, sizes, params),
         statistic=float(len(changed)),
         threshold=0.0,
         p_value=min((one.least_q for one in looked), default=1.0),
@@ -188,35 +187,29 @@ def _summary(
     verdict: Verdict,
     looked: Sequence[Looked],
     changed: Sequence[Looked],
-    columns: Sequence[Column],
     sizes: tuple[int, int],
-    left_out: int,
     params: Params,
 ) -> str:
-    cut = sum(bool(column.slices) for column in columns)
-    told = [f"{sizes[0]:,} reference and {sizes[1]:,} current contents, {cut:,} columns cut"]
-    unseen = sum("inside" not in one.p_values for one in looked)
-    told += [f"{unseen:,} slices have too few contents to be looked into"] if unseen else []
-    told += [f"{left_out:,} smaller slices left out"] if left_out else []
-    uncut = [column.name for column in columns if not column.slices]
-    told += [f"not cut: {', '.join(uncut[:_NAMED])}"] if uncut else []
-    for word, some in (
-        ("new", [one for one in looked if one.is_new]),
-        ("vanished", [one for one in looked if one.is_gone]),
-    ):
-        told += [f"{word}: {_sliced.names(some, _NAMED)}"] if some else []
-    rest = "; ".join(told)
     least = min((one.least_q for one in looked), default=1.0)
-    of_all = f"{len(looked):,} slices"
+    by = f"({_told.p_value(least, adjusted=True)}, {_told.sizes(*sizes)})"
+    other = "".join(
+        f"; {word}: {_sliced.names(some, _NAMED)}"
+        for word, some in (
+            ("new", [one for one in looked if one.is_new]),
+            ("vanished", [one for one in looked if one.is_gone]),
+        )
+        if some
+    )
+    count = f"{len(looked):,} slices"
     if verdict == "alarm":
-        worst = "; ".join(one.told for one in changed[:_NAMED])
-        return f"{len(changed):,} of {of_all} have changed: {worst} ({rest})"
+        return f"{len(changed):,} of {count} changed, most {changed[0].clearest}{other} {by}"
+    if verdict == "quiet" and changed:
+        return f"too small a part of all to matter, by min_effect: {changed[0].clearest} {by}"
     if verdict == "quiet":
-        return f"no change seen in {of_all}: least adjusted p = {least:.2g} ({rest})"
+        return f"no change seen in {count}{other} {by}"
     if not any("inside" in one.p_values for one in looked):
-        return f"cannot tell: no slice has {params.min_rows} contents a side to look into ({rest})"
+        return f"no slice has {params.min_rows} contents a side to look into{other} {by}"
     return (
-        f"cannot tell: no adjusted p-value below {_least_q(looked):.2g} is possible for one slice "
-        f"of {of_all} and alpha is {params.alpha:g}; raise most_permutations or name fewer columns "
-        f"({rest})"
+        f"no adjusted p-value below {_least_q(looked):.2g} is possible for one slice of {count}, "
+        f"and alpha is {params.alpha:g}; raise most_permutations or name fewer columns{other} {by}"
     )

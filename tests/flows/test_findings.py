@@ -20,7 +20,7 @@ PARTS = tuple(
 )
 ROW: dict[str, Any] = asdict(
     FindingRow(
-        *("drift", "watch", "watch: as seen", 0.1, 0.2, 0.004, 0.0531, 1200, 40, "a run"),
+        *("drift", "watch", "as seen", 0.1, 0.2, 0.004, 0.0531, 1200, 40, "a run"),
         reference="the state before the run",
         parts=PARTS,
         series={
@@ -74,8 +74,16 @@ def test_a_terminal_gets_a_paragraph_each(monkeypatch: pytest.MonkeyPatch) -> No
     assert "label = 5" not in text
 
 
-def test_what_is_to_be_watched_is_told_once() -> None:
-    assert told("notes", ROW) == "notes: drift: watch: as seen"
+def test_every_line_says_who_what_and_why() -> None:
+    for verdict in ("watch", "quiet", "alarm", "cannot tell"):
+        line = told("notes", ROW | {"verdict": verdict})
+        assert line == f"notes: drift: {verdict}: as seen"
+
+
+def test_a_part_whose_name_says_its_kind_is_told_once() -> None:
+    moved = {"kind": "cluster", "name": "cluster 3 'goal'", "verdict": "alarm", "summary": "so"}
+    lines = list(below(PLAIN | {"parts": (moved,)}))
+    assert lines == ["  cluster 3 'goal': alarm, so"]
 
 
 def test_a_p_value_that_is_tiny_is_not_shown_as_none() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +12,7 @@ from scipy.stats import chi2
 from flows.monitors import _analytic, _rff, _splits, _tails, base
 from flows.monitors._basis import Basis
 from flows.monitors._sketch import Sketch
-from tests.bench.drift_data import encode_news, null_interval
+from tests.bench.drift_data import null_interval
 from tests.flows.monitors.samples import lumpy, sample
 
 if TYPE_CHECKING:
@@ -33,7 +31,10 @@ TESTS: dict[str, Callable[[Sketch, Sketch], float]] = {
     "occupancy": lambda r, c: _analytic.counts(r.cells, c.cells).p_value,
     "ks": lambda r, c: float(min(1, 20 * _analytic.kolmogorov_smirnov(r, c)[1].min())),
 }
-SKETCHED = tuple(kind for kind in base.kinds() if "sketch" in base.reads(kind))
+# the rows here have tails too heavy for the Fréchet distance: see test_gaussians
+SKETCHED = tuple(
+    kind for kind in base.kinds() if "sketch" in base.reads(kind) and kind != "frechet"
+)
 
 every_sketched = pytest.mark.parametrize("kind", SKETCHED)
 
@@ -134,11 +135,8 @@ def test_equal_distributions_are_flagged_at_the_rate_that_is_promised(
 @pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize("n", [500])
-def test_news_are_flagged_at_the_rate_that_is_promised(n: int) -> None:
-    data = os.environ.get("VECMILL_TEST_DATA")
-    if data is None:
-        pytest.skip("VECMILL_TEST_DATA is not set")
-    news = np.unique(encode_news(Path(data), 200)[0], axis=0)
+def test_news_are_flagged_at_the_rate_that_is_promised(news: NDArray[np.float32], n: int) -> None:
+    news = np.unique(news[:200], axis=0)
     flags = dict.fromkeys(TESTS, 0)
     basis = Basis.learn(news, np.random.default_rng(0))
     for seed in range(100):
@@ -197,7 +195,7 @@ def test_rare_kinds_are_put_together() -> None:
 def test_monitors_judge_by_sketches_where_rows_are_too_many(kind: str, shift: float) -> None:
     finding = judge(kind, whole(3000, 600, 1, shift))
     assert finding.verdict == ("alarm" if shift else "quiet"), finding.summary
-    assert "from a formula over sketches of all contents" in finding.summary
+    assert finding.detail["permutations"] == 0
     assert (finding.n_reference, finding.n_current) == (3000, 600)
     assert finding.statistic is not None
     assert finding.threshold is not None
@@ -209,7 +207,7 @@ def test_monitors_judge_by_sketches_where_rows_are_too_many(kind: str, shift: fl
 @pytest.mark.parametrize(("n", "m"), [(300, 350), (3000, 150)])
 def test_monitors_look_at_rows_where_a_draw_loses_nothing(kind: str, n: int, m: int) -> None:
     finding = judge(kind, whole(n, m, 2))
-    assert "permutations" in finding.summary
+    assert finding.detail["permutations"] > 0
     assert finding.n_current == m
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SEEDS = 20
 # a monitor that promises at most one false alarm in 20 runs gives more than 4 in 20 once in 400
 FALSE_ALARMS = 4
+MOST_SUMMARY = 300
+"""Characters that a person reads on a line."""
 
 every_monitor = pytest.mark.parametrize("kind", base.kinds())
 
@@ -57,6 +59,8 @@ def assert_sane(finding: Finding, kind: str, reference: Sample, current: Sample)
     assert finding.monitor == kind
     assert finding.verdict in {"quiet", "alarm", "cannot tell"}
     assert finding.summary.strip()
+    assert not finding.summary.startswith(get_args(base.Verdict)), "it stands before it"
+    assert len(finding.summary) <= MOST_SUMMARY
     for name in ("statistic", "threshold", "p_value", "effect_size"):
         value = getattr(finding, name)
         assert value is None or (type(value) is float and math.isfinite(value)), name

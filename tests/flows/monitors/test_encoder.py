@@ -40,7 +40,7 @@ def test_the_same_vectors_are_quiet_and_so_is_rounding() -> None:
     assert (found.verdict, found.statistic, found.effect_size, found.p_value) == (
         "quiet", 0.0, 0.0, None,
     )  # fmt: skip
-    assert found.summary.startswith("quiet: the encoder gives the 40 canaries the vectors that it")
+    assert found.summary.startswith("the encoder is the same: 40 canaries have the vectors")
     # bfloat16 keeps eight bits of a number
     coarse = (rows.astype(np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
     rounded = look(rows, coarse)

@@ -52,7 +52,7 @@ def test_the_words_that_came_and_went_are_told() -> None:
     assert yesterday.record_ids == ()
     assert goal.figures["z"] > 0 > yesterday.figures["z"]
     assert goal.figures["share_current"] == pytest.approx(len(having) / 150)
-    assert goal.summary.startswith(f"goal: in {len(having) / 150:.1%} of the current texts, 0.0%")
+    assert goal.summary == f"0 % → {len(having) / 1.5:.0f} % of texts have it"
 
 
 def test_a_word_is_named_only_if_three_records_have_it() -> None:

@@ -88,8 +88,8 @@ def test_planted_outliers_are_named(detectors: tuple[Detector, ...]) -> None:
     assert finding.verdict == "alarm", finding.summary
     assert set(finding.record_ids[:4]) == {f"c{row}" for row in planted}
     assert finding.effect_size == pytest.approx((finding.statistic or 0) / 60)
-    assert "do not belong" in finding.summary
-    assert f"'{finding.record_ids[0]}' (p = 0.005)" in finding.summary
+    named = f"{len(finding.record_ids)} of 60 records do not belong: '{finding.record_ids[0]}', "
+    assert finding.summary.startswith(named)
     for part, name in zip(finding.parts, detectors, strict=True):
         assert (part.kind, part.name, part.verdict) == ("detector", name, "alarm")
         assert {f"c{row}" for row in planted} <= set(part.record_ids)
@@ -107,7 +107,7 @@ def test_a_single_outlier_is_named_where_the_reference_is_large_enough() -> None
     small = compare(rng.standard_normal((90, 4)), current)
     assert small.verdict == "quiet"
     assert small.detail["fewest_named"] == 5
-    assert "fewer than 5 outliers at once could not have been named" in small.summary
+    assert "fewer than 5 at once would not show" in small.summary
 
 
 def test_a_sample_too_small_for_alpha_is_no_pass() -> None:
@@ -115,7 +115,7 @@ def test_a_sample_too_small_for_alpha_is_no_pass() -> None:
     params = outliers.Params(alpha=0.01)
     finding = compare(rng.standard_normal((60, 4)), 50 + rng.standard_normal((30, 4)), params)
     assert finding.verdict == "cannot tell"
-    assert "no p-value below 0.032 and alpha is 0.01" in finding.summary
+    assert "no p-value below 0.032, and alpha is 0.01" in finding.summary
 
 
 @pytest.mark.parametrize(("n", "m"), [(0, 5), (39, 30), (60, 0)])

@@ -85,19 +85,15 @@ def test_alike_is_quiet_and_says_what_was_checked() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        (
-            "nulls of label",
-            {"nulls": {"label": (60, 300)}},
-            "label has no value in 20.0% of contents",
-        ),
+        ("nulls of label", {"nulls": {"label": (60, 300)}}, " → 20 % of contents"),
         (
             "lengths",
             {"lengths": {bucket(900): 300}},
             "longer than some 899 characters, before than 146",
         ),
-        ("languages", {"languages": {"en": 200, "de": 100}}, "de 33.3%, before 0.0%"),
-        ("empty", {"empty": 60}, "16.7% of records have nothing in them"),
-        ("cut", {"cut_texts": 90, "cut_tokens": 9000}, "30.0% of tokens are cut"),
+        ("languages", {"languages": {"en": 200, "de": 100}}, "de 0 % → 33 % of texts"),
+        ("empty", {"empty": 60}, " → 17 % of records have nothing in them"),
+        ("cut", {"cut_texts": 90, "cut_tokens": 9000}, " → 30 % of tokens are cut"),
     ],
 )
 def test_each_check_sees_its_own(name: str, change: dict[str, Any], words: str) -> None:
@@ -125,7 +121,7 @@ def test_a_run_that_went_wrong_before_hides_no_second_one() -> None:
 def test_what_cannot_be_told_is_said() -> None:
     first = in_turn(usual(), 0)
     assert check(None, first).summary.startswith("nothing to compare with yet")
-    assert check(series(8), None).summary.startswith("cannot tell: no profile of the records")
+    assert check(series(8), None).summary.startswith("no profile of the records")
     few = check(series(4), in_turn(usual(seed=9), 5))
     assert part(few, "volume").verdict == "cannot tell"
     assert part(few, "volume").summary == "5 runs before it are needed, and there are 4"
@@ -135,7 +131,14 @@ def test_what_cannot_be_told_is_said() -> None:
     assert backfill.verdict == "quiet", "a backfill is as large as it is asked to be"
     small = check(usual(), usual(15, seed=2))
     assert small.verdict == "cannot tell"
-    assert "20 texts a side are needed, and there are 300 and 15" in small.summary
+    told = part(small, "languages").summary
+    assert told == "20 texts a side are needed, and there are 300 and 15"
+    assert small.summary == (
+        "too little to judge volume, freshness, nulls, lengths, languages, empty, cut by; the "
+        "parts say what is missing (15 against 300 contents)"
+    )
+    alone = check(usual(), usual(15, seed=2), checks=("languages",))
+    assert alone.summary == f"languages: {told} (15 against 300 contents)"
 
 
 def test_a_small_change_is_none_however_sure() -> None:
@@ -157,14 +160,14 @@ def test_the_records_that_lack_a_value_are_named() -> None:
 @pytest.mark.parametrize(
     ("limit", "change", "words"),
     [
-        ({"max_null_share": 0.1}, {"nulls": {"label": (60, 300)}}, "max_null_share is 10.0%"),
+        ({"max_null_share": 0.1}, {"nulls": {"label": (60, 300)}}, "max_null_share is 10 %"),
         ({"max_null_share": {"label": 0.1}}, {"nulls": {"label": (60, 300)}}, "label has no"),
         ({"min_records": 1000}, {}, "300 records were written, and min_records is 1,000"),
         ({"max_records": 100}, {}, "300 records were written, and max_records is 100"),
         ({"max_age": "90 minutes"}, {}, "2.0 hours old, and max_age is 90 minutes"),
         ({"languages": ["en"]}, {"languages": {"en": 200, "de": 100}}, "(de)"),
-        ({"max_empty_share": 0.1}, {"empty": 100}, "25.0% of records are empty"),
-        ({"max_cut_share": 0.1}, {"cut_tokens": 9000}, "30.0% of tokens are cut"),
+        ({"max_empty_share": 0.1}, {"empty": 100}, "25 % of records are empty"),
+        ({"max_cut_share": 0.1}, {"cut_tokens": 9000}, "30 % of tokens are cut"),
     ],
 )
 def test_limits_hold_on_a_first_run(

@@ -56,7 +56,9 @@ def test_a_change_within_one_slice_is_found_and_named() -> None:
     )
     assert finding.verdict == "alarm", finding.summary
     assert finding.statistic == 1
-    assert finding.summary.startswith("1 of 3 slices have changed: label = Sports: ")
+    said = "1 of 3 slices changed, most label Sports, whose contents are others (MMD "
+    assert finding.summary.startswith(said)
+    assert finding.summary.endswith("(adjusted p = 0.0073, 150 against 240 contents)")
     assert set(finding.record_ids) <= {f"c{row}" for row in moved}
     found = parts(finding)
     assert finding.parts[0] is found["label = Sports"]
@@ -109,7 +111,7 @@ def test_a_slice_with_too_few_contents_says_so() -> None:
     found = parts(finding)["label = b"]
     assert (finding.verdict, found.verdict) == ("quiet", "cannot tell")
     assert "10 contents a side are needed to look into it" in found.summary
-    assert "1 slices have too few contents to be looked into" in finding.summary
+    assert finding.detail["slices"] - finding.detail["slices_looked_into"] == 1
     assert "mmd" not in found.figures
     small = check(
         kept(rng.standard_normal((30, 3)), label=list("abcd") * 7 + ["a", "b"]),
@@ -150,7 +152,6 @@ def test_the_largest_slices_are_taken_and_the_others_counted() -> None:
     finding = check(*pair, max_slices=2)
     assert set(parts(finding)) == {"label = a", "label = b"}
     assert finding.detail["slices_left_out"] == 1
-    assert "1 smaller slices left out" in finding.summary
 
 
 @pytest.mark.parametrize("uneven", [False, True])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -139,6 +140,28 @@ def test_a_planted_shift_is_a_shift_of_the_second_side(name: str) -> None:
         rows[SIZES[0] :] += 2.0
         moved = _kernel.ExactMmd.of(rows, SIZES, 4.0)(members)[0]
         assert small == pytest.approx(moved, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["cells", "ks"])
+def test_rows_that_are_moved_are_counted_where_they_then_lie(name: str) -> None:
+    rng = np.random.default_rng(4)
+    rows = np.round(pool(), 1)  # so that rows come to lie on the borders of bins
+    statistic = statistics(rows, SIZES)[name]
+    assert isinstance(statistic, _cells.Occupancy | _ks.Ks)
+    members = _splits.draw(np.repeat([1.0, 0.0], SIZES), 30, rng)
+    planted = statistic.planted(members)
+    for size in (0.0, 0.3, 2.0, 9.0):
+        shift = size * rng.standard_normal(6)
+        at = statistic.components.coordinates
+        for found, chosen in zip(planted(shift), members, strict=True):
+            places = at + np.outer(1 - chosen, statistic.components.along(shift))
+            if isinstance(statistic, _ks.Ks):
+                counts = _ks.bins(places[:, :3], statistic.borders)
+            else:
+                centres = statistic.centres
+                counts = _cells.one_hot(_cells.assign(places, centres), len(centres))
+            moved = replace(statistic, counts=counts)
+            assert found == pytest.approx(moved(chosen[None])[0], abs=1e-12)
 
 
 @every_statistic
