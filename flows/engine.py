@@ -1,25 +1,28 @@
-"""What carries out the steps of a run; Prefect's way of it is in `flows.tasks`."""
+"""What carries out the steps of a run.
+
+Prefect's way of it is in `flows.tasks`, that of a Ray cluster in `flows.on_ray`.
+"""
 
 from __future__ import annotations
 
-import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from flows import fitting
 from flows.encode import Bounds, HangError, Receipt, encode_shard
 from flows.metering import metered, used
-from flows.retries import passes, retry_pauses
+from flows.retries import tried
+from flows.settings import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from flows.progress import Reporter
+    from flows.settings import Engine as Keys
     from storage.model import Version
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,18 +68,35 @@ class Direct:
 
     def step(self, name: str, function: Callable[[], None]) -> None:  # noqa: ARG002 - only Prefect shows names
         """Call the function."""
-        self._call(function)
+        tried(function, self.retries)
 
     def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
         """Encode the shards in turn."""
-        return [self._call(partial(job.encode, shard, reporter)) for shard in shards]
+        return [tried(partial(job.encode, shard, reporter), self.retries) for shard in shards]
 
-    def _call(self, function: Callable[[], T]) -> T:
-        for pause in retry_pauses(self.retries):
-            try:
-                return function()
-            except Exception as error:
-                if not passes(error):
-                    raise
-                time.sleep(pause)
-        return function()
+
+def direct(keys: Keys) -> Engine:
+    """What carries out a run without Prefect, as ``[engine]`` says.
+
+    Raises:
+        SettingsError: if that needs what is not installed.
+    """
+    if keys.kind == "local":
+        return Direct(keys.retries)
+    with ray_needed():
+        from flows.on_ray import OnRay
+    return OnRay(keys)
+
+
+@contextmanager
+def ray_needed() -> Iterator[None]:
+    """Say how to get Ray where what is imported in the block does not find it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in {"ray", "prefect_ray"}:
+            raise
+        raise SettingsError(
+            '[engine] kind = "ray" needs Ray, which is not installed here: '
+            "`pip install 'vecmill[ray]'`, here and on every node of the cluster"
+        ) from error

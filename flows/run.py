@@ -10,7 +10,7 @@ be started from the UI as well.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime  # noqa: TC003 - Prefect reads the annotations of flows
 from inspect import iscoroutine
 from pathlib import Path
@@ -34,7 +34,6 @@ from httpx import HTTPError
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import backfills, monitoring, pipeline, versions
 from flows import fit as fitting_step
@@ -58,6 +57,7 @@ def embed(
     refit: bool = False,
     target: str | int | None = None,
     scope: dict[str, Any] | None = None,
+    workers: int | None = None,
 ) -> dict[str, Any]:
     """Bring a feature's vectors up to date with its source, and publish them.
 
@@ -70,13 +70,14 @@ def embed(
         refit: let an encoder that learns do so again, which makes a new version.
         target: the version: ``configured``, ``live``, ``candidate`` or a number.
         scope: what part of the source to take on, as `flows.scope.Scope.plain`.
+        workers: shards to encode at once, instead of what ``[engine]`` says.
 
     Returns:
         `flows.outcomes.Outcome.row` of the first version; those of the others, where there are
         any, are a list under ``also``.
     """
     settings = load(Path(conf) if conf else None)
-    engine = Tasks(settings.engine.retries)
+    engine = Tasks.of(replace(settings.engine, workers=workers or settings.engine.workers))
     rows: list[dict[str, Any]] = []
     for one in _targets(settings, feature, target, refit=refit):
         outcome = pipeline.embed(
@@ -117,7 +118,7 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
         target: the version: ``configured``, ``live``, ``candidate`` or a number.
         limit: encode at most so many contents.
         allow_alarms: publish in spite of alarms that block it.
-        workers: shards to encode at once.
+        workers: shards to encode at once, instead of what ``[engine]`` says.
 
     Returns:
         `storage.backfills.WindowRow` as plain values, a window each.
@@ -125,11 +126,10 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
     # Not as a decorator: Prefect would look for `datetime` where that is defined.
     with redacting():
         settings = load(Path(conf) if conf else None)
-        inner = with_workers(workers or settings.engine.workers)
 
         def carry_out(target: Target, scope: Scope) -> dict[str, Any]:
-            row: dict[str, Any] = inner(
-                feature, str(settings.conf), target=target, scope=scope.plain()
+            row: dict[str, Any] = embed(
+                feature, str(settings.conf), target=target, scope=scope.plain(), workers=workers
             )
             return row
 
@@ -240,12 +240,6 @@ def _targets(
     if refit:
         return ["configured"]
     return versions.targets(settings.feature(feature), Stores.of(settings, listener()))
-
-
-def with_workers(workers: int) -> Any:  # noqa: ANN401 - a Prefect flow
-    """The embed flow with so many shards encoded at once."""
-    runner: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=workers)
-    return embed.with_options(task_runner=cast("Any", runner))  # invariant in its future type
 
 
 def _keep_page(page: str, key: str) -> None:

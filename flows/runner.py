@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flows import backfills, monitoring, pipeline
 from flows import fit as fitting_step
-from flows.engine import Direct
+from flows.engine import direct
 from flows.progress import listening
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ class _Here:
         refit: bool = False,
         target: Target = "configured",
         scope: Scope | None = None,
+        workers: int | None = None,
     ) -> dict[str, Any]:
-        engine = Direct(self.settings.engine.retries)
+        keys = self.settings.engine
+        engine = direct(replace(keys, workers=workers or keys.workers))
         return pipeline.embed(
             *(self.settings, feature, engine, self.reporter),
             refit=refit,
@@ -83,9 +85,9 @@ class _Here:
             scope=scope,
         ).row()
 
-    def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:  # noqa: ARG002 - in one process one shard goes after the other
+    def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:
         def carry_out(target: Target, scope: Scope) -> dict[str, Any]:
-            return self.embed(feature, target=target, scope=scope)
+            return self.embed(feature, target=target, scope=scope, workers=workers)
 
         rows = backfills.backfill(self.settings, feature, asked, carry_out, self.reporter)
         return [asdict(row) for row in rows]
@@ -113,9 +115,8 @@ class _Flows:
         target: Target = "configured",
         scope: Scope | None = None,
     ) -> dict[str, Any]:
-        flow = self.run.with_workers(self.settings.engine.workers)
         plain = None if scope is None else scope.plain()
-        row: dict[str, Any] = flow(
+        row: dict[str, Any] = self.run.embed(
             feature, str(self.settings.conf), refit=refit, target=target, scope=plain
         )
         return row

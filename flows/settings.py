@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 from encoders.media import DEFAULT, Limits
@@ -40,20 +41,31 @@ class Engine:
     """How a run is carried out.
 
     Attributes:
+        kind: where shards are encoded: in this process (``local``), or by workers of a Ray cluster
+            (``ray``), each a process that keeps its encoder loaded.
         shard_size: records that one task encodes.
-        workers: tasks that encode at once. An encoder already uses every core, so 1 is best
-            unless reading is slow.
+        workers: tasks that encode at once. Within one process an encoder already uses every core,
+            so 1 is best there unless reading is slow.
+        address: of the Ray cluster, as ``ray.init`` takes it; where none is given, what
+            ``RAY_ADDRESS`` says, a cluster that runs on this machine, or a new one.
+        worker_cpus: cores that a worker on Ray is given.
+        worker_gpus: GPUs that it is given, or the part of one.
         decoders: threads a task that decode images and recordings while the encoder works; 0 for
             one a core, and no fewer than four.
         retries: how often a step that failed for a passing reason is tried again, at most 10: the
             pauses double from one second.
-        wait_seconds: how long to wait for another run of the feature, or for the catalog.
+        wait_seconds: how long to wait for another run of the feature, or for the catalog; on Ray
+            also for room for a worker, at least a minute.
         encode_timeout: seconds that the encoder may take for what it is given at once, up to 32 of
             its batches; a run whose encoder takes longer fails. 0 lets it take any time.
     """
 
+    kind: Literal["local", "ray"] = "local"
     shard_size: int = 2048
     workers: int = 1
+    address: str | None = None
+    worker_cpus: float = 1.0
+    worker_gpus: float = 0.0
     decoders: int = 0
     retries: int = 2
     wait_seconds: float = 600.0
@@ -63,12 +75,21 @@ class Engine:
         for name in ("shard_size", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self._check_ray()
         if self.decoders < 0:
             raise ValueError(f"decoders must be 0 or more, got {self.decoders}")
         if not 0 <= self.retries <= _MAX_RETRIES:
             raise ValueError(f"retries must be 0 to {_MAX_RETRIES}, got {self.retries}")
         for name in ("wait_seconds", "encode_timeout"):
             if not getattr(self, name) >= 0:  # so that NaN is refused too
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
+
+    def _check_ray(self) -> None:
+        for name in ("address", "worker_cpus", "worker_gpus"):
+            if self.kind == "local" and getattr(self, name) != getattr(Engine, name):
+                raise ValueError(f'{name} is for kind = "ray", and the kind is "local"')
+        for name in ("worker_cpus", "worker_gpus"):
+            if not 0 <= getattr(self, name) < inf:  # so that NaN is refused too
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
 
 

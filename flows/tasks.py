@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from prefect.futures import wait
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows import apart
+from flows.engine import ray_needed
+from flows.in_flight import Promise, results
+from flows.progress import Silent
 from flows.redact import redacting
 from flows.retries import passes, retry_pauses
 
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from flows.encode import Receipt
     from flows.engine import Job
     from flows.progress import Reporter
+    from flows.settings import Engine
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,31 @@ class Tasks:
     Tasks are told of paths and table versions, never of arrays. What makes a step safe to repeat
     are the pipeline's own keys, so Prefect's result cache is off. Prefect keeps the words of every
     error, so no secret may be among them.
+
+    Attributes:
+        retries: how often a step that failed for a passing reason is tried again.
+        runner: what runs the tasks that encode.
+        at_once: how many of them are handed to it at a time.
+        apart: whether they run in other processes, to which a reporter cannot travel.
     """
 
     retries: int
+    runner: TaskRunner[Any]
+    at_once: int
+    apart: bool = False
+
+    @classmethod
+    def of(cls, keys: Engine) -> Tasks:
+        """Tasks as ``[engine]`` says.
+
+        Raises:
+            SettingsError: if that needs what is not installed.
+        """
+        if keys.kind == "local":
+            return cls(keys.retries, ThreadPoolTaskRunner(max_workers=keys.workers), keys.workers)
+        with ray_needed():
+            from flows.ray_runner import AT_ONCE, ActorTaskRunner
+        return cls(keys.retries, ActorTaskRunner(keys), AT_ONCE * keys.workers, apart=True)
 
     def step(self, name: str, function: Callable[[], None]) -> None:
         """Run the function as a task of that name."""
@@ -43,17 +70,29 @@ class Tasks:
         call()
 
     def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
-        """Encode the shards as tasks of the flow's task runner."""
+        """Encode the shards as tasks of the runner."""
+        away = self.apart
+        listener = Silent() if away else reporter
 
         @task(name="encode", task_run_name="encode {shard}", **self._options())
         @redacting()
         def encode(shard: str, folder: Path) -> Receipt:
-            return job.encode(folder / shard, reporter)
+            if away:
+                return apart.encode(job, folder / shard, 0)
+            return job.encode(folder / shard, listener)
 
-        futures = [encode.submit(shard.name, shard.parent) for shard in shards]
-        # All of them, before one that failed is told of: a task must not outlive its run's lock.
-        wait(futures)
-        return [future.result() for future in futures]
+        receipts: list[Receipt] = []
+        with self.runner as runner:
+
+            def submit(shard: Path) -> Promise[Receipt]:
+                parameters = {"shard": shard.name, "folder": shard.parent}
+                return cast("Promise[Receipt]", runner.submit(encode, parameters))
+
+            for receipt in results(shards, submit, self.at_once):
+                receipts.append(receipt)
+                if away:
+                    reporter.advance(receipt.encoded + receipt.dead)
+        return receipts
 
     def _options(self) -> dict[str, Any]:
         return {

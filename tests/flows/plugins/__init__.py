@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 def installed() -> Iterator[None]:
     """Have the files of this folder found among the encoders for the length of the block."""
     before = list(encoders.__path__)
-    encoders.__path__ = [*before, str(Path(__file__).parent)]
-    base.kinds.cache_clear()
+    install()
     try:
         yield
     finally:
         encoders.__path__ = before
         base.kinds.cache_clear()
+
+
+def install() -> None:
+    """Have them found for the rest of the process: a worker on Ray begins with this."""
+    encoders.__path__ = [*encoders.__path__, str(Path(__file__).parent)]
+    base.kinds.cache_clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -38,7 +40,8 @@ class Params:
         token: the secret.
         headers: more of them.
         prompt: goes into the recipe.
-        breach: ``outage`` or ``denied``: fails on everything, in words that hold the secret.
+        breach: ``outage`` or ``denied``: fails on everything, in words that hold the secret; or
+            ``tells``: writes it wherever a library may write.
     """
 
     token: str
@@ -68,6 +71,10 @@ class Keyed:
             raise ConnectionError(f"cannot reach https://me:{self.params.token}@example.org/")
         if self.params.breach == "denied":
             raise DeniedError(self.params.token)
+        if self.params.breach == "tells":
+            print("printed", self.params.token)  # noqa: T201 - as others do
+            logging.getLogger("a.library").warning("logged %s", self.params.token)
+            warnings.warn(f"warned {self.params.token}", stacklevel=1)
         if any("FAIL" in text for text in batch):
             raise ValueError(f"no answer to {self.params.token!r} with {self.params.headers}")
         vectors = [vector_of(self.params.prompt + text) for text in batch]

@@ -34,8 +34,8 @@ class Params:
         revision: changes the vectors, and so the fingerprint.
         breach: a way to break the contract: ``rows``, ``width``, ``float64``, ``list``,
             ``raises``, ``refuses``, ``outage`` (a cut connection), ``slow``, ``hangs``,
-            ``turns`` (other vectors, of which the recipe does not tell), or ``dies`` (the whole
-            process, after some texts).
+            ``turns`` (other vectors, of which the recipe does not tell), ``dies`` (the whole
+            process, after some texts), or ``falls`` (as that, but once only).
     """
 
     log: str
@@ -76,6 +76,8 @@ class Letters:
             time.sleep(0.5 if self.params.breach == "slow" else 10_000)
         if self.params.breach == "dies" and len(self._known()) > 20:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.params.breach == "falls" and len(self._known()) > 20 and self._falls():
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.params.breach == "raises":
             raise RuntimeError("out of order")
         bad = [text for text in batch if "FAIL" in text]
@@ -92,6 +94,14 @@ class Letters:
     def _known(self) -> list[str]:
         log = Path(self.params.log)
         return log.read_text("utf-8").splitlines() if log.exists() else []
+
+    def _falls(self) -> bool:
+        """Whether nobody has fallen yet, of all processes."""
+        try:
+            Path(self.params.log).with_suffix(".fallen").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
 
     def _breach(self, right: NDArray[np.float32]) -> Any:  # noqa: ANN401 - wrong on purpose
         ways: dict[str, Any] = {
