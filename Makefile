@@ -23,8 +23,9 @@ help:
 demo: $(VENV)/.base
 	@$(BIN)/vecmill demo
 
+# A process for each core, so a thread for each process: more only wait for one another, and spin.
 test: $(VENV)/.dev $(VENV_USE)/.made
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-quick: $(VENV)/.dev
 	$(BIN)/pytest -m "not slow and not realdata"
