@@ -23,8 +23,10 @@ help:
 demo: $(VENV)/.base
 	@$(BIN)/vecmill demo
 
+# A process for each core, so a thread for each process: more only wait for one another, and spin.
+# The files come in the order of tests/conftest.py: those that take long first.
 test: $(VENV)/.dev $(VENV_USE)/.made
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 test-quick: $(VENV)/.dev
 	$(BIN)/pytest -m "not slow and not realdata"

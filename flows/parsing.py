@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import encoders.base
@@ -11,6 +12,8 @@ from flows.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
+
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
@@ -32,7 +35,7 @@ def parse(kind: type[T], keys: Any, where: str, *also: str) -> T:  # noqa: ANN40
     Raises:
         SettingsError: if a key is unknown or missing, or a value does not fit.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     if not isinstance(keys, dict):
         raise SettingsError(f"{where} must be a table, got {keys!r}")
@@ -45,9 +48,18 @@ def parse(kind: type[T], keys: Any, where: str, *also: str) -> T:  # noqa: ANN40
             expected = getattr(field_.type, "__name__", field_.type)
             raise SettingsError(f"{where} {field_.name} = {value}: expected {expected}")
     try:
-        return TypeAdapter(kind).validate_python(keys)
+        found: T = _adapter(cast("Any", kind)).validate_python(keys)
     except ValidationError as error:
         raise SettingsError(_describe(error.errors(include_url=False), keys, where)) from error
+    return found
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a dataclass, which hashes as all do
+    """What checks tables for a dataclass: milliseconds to make, so made once."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def _describe(errors: Iterable[Mapping[str, Any]], keys: Mapping[str, Any], where: str) -> str:

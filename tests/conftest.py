@@ -31,10 +31,31 @@ os.environ.update(
 )
 PREFECT_HOME.mkdir(parents=True, exist_ok=True)  # Prefect makes one folder, not its parents
 
+LONG = (
+    "faults/test_killed.py", "flows/test_demo.py", "encoders/test_contract.py",
+    "flows/monitors/test_drift.py", "faults/test_many.py", "flows/test_cli.py",
+    "faults/test_full.py", "flows/test_erase.py", "flows/monitors/test_contract.py",
+    "encoders/test_elmo.py", "test_readme.py", "flows/test_prefect.py", "flows/test_backfill.py",
+    "safety/test_secrets.py", "storage/test_standings_killed.py", "flows/test_random_chunks.py",
+    "flows/test_random_histories.py", "flows/test_random_edits.py", "flows/test_gc.py",
+    "flows/test_crash.py", "flows/test_concurrent.py", "encoders/test_bert.py",
+    "encoders/test_conv_autoencoder.py", "flows/monitors/test_analytic.py",
+    "flows/test_map_page.py", "flows/test_use.py", "flows/test_projection.py",
+)  # fmt: skip
+"""Files that take longest, roughly in that order: more than some twenty seconds of a core each."""
 
 TENSORFLOW = REPOSITORY / ".venv-use" / "bin" / "python"
 if TENSORFLOW.exists():
     os.environ.setdefault("VECMILL_USE_PYTHON", str(TENSORFLOW))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take long first, so that no process is left alone with one at the end.
+
+    All other files, and what is in each, keep the order that they came in, which is a random one.
+    """
+    rank = {REPOSITORY / "tests" / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session")

@@ -72,6 +72,8 @@ def _be(child: Callable[[dict[str, Any]], None], request: dict[str, Any]) -> Non
 
 
 def _execute(request: dict[str, Any]) -> None:
+    os.environ.clear()
+    os.environ.update(request["environment"])
     sys.argv = ["-c", *request["arguments"]]
     exec(compile(request["code"], "<string>", "exec"), {"__name__": "__main__"})  # noqa: S102 - the tests' own
 

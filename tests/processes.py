@@ -57,7 +57,8 @@ class Forking:
 
     def run(self, code: str, *arguments: object) -> Said:
         """Run some code to its end in a fork, as `python` does in a process that begins anew."""
-        return self.ask(code=code, arguments=[*map(str, arguments)])
+        arguments = tuple(map(str, arguments))
+        return self.ask(code=code, arguments=arguments, environment=dict(os.environ))
 
     def ask(self, **request: object) -> Said:
         """Have a request carried out in a fork."""

@@ -12,7 +12,7 @@ import pytest
 import encoders.base
 from flows.configuration import load
 from flows.starter import STARTER
-from tests.conftest import REPOSITORY
+from tests.conftest import LONG, REPOSITORY
 
 
 def test_these_are_all_the_packages() -> None:
@@ -61,3 +61,8 @@ def test_nothing_private_or_made_is_tracked() -> None:
     if done.returncode:
         pytest.skip("not a git checkout: nothing can be tracked")
     assert done.stdout == ""
+
+
+def test_files_that_are_to_come_first_are_there() -> None:
+    gone = [name for name in LONG if not (REPOSITORY / "tests" / name).is_file()]
+    assert gone == [], "what took long has another name or is gone: mend LONG in tests/conftest.py"

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from tests.processes import Forking
+
 RUN = """
 import sys
 from flows.cli import run_command
@@ -62,23 +64,18 @@ def holding(core: str, folders: Iterable[Path]) -> list[Path]:
     return [path for path in files if core.encode() in path.read_bytes()]
 
 
-def run(project: Project, *arguments: str) -> tuple[int, str]:
-    """One command in a process of its own, with all that it prints."""
-    conf = str(project.root / "vecmill.toml")
-    with python(RUN, *arguments, "--conf", conf) as child:
-        told = "".join(child.communicate())
-    return child.returncode, told
-
-
 @pytest.mark.parametrize("breach", ["", "outage", "denied"])
-def test_no_secret_is_stored_or_printed(project: Project, secret: str, breach: str) -> None:
-    core = secret[4:20]
+def test_no_secret_is_stored_or_printed(
+    forking: Forking, project: Project, secret: str, breach: str
+) -> None:
+    core, conf = secret[4:20], project.root / "vecmill.toml"
     project.encoder["breach"] = breach
     project.feature = {"max_dead": 0.5}
     project.settings()
-    code, told = run(project, "run", "--direct")
-    assert code == (1 if breach else 0), told
-    told += run(project, "dead")[1] + run(project, "status", "--json")[1]
+    commands = (("run", "--direct"), ("dead",), ("status", "--json"))
+    ran, *others = [forking.run(RUN, *command, "--conf", conf) for command in commands]
+    told = "".join(said.out + said.err for said in (ran, *others))
+    assert ran.code == (1 if breach else 0), told
     expected = {
         "": f"Bearer ${{{NAME}}}",
         "outage": "cannot reach https://***@example.org/",
@@ -96,8 +93,9 @@ def test_prefect_is_told_no_secret(project: Project, secret: str, breach: str) -
     project.encoder["breach"] = breach
     project.feature = {"max_dead": 0.5}
     project.settings()
-    code, told = run(project, "run")
-    assert code == 1, told
+    with python(RUN, "run", "--conf", project.root / "vecmill.toml") as child:
+        told = "".join(child.communicate())
+    assert child.returncode == 1, told
     assert ("***@" if breach == "outage" else f"${{{NAME}}}") in told
     assert core not in told
     assert holding(core, [project.root, PREFECT_HOME]) == []
