@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Rows:
-    """Prints one line a row, and writes all rows so far to a file after each.
+    """A table that prints one line a row, and writes all tables so far to a file after each.
 
     A benchmark of half an hour that is cut off has then said what it found until then.
 
@@ -22,17 +22,29 @@ class Rows:
         title: what is measured.
         widths: of each column, by its name.
         path: the JSON file; None for none.
+        before: the tables before this one, as they go to the file.
         known: the rows so far.
     """
 
     title: str
     widths: dict[str, int]
     path: Path | None = None
+    before: tuple[object, ...] = ()
     known: list[dict[str, object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         names = "  ".join(name.ljust(width) for name, width in self.widths.items())
-        sys.stdout.write(f"{self.title}\n{names}\n")
+        sys.stdout.write(f"\n{self.title}\n{names.rstrip()}\n")
+        sys.stdout.flush()
+
+    @property
+    def tables(self) -> tuple[object, ...]:
+        """All tables so far."""
+        return *self.before, {"title": self.title, "rows": self.known}
+
+    def then(self, title: str, widths: dict[str, int]) -> Rows:
+        """The next table, which goes to the same file."""
+        return Rows(title, widths, self.path, self.tables)
 
     def add(self, told: dict[str, str], **more: object) -> None:
         """Print the columns of a row; ``more`` goes to the file alone."""
@@ -41,8 +53,7 @@ class Rows:
         sys.stdout.flush()
         self.known.append({**told, **more})
         if self.path is not None:
-            whole = {"title": self.title, "rows": self.known}
-            self.path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+            self.path.write_text(json.dumps(self.tables, indent=1) + "\n", encoding="utf-8")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
