@@ -16,7 +16,7 @@ from flows import demo_raw
 from tests.bench import drift_data
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -63,9 +63,9 @@ class Curve:
     make: Callable[[float], Change]
     shrinks: float = 0.5
 
-    def at(self, n: int) -> dict[str, Change]:
+    def at(self, n: int, which: Iterable[int] = range(4)) -> dict[str, Change]:
         """The changes for n rows a side, by their strength in words."""
-        scaled = [strength * (CHOSEN_AT / n) ** self.shrinks for strength in self.strengths]
+        scaled = [self.strengths[one] * (CHOSEN_AT / n) ** self.shrinks for one in which]
         return {self.told.format(strength): self.make(strength) for strength in scaled}
 
 

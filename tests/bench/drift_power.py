@@ -1,9 +1,9 @@
 """How often drift and mmd see planted changes, beside exact MMD.
 
 ``VECMILL_TEST_DATA=... python -m tests.bench.drift_power [--n 500] [--seeds 40]
-[--checks 5] [--hyppo 0] [--curves WORD ...] [--cache DIR] [--json FILE]`` draws pairs of samples of
-real vectors without replacement, plants a change of `tests.bench._changes` into the second, and
-prints the share of alarms at alpha 0.05 of
+[--checks 5] [--hyppo 0] [--curves WORD ...] [--strengths 0 1 2 3] [--cache DIR] [--json FILE]``
+draws pairs of samples of real vectors without replacement, plants a change of
+`tests.bench._changes` into the second, and prints the share of alarms at alpha 0.05 of
 
 * ``exact``, the unbiased MMD² of the whole Gaussian kernel with 999 permutations, as matrix
   products and nothing else (`exact_mmd`),
@@ -87,7 +87,7 @@ def main(words: Sequence[str] = ()) -> int:
         if not any(word in curve.name for word in asked.curves):
             continue
         for n in (n for n in asked.n if n <= curve.most):
-            for strength, change in curve.at(n).items():
+            for strength, change in curve.at(n, asked.strengths).items():
                 point = measure(curve, change, n, asked)
                 known.setdefault(n, []).append(point)
                 tell(rows, (curve.name, strength, n), point)
@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checks", type=int, default=5, help="draws for mmd_exact too")
     parser.add_argument("--hyppo", type=int, default=0, help="draws for hyppo too")
     parser.add_argument("--curves", nargs="+", default=[""], help="curves with one of these words")
+    parser.add_argument("--strengths", type=int, nargs="+", default=range(4), help="0 the weakest")
     add_options(parser)
     return parser
 
@@ -110,9 +111,9 @@ def measure(curve: Curve, change: Change, n: int, asked: argparse.Namespace) -> 
     """The verdicts of all tests over so many draws."""
     point = Point()
     tests: dict[str, tuple[Test, int]] = {"exact": (exact, asked.seeds)}
-    tests |= {kind: (_monitor(kind), asked.seeds) for kind in OURS}
+    tests |= {kind: (monitor(kind), asked.seeds) for kind in OURS}
     if n <= EXACT_MONITOR_ROWS:
-        tests["mmd_exact"] = _monitor("mmd_exact"), asked.checks
+        tests["mmd_exact"] = monitor("mmd_exact"), asked.checks
     tests["hyppo"] = hyppo, asked.hyppo
     for seed in range(asked.seeds):
         rng = np.random.default_rng([seed, n])
@@ -131,7 +132,7 @@ def measure(curve: Curve, change: Change, n: int, asked: argparse.Namespace) -> 
     return point
 
 
-def _monitor(kind: str) -> Test:
+def monitor(kind: str) -> Test:
     """The p-value of a monitor."""
 
     def test(reference: Sample, current: Sample, seed: int) -> float:

@@ -106,11 +106,11 @@ def costs(path: Path | None) -> Told:
     return told
 
 
-def looks(before: Told) -> Told:
+def looks(earlier: Told) -> Told:
     """What looks at a stored version take, from its rows to two sketches."""
     names = ("first look s", "next look s", "from what is kept s")
     widths = {"rows a run": 10, **{name: len(name) for name in names}, "peak MB": 7}
-    table = before.then(f"a store of {DIM} dimensions", widths)
+    table = earlier.then(f"a store of {DIM} dimensions", widths)
     for n in SIZES:
         with TemporaryDirectory() as folder:
             stores, version, manifests = filled(Path(folder), n)
@@ -124,8 +124,9 @@ def looks(before: Told) -> Told:
                 told.append(f"{time.perf_counter() - started:.2f}")
                 peak = max(peak, tracemalloc.get_traced_memory()[1])
                 tracemalloc.stop()
-            seen = [side.count for side in (before, now) if side is not None]
-            if seen:
+                # few contents are looked at one by one, and have no sketch
+                sketched = before is not None and now is not None
+            if sketched:
                 seconds = dict(zip(names, told, strict=True))
                 table.add({"rows a run": f"{n:,}", **seconds, "peak MB": f"{peak / 1e6:.1f}"})
     return table
