@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,12 +60,12 @@ def costs(reference: Sample, current: Sample) -> dict[str, float]:
     """CPU seconds of a look by test."""
     tests = {"exact": exact, **{kind: monitor(kind) for kind in ("mmd_exact", "mmd", "drift")}}
     took = {
-        name: min(seconds(lambda test=test: test(reference, current, 0)) for _ in range(LOOKS))
+        name: min(seconds(partial(test, reference, current, 0)) for _ in range(LOOKS))
         for name, test in tests.items()
     }
     sides = reference.vectors, current.vectors
     hyppo_mmd(sides[0][:30], sides[1][:30], 1, 0)  # pays for the imports
-    few, more = (seconds(lambda many=many: hyppo_mmd(*sides, many, 0)) for many in (FEW, MORE))
+    few, more = (seconds(partial(hyppo_mmd, *sides, many, 0)) for many in (FEW, MORE))
     each = (more - few) / (MORE - FEW)
     return {**took, "hyppo": few + (PERMUTATIONS - FEW) * each}
 
