@@ -14,7 +14,8 @@ draws pairs of samples of real vectors without replacement, plants a change of
 All are given the same rows, so what is told of two tests is their difference on the same draws,
 with its standard error over the draws, and the p-value of McNemar's exact test at each point.
 ``--hyppo 20`` also asks `hyppo.ksample.MMD` about the first 20 draws of each point, with 99
-permutations: it centres a kernel matrix anew for each.
+permutations: it centres a kernel matrix anew for each. ``--features 2048`` adds an `mmd` with so
+many features.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def main(words: Sequence[str] = ()) -> int:
     known: dict[int, list[Point]] = {}
     rows = Rows(f"share of alarms at alpha {ALPHA}, {asked.seeds} draws a point", {
         "change": 34, "strength": 13, "n": 5, "exact": 5, "mmd_exact": 9, "mmd": 5, "drift": 5,
-        "hyppo": 5, "mmd - exact": 24, "drift - exact": 24}, asked.json)  # fmt: skip
+        "hyppo": 5, **{f"mmd {count}": 8 for count in asked.features},
+        "mmd - exact": 24, "drift - exact": 24}, asked.json)  # fmt: skip
     for curve in _changes.curves(data, asked.cache):
         if not any(word in curve.name for word in asked.curves):
             continue
@@ -101,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--n", type=int, nargs="+", default=[500])
     parser.add_argument("--checks", type=int, default=5, help="draws for mmd_exact too")
     parser.add_argument("--hyppo", type=int, default=0, help="draws for hyppo too")
+    parser.add_argument("--features", type=int, nargs="*", default=[], help="of more mmd's")
     parser.add_argument("--curves", nargs="+", default=[""], help="curves with one of these words")
     parser.add_argument("--strengths", type=int, nargs="+", default=range(4), help="0 the weakest")
     add_options(parser)
@@ -115,6 +118,8 @@ def measure(curve: Curve, change: Change, n: int, asked: argparse.Namespace) -> 
     if n <= EXACT_MONITOR_ROWS:
         tests["mmd_exact"] = monitor("mmd_exact"), asked.checks
     tests["hyppo"] = hyppo, asked.hyppo
+    for count in asked.features:
+        tests[f"mmd {count}"] = monitor("mmd", features=count), asked.seeds
     for seed in range(asked.seeds):
         rng = np.random.default_rng([seed, n])
         rows = rng.permutation(len(curve.vectors))
@@ -132,12 +137,13 @@ def measure(curve: Curve, change: Change, n: int, asked: argparse.Namespace) -> 
     return point
 
 
-def monitor(kind: str) -> Test:
-    """The p-value of a monitor."""
+def monitor(kind: str, **others: int) -> Test:
+    """The p-value of a monitor; ``others`` are parameters that are not as they are by default."""
 
     def test(reference: Sample, current: Sample, seed: int) -> float:
         most = max(len(reference), base.params_type(kind)().max_rows)
-        params = base.params_type(kind)(alpha=ALPHA, most_permutations=0, max_rows=most)
+        usual = {"alpha": ALPHA, "most_permutations": 0, "max_rows": most}
+        params = base.params_type(kind)(**usual, **others)
         finding = base.compare(kind, reference, current, np.random.default_rng(seed), params)
         assert finding.p_value is not None
         assert (finding.verdict == "alarm") == (finding.p_value <= ALPHA)
