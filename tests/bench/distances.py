@@ -1,30 +1,31 @@
 """How often the other distances are wrong, how often right, and what they cost, beside `mmd`.
 
-``VECMILL_TEST_DATA=... python -m tests.bench.distances`` encodes 3,000 news with MiniLM, draws
-pairs of samples of 500 from them again and again, and prints for energy, sliced_wasserstein,
-classifier and slices the share of alarms without a change, which must be alpha (and below it for
-slices, whose rate holds however they overlap), with a part of the current news of one class only,
-and with all current vectors farther from their mean; and the CPU time of one look.
+``VECMILL_TEST_DATA=... python -m tests.bench.distances [--cache DIR] [--json FILE]`` encodes 3,000
+news with MiniLM, draws pairs of samples of 500 from them again and again, and prints for energy,
+sliced_wasserstein, classifier and slices the share of alarms without a change, which must be alpha
+(and below it for slices, whose rate holds however they overlap), with a part of the current news of
+one class only, and with all current vectors farther from their mean; and the CPU time of one look.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from flows.monitors import base
 from flows.monitors.base import Sample
-from tests.bench.drift_data import encode_news, null_interval
+from tests.bench import drift_data
+from tests.bench._rows import Rows, add_options
+from tests.bench.drift_data import null_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
@@ -37,23 +38,28 @@ ALPHA = 0.05
 ONE_CLASS, SPREAD = 0.2, 1.05
 
 
-def main() -> int:
-    """Print the table; 1 if a rate without a change is above its binomial 99.9 % interval."""
-    data = os.environ.get("VECMILL_TEST_DATA")
+def main(words: Sequence[str] = ()) -> int:
+    """Print a row a monitor; 1 if a rate without a change is outside its 99.9 % interval."""
+    parser = argparse.ArgumentParser(prog="distances")
+    add_options(parser)
+    asked = parser.parse_args(words)
+    data = drift_data.data_folder()
     if data is None:
-        sys.stderr.write("VECMILL_TEST_DATA is not set; point it at the folder of test data\n")
         return 2
-    vectors, labels = encode_news(Path(data), NEWS)
+    vectors, labels = drift_data.encode_news(data, NEWS, asked.cache)
     low, high = null_interval(RUNS["none"], ALPHA)
-    title = f"n = {ROWS} a side, alpha {ALPHA}; without a change {low:.3f} to {high:.3f} are right"
-    table = Table("monitor", *RUNS, "CPU s a look", title=title)
+    rows = Rows(
+        f"n = {ROWS} a side, alpha {ALPHA}; without a change {low:.3f} to {high:.3f} are right",
+        {"monitor": 18, **dict.fromkeys(RUNS, 9), "CPU s a look": 12},
+        asked.json,
+    )
     sound = True
     for kind in KINDS:
         rates = {change: alarm_rate(kind, change, vectors, labels) for change in RUNS}
         sound &= rates["none"] <= high and (rates["none"] >= low or kind == "slices")
-        told = [f"{rate:.3f}" for rate in rates.values()]
-        table.add_row(kind, *told, f"{seconds(kind, vectors, labels):.2f}")
-    Console(width=110).print(table)
+        told = {change: f"{rate:.3f}" for change, rate in rates.items()}
+        took = f"{seconds(kind, vectors, labels):.2f}"
+        rows.add({"monitor": kind, **told, "CPU s a look": took})
     return 0 if sound else 1
 
 
@@ -105,4 +111,4 @@ def news(vectors: Vectors, labels: Labels, rows: NDArray[np.intp]) -> Sample:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

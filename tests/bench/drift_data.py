@@ -7,6 +7,7 @@ learned (`encoders.vision`, kind of backbone ``patches``).
 from __future__ import annotations
 
 import csv
+import hashlib
 import os
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from encoders import base as encoders
 from flows.monitors.base import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,16 +48,37 @@ def read_news(data: Path, rows: int) -> tuple[list[str], Labels]:
     return [f"{row['title']}\n{row['body']}" for row in news], np.array([r["label"] for r in news])
 
 
-def encode_texts(texts: Sequence[str]) -> Vectors:
+def encode_texts(texts: Sequence[str], cache: Path | None = None) -> Vectors:
     """MiniLM vectors, ``(n, 384)``."""
-    minilm = encoders.build("sentence", encoders.params_type("sentence")())
-    return minilm.encode(list(texts))
+
+    def encode() -> Vectors:
+        minilm = encoders.build("sentence", encoders.params_type("sentence")())
+        return minilm.encode(list(texts))
+
+    return kept(cache, "\0".join(texts).encode(), encode)
 
 
-def encode_news(data: Path, rows: int) -> tuple[Vectors, Labels]:
+def kept(cache: Path | None, raw: bytes, encode: Callable[[], Vectors]) -> Vectors:
+    """The vectors of these contents from a folder, encoded and put there where it lacks them.
+
+    The folder knows contents and no encoders, so it is good for as long as those stay.
+    """
+    if cache is None:
+        return encode()
+    path = cache / f"{hashlib.sha256(raw).hexdigest()[:32]}.npy"
+    if path.exists():
+        vectors: Vectors = np.load(path)
+        return vectors
+    vectors = encode()
+    cache.mkdir(parents=True, exist_ok=True)
+    np.save(path, vectors)
+    return vectors
+
+
+def encode_news(data: Path, rows: int, cache: Path | None = None) -> tuple[Vectors, Labels]:
     """MiniLM vectors of the first news, ``(rows, 384)``, and their labels, ``(rows,)``."""
     texts, labels = read_news(data, rows)
-    return encode_texts(texts), labels
+    return encode_texts(texts, cache), labels
 
 
 def read_photographs(data: Path) -> tuple[NDArray[np.uint8], Labels]:
@@ -67,6 +89,29 @@ def read_photographs(data: Path) -> tuple[NDArray[np.uint8], Labels]:
     order = np.random.default_rng(0).permutation(len(paths)).tolist()
     images = [np.asarray(Image.open(paths[at]).convert("RGB")) for at in order]
     return np.stack(images), np.array([paths[at].parent.name for at in order])
+
+
+class Photographs:
+    """All photographs, and an encoder that learned from 1,000 of them once it is needed.
+
+    Attributes:
+        images: ``(n, 32, 32, 3)``.
+        labels: their classes.
+    """
+
+    def __init__(self, data: Path, cache: Path | None = None) -> None:
+        self.images, self.labels = read_photographs(data)
+        self._cache = cache
+        self._patches: Patches | None = None
+
+    def encode(self, images: NDArray[np.uint8]) -> Vectors:
+        """``(n, 128)`` float32."""
+
+        def encode() -> Vectors:
+            self._patches = self._patches or Patches(self.images[:1000])
+            return self._patches.encode(images)
+
+        return kept(self._cache, images.tobytes(), encode)
 
 
 class Patches:

@@ -1,36 +1,38 @@
 """How well outliers are told, and how often wrongly, on real vectors.
 
-``VECMILL_TEST_DATA=... python -m tests.bench outliers`` draws a reference of 1,000 records of some
-classes and 200 current ones, of which a part is of a class that the reference never saw: news of
-one topic among the others (MiniLM), photographs of one kind among the others (k-means patch
-features of CIFAR-10), people of the rarer income group among the others (``tabular`` of adult),
-book titles among news, and what is broken: news whose letters are in disorder, and photographs of
-noise. For each detector alone and for the default ensemble it prints the AUROC of
-the score, the share of planted records that are named at a false-discovery rate of 0.1, and the
-share of named ones that were not planted. Then, without outliers: the share of runs with an alarm;
-and the time and peak memory by the number of rows.
+``VECMILL_TEST_DATA=... python -m tests.bench.outliers [--cache DIR] [--json FILE]`` prints the time
+and peak memory by the number of rows; the share of runs without outliers that raise an alarm; and
+what is found. For that it draws a reference of 1,000 records of some classes and 200 current ones,
+of which a part is of a class that the reference never saw: news of one topic among the others
+(MiniLM), photographs of one kind among the others (k-means patch features of CIFAR-10), people of
+the rarer income group among the others (``tabular`` of adult), book titles among news, and what is
+broken: news whose letters are in disorder, and photographs of noise. For each detector alone and
+for the default ensemble it prints the AUROC of the score, the share of planted records that are
+named at a false-discovery rate of 0.1, and the share of named ones that were not planted.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
-import os
 import sys
 import time
 import tracemalloc
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from encoders import base as encoders
 from flows.monitors import outliers
 from flows.monitors._detectors import DETECTORS, Detector, scores
 from flows.monitors.base import Sample
+from tests.bench import drift_data
+from tests.bench._rows import Rows, add_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     Vectors = NDArray[np.float32]
@@ -41,36 +43,41 @@ SIZES = (1_000, 10_000, 100_000)
 ENSEMBLE = outliers.Params().detectors
 
 
-def main() -> int:
+def main(words: Sequence[str] = ()) -> int:
     """Print the tables; 1 if alarms without outliers are more than alpha allows."""
-    data = os.environ.get("VECMILL_TEST_DATA")
+    parser = argparse.ArgumentParser(prog="outliers")
+    add_options(parser)
+    asked = parser.parse_args(words)
+    data = drift_data.data_folder()
     if data is None:
-        sys.stderr.write("VECMILL_TEST_DATA is not set; point it at the folder of test data\n")
         return 2
-    console = Console(width=110)
-    table = Table("data", "detector", "AUROC", "named, 2 %", "named, 10 %", "named wrongly",
-                  title=f"planted outliers, FDR {ALPHA}, {RUNS} draws")  # fmt: skip
-    cases = planted(Path(data))
+    rows = costs(asked.json)
+    cases = planted(data, asked.cache)
+    rows = rows.then(f"no outliers, alpha {ALPHA}, {NULL_RUNS} draws", {
+        "data": 30, "n = m": 5, "alarms": 6, "at most": 7})  # fmt: skip
+    sound = null_rates(rows, {name: inside for name, (inside, _) in cases.items()})
+    rows = rows.then(f"planted outliers, FDR {ALPHA}, {RUNS} draws", {
+        "data": 30, "detector": 22, "AUROC": 5, "named, 2 %": 10, "named, 10 %": 11,
+        "named wrongly": 13})  # fmt: skip
     for name, (inside, outside) in cases.items():
         for detectors in (*((one,) for one in DETECTORS), ENSEMBLE):
             auc = np.mean([auroc(inside, outside, detectors, seed) for seed in range(RUNS)])
             few, many = (found(inside, outside, detectors, share) for share in PLANTED)
-            table.add_row(name, ", ".join(detectors), f"{auc:.3f}", f"{few[0]:.2f}",
-                          f"{many[0]:.2f}", f"{many[1]:.3f}")  # fmt: skip
-    console.print(table)
-    sound = null_rates(console, {name: inside for name, (inside, _) in cases.items()})
-    console.print(costs())
+            rows.add({"data": name, "detector": ", ".join(detectors), "AUROC": f"{auc:.3f}",
+                      "named, 2 %": f"{few[0]:.2f}", "named, 10 %": f"{many[0]:.2f}",
+                      "named wrongly": f"{many[1]:.3f}"})  # fmt: skip
     return 0 if sound else 1
 
 
-def planted(data: Path) -> dict[str, tuple[Vectors, Vectors]]:
+def planted(data: Path, cache: Path | None) -> dict[str, tuple[Vectors, Vectors]]:
     """Vectors that belong, and vectors that do not, by data set."""
     with (data / "text" / "ag_news.csv").open(encoding="utf-8", newline="") as file:
         news = list(csv.DictReader(file))[:2600]
     with (data / "text" / "books.csv").open(encoding="utf-8", newline="") as file:
         books = [row["title"] for row in csv.DictReader(file)][:400]
-    minilm = encoders.build("sentence", encoders.params_type("sentence")())
-    vectors = minilm.encode([row["title"] for row in news])
+    vectors = drift_data.encode_texts([row["title"] for row in news], cache)
+    titles = drift_data.encode_texts(books, cache)
+    letters = drift_data.encode_texts([disordered(book) for book in books], cache)
     labels = np.array([row["label"] for row in news])
     rare = labels == labels[0]
     images, kinds, noise = photographs(data)
@@ -78,8 +85,8 @@ def planted(data: Path) -> dict[str, tuple[Vectors, Vectors]]:
     rows, rich = people(data)
     return {
         "AG News, a fourth topic": (vectors[~rare], vectors[rare]),
-        "AG News, book titles": (vectors, minilm.encode(books)),
-        "AG News, letters in disorder": (vectors, minilm.encode([disordered(b) for b in books])),
+        "AG News, book titles": (vectors, titles),
+        "AG News, letters in disorder": (vectors, letters),
         "CIFAR-10, a tenth class": (images[~odd], images[odd]),
         "CIFAR-10, noise": (images, noise),
         "adult, the richer": (rows[~rich], rows[rich]),
@@ -164,47 +171,44 @@ def found(
     return float(np.mean(power)), float(np.mean(wrong))
 
 
-def null_rates(console: Console, data: dict[str, Vectors]) -> bool:
+def null_rates(rows: Rows, data: dict[str, Vectors]) -> bool:
     """The share of runs without outliers that raise an alarm, which alpha bounds."""
     from scipy.stats import binom
 
-    table = Table("data", "n = m", "runs", "alarms", "at most", title=f"no outliers, alpha {ALPHA}")
     sound = True
     for name, vectors in data.items():
         for n in (50, 500):
             alarms = 0
             for seed in range(NULL_RUNS):
-                rows = np.random.default_rng(seed).permutation(len(vectors))[: 2 * n]
-                pair = named(vectors[rows[:n]], "r"), named(vectors[rows[n:]], "c")
+                drawn = np.random.default_rng(seed).permutation(len(vectors))[: 2 * n]
+                pair = named(vectors[drawn[:n]], "r"), named(vectors[drawn[n:]], "c")
                 params, rng = outliers.Params(alpha=ALPHA), np.random.default_rng(seed)
                 alarms += outliers.compare(*pair, rng, params).verdict == "alarm"
             most = int(binom.ppf(0.999, NULL_RUNS, ALPHA))
             sound &= alarms <= most
-            table.add_row(name, f"{n}", f"{NULL_RUNS}", f"{alarms / NULL_RUNS:.3f}",
-                          f"{most / NULL_RUNS:.3f}")  # fmt: skip
-    console.print(table)
+            rows.add({"data": name, "n = m": f"{n}", "alarms": f"{alarms / NULL_RUNS:.3f}",
+                      "at most": f"{most / NULL_RUNS:.3f}"})  # fmt: skip
     return sound
 
 
-def costs() -> Table:
-    """Time over all rows, and peak memory over as many as a monitor is given at most."""
-    table = Table(
-        "rows", "CPU s", "peak MB of 10,000", title="cost, 384 dimensions, as many current rows"
-    )
-    for n in SIZES:
+def costs(path: Path | None) -> Rows:
+    """Time and peak memory beside the rows themselves, by the number of rows."""
+    rows = Rows("cost, 384 dimensions, as many current rows as of the reference", {
+        "rows a side": 11, "CPU s": 6, "peak MB": 7}, path)  # fmt: skip
+    for n in (100, *SIZES):  # the first is there to pay for the imports
         rng = np.random.default_rng(0)
         pair = [named(rng.standard_normal((n, 384), dtype=np.float32), s) for s in "rc"]
         begun = time.process_time()
-        outliers.compare(pair[0], pair[1], rng, outliers.Params())
+        outliers.compare(pair[0], pair[1], np.random.default_rng(0), outliers.Params())
         took = time.process_time() - begun
-        small = [named(s.vectors[: min(n, 10_000)], "s") for s in pair]
         tracemalloc.start()
-        outliers.compare(small[0], small[1], rng, outliers.Params())
+        outliers.compare(pair[0], pair[1], np.random.default_rng(0), outliers.Params())
         peak = tracemalloc.get_traced_memory()[1] / 1e6
         tracemalloc.stop()
-        table.add_row(f"{n:,}", f"{took:.1f}", f"{peak:.0f}")
-    return table
+        if n in SIZES:
+            rows.add({"rows a side": f"{n:,}", "CPU s": f"{took:.1f}", "peak MB": f"{peak:.0f}"})
+    return rows
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,29 +1,29 @@
 """How often a series of looks ever raises a false alarm, and how soon it finds a drift that lasts.
 
-``VECMILL_TEST_DATA=... python -m tests.bench.series`` encodes 600 news with MiniLM, deals them
-out into series of batches, and lets the real `drift` monitor look at each batch, held against all
-before it or against the first: in the same order of news by chance again and again, or with every
-batch from the 11th on moved along a direction of the data. It prints the share of series with a
-false alarm for each look judged by itself (alpha 0.01) and for the series (budget 0.05), and the
-looks until an alarm. Longer series are simulated from p-values: there are not that many news.
+``VECMILL_TEST_DATA=... python -m tests.bench.series [--series 40] [--cache DIR] [--json FILE]``
+encodes 600 news with MiniLM, deals them out into series of batches, and lets the real `drift`
+monitor look at each batch, held against all before it or against the first: in the same order of
+news by chance again and again, or with every batch from the 11th on moved along a direction of the
+data. It prints the share of series with a false alarm for each look judged by itself (alpha 0.01)
+and for the series (budget 0.05), and the looks until an alarm. Longer series are simulated from
+p-values: there are not that many news.
 """
 
 from __future__ import annotations
 
-import os
+import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from flows import series
 from flows.monitors import drift
 from flows.monitors.base import Sample
 from flows.series import Look
-from tests.bench.drift_data import encode_news, null_interval
+from tests.bench import drift_data
+from tests.bench._rows import Rows, add_options
+from tests.bench.drift_data import null_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,38 +32,43 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-SERIES, LOOKS, ROWS, NEWS = 40, 20, 25, 600
+LOOKS, ROWS, NEWS = 20, 25, 600
 ALPHA, BUDGET = 0.01, 0.05
 START = 10
 PARAMS = drift.Params(permutations=999, features=64, max_ids=0)
 
 
-def main() -> int:
-    """Print the table; 1 if a series is wrong more often than 999 of 1,000 true ones were."""
-    data = os.environ.get("VECMILL_TEST_DATA")
+def main(words: Sequence[str] = ()) -> int:
+    """Print a row a change; 1 if series are wrong more often than 999 of 1,000 true ones were."""
+    parser = argparse.ArgumentParser(prog="series")
+    parser.add_argument("--series", type=int, default=40)
+    add_options(parser)
+    asked = parser.parse_args(words)
+    data = drift_data.data_folder()
     if data is None:
-        sys.stderr.write("VECMILL_TEST_DATA is not set; point it at the folder of test data\n")
         return 2
-    vectors, _ = encode_news(Path(data), NEWS)
-    table = Table("change", "reference", "each alone", "series", "looks until an alarm",
-                  title=f"{SERIES} series of {LOOKS} looks at {ROWS} news")  # fmt: skip
+    simulated()
+    vectors, _ = drift_data.encode_news(data, NEWS, asked.cache)
+    rows = Rows(f"{asked.series} series of {LOOKS} looks at {ROWS} news", {
+        "change": 40, "reference": 9, "each alone": 20, "series": 20, "looks until an alarm": 26},
+        asked.json)  # fmt: skip
     sound = True
     for shift, reference, again in (
         (0.0, "grows", 0.0), (0.0, "grows", 0.5), (0.0, "fixed", 0.0),
         (0.3, "grows", 0.0), (0.3, "fixed", 0.0),
     ):  # fmt: skip
         naive, ours = [], []
-        for seed in range(SERIES):
+        for seed in range(asked.series):
             p_values = looks(vectors, shift, again, np.random.default_rng(seed), reference)
             naive.append(next((n for n, p in enumerate(p_values, 1) if p <= ALPHA), 0))
             ours.append(first_alarm(p_values, independent=reference == "grows"))
         begun = START if shift else LOOKS
         early = np.mean([0 < n <= begun for n in ours])
-        sound &= bool(early <= null_interval(SERIES, BUDGET)[1])
-        table.add_row(*told(shift, again), reference, false_and_found(naive, begun),
-                      false_and_found(ours, begun), delay(ours, begun))  # fmt: skip
-    Console(width=120).print(table)
-    simulated()
+        sound &= bool(early <= null_interval(asked.series, BUDGET)[1])
+        rows.add({"change": told(shift, again), "reference": reference,
+                  "each alone": false_and_found(naive, begun),
+                  "series": false_and_found(ours, begun),
+                  "looks until an alarm": delay(ours, begun)})  # fmt: skip
     return 0 if sound else 1
 
 
@@ -108,11 +113,11 @@ def first_alarm(p_values: Sequence[float], *, independent: bool) -> int:
     return 0
 
 
-def told(shift: float, again: float) -> list[str]:
+def told(shift: float, again: float) -> str:
     """The change in words."""
     if shift:
-        return [f"mean by {shift:g} sd from look {START + 1} on"]
-    return [f"none, {again:.0%} of each batch the same news" if again else "none"]
+        return f"mean by {shift:g} sd from look {START + 1} on"
+    return f"none, {again:.0%} of each batch the same news" if again else "none"
 
 
 def false_and_found(firsts: Sequence[int], begun: int) -> str:
@@ -138,13 +143,13 @@ def simulated(count: int = 5000, length: int = 500) -> None:
     naive = (p <= ALPHA).any(axis=0).mean()
     spent = (p <= np.minimum(alone * levels, ALPHA)).any(axis=0)
     gathered = np.stack(list(series.evidence(p))).max(axis=0) >= 1 / (BUDGET - alone)
-    Console(width=120).print(
+    sys.stdout.write(
         f"{count:,} series of {length} independent looks, without a change: a false alarm in "
         f"{naive:.1%} if each is judged by itself at {ALPHA:g}, in {(spent | gathered).mean():.1%} "
         f"with a budget of {BUDGET:.0%} ({spent.mean():.1%} by single looks, "
-        f"{gathered.mean():.1%} by looks together)"
+        f"{gathered.mean():.1%} by looks together)\n"
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

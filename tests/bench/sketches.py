@@ -1,18 +1,20 @@
 """What it costs to watch whole runs by their sketches, and how often that is wrong.
 
-``python -m tests.bench sketches`` draws rows of 384 dimensions and prints, at 1,000, 10,000 and
-100,000 of them against as many: the CPU seconds and the peak of memory beside the rows themselves
-of a sketch, of putting two together, of a verdict from two of them; and of the permutation test of
-the 2,000 rows a side that it looks at, with the others' time as a share of its. Then it fills a
-table with so many rows three times over, and prints the seconds that sketches of the second and of
-the third part take, each against all before it. If ``VECMILL_TEST_DATA`` is set, it encodes 6,000
-news with MiniLM at last and prints how often each test flags two draws of 5,000 of them at a level
-of 5 %, and the three as one, over 200 seeds.
+``python -m tests.bench.sketches [--cache DIR] [--json FILE]`` draws rows of 384 dimensions and
+prints, at 1,000, 10,000 and 100,000 of them against as many: the CPU seconds and the peak of memory
+beside the rows themselves of a sketch, of putting two together, of a verdict from two of them; and
+of the permutation test of the 2,000 rows a side that it looks at, with the others' time as a share
+of its. Then it fills a table with so many rows three times over, and prints the seconds that
+sketches of the second and of the third part take, each against all before it. If
+``VECMILL_TEST_DATA`` is set, it encodes 6,000 news with MiniLM at last and prints how often each
+test flags two draws of 5,000 of them at a level of 5 %, and the three as one, over 200 seeds.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 import time
 import tracemalloc
 from datetime import UTC, datetime
@@ -23,8 +25,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from flows.monitors import _analytic, drift
 from flows.monitors._basis import Basis
@@ -40,10 +40,12 @@ from storage.maps import Maps
 from storage.model import Counts, Manifest, Version
 from storage.sketches import Sketches
 from storage.vectors import Vectors
+from tests.bench._rows import Rows as Told
+from tests.bench._rows import add_options
 from tests.bench.drift_data import encode_news, null_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -55,31 +57,32 @@ DIM = 384
 NEWS, ALPHA, RUNS, ROWS = 6_000, 0.05, 200, 5_000
 
 
-def main() -> int:
+def main(words: Sequence[str] = ()) -> int:
     """Print both tables; 1 if a rate is above its binomial 99.9 % interval."""
-    console = Console(width=110)
-    console.print(costs())
-    console.print(looks())
+    parser = argparse.ArgumentParser(prog="sketches")
+    add_options(parser)
+    asked = parser.parse_args(words)
+    told = looks(costs(asked.json))
     data = os.environ.get("VECMILL_TEST_DATA")
     if data is None:
         return 0
     low, high = null_interval(RUNS, ALPHA)
-    table = Table("test", "flagged", "expected", title=f"{ROWS:,} news a side, alpha {ALPHA}")
-    found = rates(encode_news(Path(data), NEWS)[0])
+    found = rates(encode_news(Path(data), NEWS, asked.cache)[0])
+    title = f"{ROWS:,} news a side, alpha {ALPHA}, {RUNS} draws"
+    told = told.then(title, {"test": 10, "flagged": 7, "expected": 14})
     for name, rate in found.items():
-        table.add_row(name, f"{rate:.3f}", f"{low:.3f} to {high:.3f}")
-    console.print(table)
+        told.add({"test": name, "flagged": f"{rate:.3f}", "expected": f"{low:.3f} to {high:.3f}"})
     return int(max(found.values()) > high)
 
 
-def costs() -> Table:
+def costs(path: Path | None) -> Told:
     """What each step takes at each size."""
-    columns = ("rows a side", "step", "CPU s", "peak MB", "of the permutation test")
-    table = Table(*columns, title=f"{DIM} dimensions")
+    told = Told(f"{DIM} dimensions", {"rows a side": 11, "step": 16, "CPU s": 7, "peak MB": 7,
+                "of the permutation test": 23}, path)  # fmt: skip
     rng = np.random.default_rng(0)
     mixing = (rng.standard_normal((DIM, DIM)) / DIM**0.5).astype(np.float32)
     basis = Basis.learn(drawn(5_000, mixing, rng), rng)
-    for n in SIZES:
+    for n in (100, *SIZES):  # the first is there to pay for the imports
         ours, theirs = (drawn(n, mixing, rng) for _ in range(2))
         reference, current = Sketch.of(basis, [ours]), Sketch.of(basis, [theirs])
         sides = given(ours, reference), given(theirs, current)
@@ -95,16 +98,19 @@ def costs() -> Table:
         for name, step in steps.items():
             seconds, peak = measured(step)
             whole = whole or seconds
-            table.add_row(
-                f"{n:,}", name, f"{seconds:.3f}", f"{peak / 1e6:.1f}", f"{seconds / whole:.2f}"
-            )
-    return table
+            if n not in SIZES:
+                continue
+            told.add({"rows a side": f"{n:,}", "step": name, "CPU s": f"{seconds:.3f}",
+                      "peak MB": f"{peak / 1e6:.1f}",
+                      "of the permutation test": f"{seconds / whole:.2f}"})  # fmt: skip
+    return told
 
 
-def looks() -> Table:
+def looks(earlier: Told) -> Told:
     """What looks at a stored version take, from its rows to two sketches."""
-    columns = ("rows a run", "first look s", "next look s", "from what is kept s", "peak MB")
-    table = Table(*columns, title=f"a store of {DIM} dimensions")
+    names = ("first look s", "next look s", "from what is kept s")
+    widths = {"rows a run": 10, **{name: len(name) for name in names}, "peak MB": 7}
+    table = earlier.then(f"a store of {DIM} dimensions", widths)
     for n in SIZES:
         with TemporaryDirectory() as folder:
             stores, version, manifests = filled(Path(folder), n)
@@ -118,9 +124,11 @@ def looks() -> Table:
                 told.append(f"{time.perf_counter() - started:.2f}")
                 peak = max(peak, tracemalloc.get_traced_memory()[1])
                 tracemalloc.stop()
-            seen = [side.count for side in (before, now) if side is not None]
-            if seen:
-                table.add_row(f"{n:,}", *told, f"{peak / 1e6:.1f}")
+                # few contents are looked at one by one, and have no sketch
+                sketched = before is not None and now is not None
+            if sketched:
+                seconds = dict(zip(names, told, strict=True))
+                table.add({"rows a run": f"{n:,}", **seconds, "peak MB": f"{peak / 1e6:.1f}"})
     return table
 
 
@@ -230,3 +238,7 @@ def rates(news: Rows) -> dict[str, float]:
         for name, p_value in tested(reference, current).items():
             flags[name] = flags.get(name, 0) + (p_value <= ALPHA)
     return {name: count / RUNS for name, count in flags.items()}
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
