@@ -150,9 +150,9 @@ def absent(text: str, manifests: Sequence[Manifest], current: Manifest) -> Absen
         return None
     by = before[-1].forgotten_by
     if any(m.forgotten_at is None for m in before):
-        return Absent(f'cannot tell: no run is such as reference = "{text}" says')
+        return Absent(f'no run is such as reference = "{text}" says')
     return Absent(
-        "cannot tell: the reference no longer exists: the earlier state was forgotten by `vecmill "
+        "the reference no longer exists: the earlier state was forgotten by `vecmill "
         f"{by}`; the next run is held against what is left",
         by,
     )
