@@ -191,7 +191,9 @@ def test_no_room_at_all_is_an_error_that_says_what_there_is(
 ) -> None:
     monkeypatch.setattr("flows.ray_pool._LEAST_PATIENCE", 1.0)
     project.write(ROWS)
-    told = "2 workers of 64 CPUs and 0 GPUs found no room in the Ray cluster within 2 seconds; it has"
+    told = (
+        "2 workers of 64 CPUs and 0 GPUs found no room in the Ray cluster within 2 seconds; it has"
+    )
     with pytest.raises(RunError, match=told):
         project.run(engine(project, worker_cpus=64, wait_seconds=2))
 
@@ -214,7 +216,9 @@ def test_no_secret_is_in_the_logs_of_ray(
         with pytest.raises(Exception, match=r"\*\*\*@example|\$\{VECMILL_KEY\}") as caught:
             project.run(engine(project, retries=0))
         assert SECRET not in repr(caught.value)
-    logs = "".join(path.read_text("utf-8", "replace") for path in cluster.rglob("*") if path.is_file())
+    logs = "".join(
+        path.read_text("utf-8", "replace") for path in cluster.rglob("*") if path.is_file()
+    )
     assert SECRET not in logs
     for written in ("printed", "logged", "warned"):
         assert breach != "tells" or f"{written} ${{VECMILL_KEY}}" in logs
