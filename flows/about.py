@@ -46,7 +46,7 @@ def about(finding: FindingRow) -> tuple[str, ...]:
         if kind in _LASTING and _NUMBERED.fullmatch(name) is None
     }
     if _is_of_records(finding.parts):
-        found |= {f"record {record}" for record in finding.record_ids}
+        found |= {f"record {record!r}" for record in finding.record_ids}
     if finding.blocks == "publishing":
         found.add(HOLDS_UP)
     return tuple(sorted(found))

@@ -13,8 +13,6 @@ and may have more:
   no monitor of a feature reads is not fetched,
 * ``BY_DEFAULT``: whether a feature that names no monitors is looked at by it too,
 * ``columns(params)``: the columns that its keys name, by key,
-
-
 * ``COUNTS``: of what its statistic is a number, such as ``records``, where it is one,
 * ``OF_VECTORS``: False for a monitor that looks at records alone, so that what it says is the same
   whatever the encoder makes of them.

@@ -125,7 +125,7 @@ def _series(look: Look) -> Html | None:
     told = [el("p", meter(spent, budget), words)]
     gathered, enough = look.figure("e_value"), look.figure("enough")
     if gathered is not None and enough is not None:
-        words = f"evidence of a lasting change {number(gathered)}, an alarm at {number(enough)}"
+        words = f"evidence of a lasting change {gathered:.3g}, an alarm at {number(enough)}"
         told.append(el("p", meter(gathered, enough), words))
     return put(*told)
 

@@ -44,7 +44,7 @@ def test_where_numbers_are_cut_does_not_matter() -> None:
 
 def test_of_records_that_detectors_found_it_is_the_records() -> None:
     found = row(("detector", "lof", "alarm"), ("detector", "knn", "quiet"))
-    assert about(found) == ("record a", "record b")
+    assert about(found) == ("record 'a'", "record 'b'")
     assert moved(found.parts, found.record_ids) == "records a and b"
 
 

@@ -303,7 +303,7 @@ def test_an_alert_goes_through_a_block_of_prefect(project: Project) -> None:
         with runner(project.settings(), Silent(), direct=False) as flows_:
             flows_.monitor("notes")
         (got,) = hook.got
-    assert got["said"].startswith("notes v1: encoder should be looked at")
+    assert got["said"].startswith("notes v1, alarm: encoder")
     assert "the encoder changed" in got["said"]
 
 

@@ -262,7 +262,7 @@ def test_it_tells_of_runs_that_nobody_looked_at_and_of_one_that_failed(project: 
         project.run()
     assert reported(project).conclusion.notes[0].startswith("The last run failed, on ")
     told = page(reported(project))  # it counted nothing, and a run that did is beside it
-    assert "run, failed" in told
+    assert 'data-name="Outcome">failed</td>' in told
     assert "None" not in told
 
 
