@@ -11,7 +11,8 @@ from encoders.interactions import FoldsIn
 from flows import versions
 from flows.nearest import hint
 from flows.progress import listener
-from flows.search import SearchError, check_k, own_encoder
+from flows.queries import SearchError, own_encoder
+from flows.search import check_k
 from flows.sources.base import SourceError
 from flows.sources.interactions import Interactions
 from flows.stores import Stores

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.progress import listener
-from flows.search import SearchError, check_k, live, no_record, own_encoder
+from flows.queries import SearchError, own_encoder
+from flows.search import check_k, live, no_record
 from flows.search_parts import asked_of, fused, vector_of
 from flows.stores import Stores
 from flows.whole import whole_of

@@ -13,7 +13,8 @@ import numpy as np
 from encoders.base import EncoderError
 from encoders.vectors import Placed, column
 from flows import over
-from flows.search import QUERIES, SearchError, _encode, check_k, live, own_encoder
+from flows.queries import QUERIES, SearchError, encode, own_encoder
+from flows.search import check_k, live
 from flows.stores import Stores
 from storage.within import nearest_within
 
@@ -134,7 +135,7 @@ def vector_of(
     if version.modality != "vector":
         for modality in _takes(stores, version):
             if modality in queries:
-                return _encode(settings, version, modality, queries[modality])
+                return encode(settings, version, modality, queries[modality])
         return None
     parts = over.parts_of(version)
     made = {part.feature: over.made_by(part, stores.catalog) for part in parts}

@@ -7,10 +7,7 @@ they pin the published version, and the next commit begins by restoring it.
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,7 +15,7 @@ import numpy as np
 from storage import currents
 from storage.codes import codes_of
 from storage.damage import reading
-from storage.model import OutageError, StorageError
+from storage.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,21 +38,11 @@ KEY = ("record_id",)
 HISTORY_KEY = ("record_id", "event_time", "content_hash")
 """What tells them apart where it holds all that records ever were."""
 
-_OUTAGE = (
-    "connection refused", "dns error", "error sending request", "failed to connect",
-    "retryerror", "service unavailable", "slow down", "timed out",
-)  # fmt: skip
-_ERRORS = (ValueError, OSError, RuntimeError)
-"""What LanceDB raises; of a manifest that was cut short also a nameless RustPanic."""
-
 _IDS_A_DELETE = 5_000
 
 
-class Vectors:
+class Vectors(Tables):
     """The vector tables under a folder or object-store URI."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
 
     def dataset(self, table: str, lance_version: int) -> pyarrow.dataset.Dataset:
         """A table at one Lance version, as an Arrow dataset that takes column and row filters.
@@ -69,7 +56,7 @@ class Vectors:
 
     def rows(self, table: str, lance_version: int) -> int:
         """The number of rows of a table at one Lance version."""
-        return cast("int", self._at(table, lance_version).count_rows())
+        return cast("int", self.at(table, lance_version).count_rows())
 
     def commit(
         self,
@@ -98,7 +85,7 @@ class Vectors:
         """
         if base is None:
             return self.rewrite(table, upserts, codes)
-        with self._reaching():
+        with self.reaching():
             return self._change(table, base, upserts, deletes, key)
 
     def _change(
@@ -109,7 +96,7 @@ class Vectors:
         deletes: Iterable[str],
         key: Sequence[str],
     ) -> int:
-        opened = self._open(table)
+        opened = self.open(table)
         if opened.version != base:
             opened.checkout(base)
             opened.restore()
@@ -134,7 +121,7 @@ class Vectors:
             The Lance version to publish.
         """
         rows = rows if codes is None else codes.written(rows)
-        with self._reaching():
+        with self.reaching():
             db = self._db()
             try:
                 db.open_table(table)
@@ -172,7 +159,7 @@ class Vectors:
             The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
             l2: squared Euclidean; dot: 1 - inner product, as LanceDB defines them).
         """
-        opened = self._at(table, lance_version)
+        opened = self.at(table, lance_version)
         if codes_of(opened.schema) is not None:
             from storage import scan
 
@@ -318,106 +305,9 @@ class Vectors:
         schema = pa.schema([dataset.schema.field(name) for name in names])
         return pa.Table.from_batches(picked, schema=schema)
 
-    def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
-        import lancedb
-
-        return lancedb.connect(self._uri)
-
-    def _open(self, table: str) -> Any:  # noqa: ANN401 - as above
-        try:
-            with self._reaching():
-                return self._db().open_table(table)
-        except Exception as error:
-            if not isinstance(error, _ERRORS) and type(error).__name__ != "RustPanic":
-                raise
-            raise StorageError(
-                f"the table {table!r} cannot be opened in {self._shown}: {error}; the catalog and "
-                "the vectors belong together, so restore both from one backup"
-            ) from error
-
-    def _at(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
-        opened = self._open(table)
-        try:
-            with self._reaching():
-                opened.checkout(lance_version)
-        except (ValueError, OSError, RuntimeError) as error:
-            raise StorageError(
-                f"{table!r} has no Lance version {lance_version} in {self._shown}: {error}"
-            ) from error
-        return opened
-
     def _read(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
         """A table at one Lance version, its vectors as float32."""
-        return decoded(self._at(table, lance_version).to_lance())
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Tell an object store that does not answer from one that answers no.
-
-        Lance gives plain errors for both, so the words of the message have to do.
-        """
-        try:
-            yield
-        except (ValueError, OSError, RuntimeError) as error:
-            if "://" not in self._uri or not any(w in str(error).lower() for w in _OUTAGE):
-                raise
-            raise OutageError(
-                f"{self._shown} cannot be reached just now: {error}; check the network and the "
-                "store's address and credentials, and run again"
-            ) from error
-
-    @property
-    def _shown(self) -> str:
-        """The URI as it may be shown: without a name and password in it."""
-        return re.sub(r"//[^/@]*@", "//", self._uri)
-
-    # --- upkeep: for what cleans up and looks after a store, never for readers --------------------
-
-    def head(self, table: str) -> Any:  # noqa: ANN401 - as above
-        """A table as Lance's own dataset at its head, whether that is published or not.
-
-        Raises:
-            StorageError: if the table is not there.
-        """
-        return self._open(table).to_lance()
-
-    def state(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
-        """A table as Lance's own dataset at one Lance version, its vectors as they are held.
-
-        Raises:
-            StorageError: if the table or the version is not there.
-        """
-        return self._at(table, lance_version).to_lance()
-
-    def tables(self) -> list[str]:
-        """The names of all tables, whether the catalog knows them or not."""
-        folder = self.folder
-        if folder is not None and not folder.is_dir():
-            return []  # LanceDB would make it
-        names: list[str] = []
-        token = None
-        with self._reaching():
-            db = self._db()
-            while True:
-                page = db.list_tables(page_token=token)
-                names += page.tables
-                token = page.page_token
-                if not token:
-                    return names
-
-    def drop(self, table: str) -> None:
-        """Remove a table with all its Lance versions; one that is not there is no fault."""
-        with self._reaching():
-            try:
-                self._db().drop_table(table)
-            except ValueError as error:
-                if "not found" not in str(error):
-                    raise
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder that the tables lie in, None in an object store."""
-        return None if "://" in self._uri else Path(self._uri)
+        return decoded(self.at(table, lance_version).to_lance())
 
 
 def decoded(dataset: Any) -> Any:  # noqa: ANN401 - lance ships no types
