@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows import nearest_chunks, spaces
+from flows.narrowing import ANY, Narrow, condition
 from flows.queries import SearchError, encode_parts, note_gap
 from flows.stores import Stores
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from storage.model import Manifest, Version
 
 
-def search(
+def search(  # noqa: PLR0913 - one keyword a choice
     settings: Settings,
     name: str,
     modality: str,
@@ -28,6 +30,7 @@ def search(
     *,
     per_record: bool = False,
     of: str | None = None,
+    narrow: Narrow = ANY,
 ) -> pa.Table:
     """The k records nearest to a query, nearest first.
 
@@ -48,6 +51,7 @@ def search(
         per_record: where rows are chunks, of each record the nearest one alone.
         of: the feature that an ``id`` is a record of, where that is another one; the two must
             share a space (`flows.spaces`).
+        narrow: which rows may be found, and how.
 
     Returns:
         record_id, distance, then the other columns of the feature's view but its vector. Of a
@@ -56,27 +60,125 @@ def search(
     Raises:
         SearchError: if the feature has no live version, or the query does not fit it, or its
             feature shares no space with this one.
+        UsageError: if the condition makes no sense.
     """
     check_k(k)
-    if of is not None and modality != "id":
-        raise SearchError(
-            f"a feature that the query is of goes with an id, got a query by {modality}"
-        )
     stores = Stores.of(settings)
-    version, manifest = live(settings, stores, name)
-    if modality == "id" and of not in {None, name}:
-        found = _like_other(settings, stores, (version, manifest), str(of), query, k, per_record)
-    elif modality == "id":
-        found = _like(stores, version, manifest, query, k, per_record=per_record)
-    elif version.modality == "vector":
-        from flows.search_parts import nearest_by_parts
+    searched = Searched(settings, stores, *live(settings, stores, name), narrow)
+    return searched.by(modality, query, k, per_record=per_record, of=of)
 
-        found = nearest_by_parts(settings, version, manifest, {modality: query}, k)
-    else:
-        vectors = encode_parts(settings, version, modality, query)
-        found = _nearest(stores, version, manifest, vectors, k, per_record=per_record)
-    rest = [c for c in found.column_names if c not in {"record_id", "distance"}]
-    return found.select(["record_id", "distance", *rest])
+
+@dataclass(frozen=True)
+class Searched:
+    """One published state of a version, to search.
+
+    Attributes:
+        narrow: which rows may be found, and how.
+    """
+
+    settings: Settings
+    stores: Stores
+    version: Version
+    manifest: Manifest
+    narrow: Narrow = ANY
+
+    def by(
+        self,
+        modality: str,
+        query: str,
+        k: int,
+        *,
+        per_record: bool = False,
+        of: str | None = None,
+    ) -> pa.Table:
+        """As `search`."""
+        check_k(k)
+        if of is not None and modality != "id":
+            raise SearchError(
+                f"a feature that the query is of goes with an id, got a query by {modality}"
+            )
+        if modality == "id" and of not in {None, self.version.feature}:
+            found = self._like_other(str(of), query, k, per_record=per_record)
+        elif modality == "id":
+            found = self._like(query, k, per_record=per_record)
+        elif self.version.modality == "vector":
+            from flows.search_parts import nearest_by_parts
+
+            found = nearest_by_parts(self, {modality: query}, k)
+        else:
+            vectors = encode_parts(self.settings, self.version, modality, query)
+            found = self.nearest(vectors, k, per_record=per_record)
+        return ordered(found)
+
+    def nearest(
+        self, vectors: Sequence[NDArray[np.float32]], k: int, *, per_record: bool = False
+    ) -> pa.Table:
+        """The rows nearest to a vector; or, where rows are chunks, to any of several."""
+        if self.version.chunked:
+            return self._nearest_chunks(vectors, k, per_record=per_record)
+        (vector,) = vectors
+        return self.stores.vectors.nearest(
+            *self.state, vector, k, self.version.metric,
+            history=self.version.history, where=self.condition(), exact=self.narrow.exact,
+        )  # fmt: skip
+
+    @property
+    def state(self) -> tuple[str, int]:
+        """The table, and the Lance version of it."""
+        return self.version.table, self.manifest.lance_version
+
+    def condition(self) -> str | None:
+        """The condition on rows, as Lance takes it."""
+        return condition(self.stores, self.version, self.manifest, self.narrow)
+
+    def _like(self, record_id: str, k: int, *, per_record: bool) -> pa.Table:
+        if self.version.chunked:
+            asked = nearest_chunks.of_record(self.stores, self.version, self.manifest, record_id)
+            if asked is not None:
+                queries, own = asked
+                return self._nearest_chunks(queries, k, but=own, per_record=per_record)
+        vector = self.stores.vectors.vector(*self.state, record_id)
+        if vector is None:
+            raise no_record(self.version, record_id)
+        found = self.nearest([vector], k + 1)
+        others = [i for i, other in enumerate(found["record_id"].to_pylist()) if other != record_id]
+        return found.take(others[:k])
+
+    def _like_other(self, of: str, record_id: str, k: int, *, per_record: bool) -> pa.Table:
+        """The records nearest to one of another feature that shares the space."""
+        asked, state = live(self.settings, self.stores, of)
+        apart = spaces.why_apart(self.settings, self.version, asked)
+        name = self.version.feature
+        if apart:
+            raise SearchError(f"{name} cannot be searched by a record of {of}: {apart}")
+        vectors = _vectors(self.stores, asked, state, record_id)
+        note_gap(self.version.modality, asked.modality)
+        if len(vectors) == 1:
+            return self.nearest(vectors, k, per_record=per_record)
+        if self.version.history:
+            raise SearchError(
+                f"{record_id!r} of {of} has {len(vectors)} chunks, and {name} keeps a "
+                "history; search by one chunk, such as " + repr(f"{record_id}#0")
+            )
+        return self._nearest_chunks(vectors, k, per_record=per_record)
+
+    def _nearest_chunks(
+        self,
+        queries: Sequence[NDArray[np.float32]],
+        k: int,
+        *,
+        but: str | None = None,
+        per_record: bool,
+    ) -> pa.Table:
+        return nearest_chunks.nearest(
+            self.stores, self.version, self.manifest, queries, k,
+            but=but, per_record=per_record, where=self.condition(), exact=self.narrow.exact,
+        )  # fmt: skip
+
+
+def ordered(found: pa.Table, first: Sequence[str] = ("record_id", "distance")) -> pa.Table:
+    """What was found, some columns before all others."""
+    return found.select([*first, *(c for c in found.column_names if c not in first)])
 
 
 def check_k(k: int) -> None:
@@ -87,30 +189,6 @@ def check_k(k: int) -> None:
     """
     if k < 1:
         raise SearchError(f"-k must be at least 1, got {k}")
-
-
-def _like(
-    stores: Stores,
-    version: Version,
-    manifest: Manifest,
-    record_id: str,
-    k: int,
-    *,
-    per_record: bool,
-) -> pa.Table:
-    if version.chunked:
-        asked = nearest_chunks.of_record(stores, version, manifest, record_id)
-        if asked is not None:
-            queries, own = asked
-            return nearest_chunks.nearest(
-                stores, version, manifest, queries, k, but=own, per_record=per_record
-            )
-    vector = stores.vectors.vector(version.table, manifest.lance_version, record_id)
-    if vector is None:
-        raise no_record(version, record_id)
-    found = _nearest(stores, version, manifest, [vector], k + 1)
-    others = [i for i, other in enumerate(found["record_id"].to_pylist()) if other != record_id]
-    return found.take(others[:k])
 
 
 def live(settings: Settings, stores: Stores, name: str) -> tuple[Version, Manifest]:
@@ -125,33 +203,6 @@ def live(settings: Settings, stores: Stores, name: str) -> tuple[Version, Manife
     if version is None or manifest is None:
         raise SearchError(f"{name} has no live version yet; run `vecmill run {name}` first")
     return version, manifest
-
-
-def _like_other(
-    settings: Settings,
-    stores: Stores,
-    searched: tuple[Version, Manifest],
-    of: str,
-    record_id: str,
-    k: int,
-    per_record: bool,  # noqa: FBT001 - as `search` has it
-) -> pa.Table:
-    """The records nearest to one of another feature that shares the space."""
-    version, manifest = searched
-    asked, state = live(settings, stores, of)
-    apart = spaces.why_apart(settings, version, asked)
-    if apart:
-        raise SearchError(f"{version.feature} cannot be searched by a record of {of}: {apart}")
-    vectors = _vectors(stores, asked, state, record_id)
-    note_gap(version.modality, asked.modality)
-    if len(vectors) == 1:
-        return _nearest(stores, version, manifest, vectors, k, per_record=per_record)
-    if version.history:
-        raise SearchError(
-            f"{record_id!r} of {of} has {len(vectors)} chunks, and {version.feature} keeps a "
-            "history; search by one chunk, such as " + repr(f"{record_id}#0")
-        )
-    return nearest_chunks.nearest(stores, version, manifest, vectors, k, per_record=per_record)
 
 
 def _vectors(
@@ -175,20 +226,3 @@ def no_record(version: Version, record_id: str) -> SearchError:
         f"{version.feature} has no record {record_id!r}; list some with "
         f"`vecmill sql 'FROM {version.feature} LIMIT 10'`"
     )
-
-
-def _nearest(
-    stores: Stores,
-    version: Version,
-    manifest: Manifest,
-    vectors: Sequence[NDArray[np.float32]],
-    k: int,
-    *,
-    per_record: bool = False,
-) -> pa.Table:
-    """The rows nearest to a vector; or, where rows are chunks, to any of several."""
-    if version.chunked:
-        return nearest_chunks.nearest(stores, version, manifest, vectors, k, per_record=per_record)
-    state = (version.table, manifest.lance_version)
-    (vector,) = vectors
-    return stores.vectors.nearest(*state, vector, k, version.metric, history=version.history)

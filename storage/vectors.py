@@ -14,6 +14,7 @@ import numpy as np
 
 from storage import currents
 from storage.codes import codes_of
+from storage.conditions import literal
 from storage.damage import reading
 from storage.tables import Tables
 
@@ -39,6 +40,10 @@ HISTORY_KEY = ("record_id", "event_time", "content_hash")
 """What tells them apart where it holds all that records ever were."""
 
 _IDS_A_DELETE = 5_000
+PROBES = 20
+"""Cells of an index that a search looks into."""
+REFINE = 10
+"""Candidates of an index for each row to find, which are ordered by their whole vectors."""
 
 
 class Vectors(Tables):
@@ -102,7 +107,7 @@ class Vectors(Tables):
             opened.restore()
         ids = iter(deletes)
         while some := list(islice(ids, _IDS_A_DELETE)):
-            opened.delete(f"record_id IN ({', '.join(map(_literal, some))})")
+            opened.delete(f"record_id IN ({', '.join(map(literal, some))})")
         codes = codes_of(opened.schema)
         upserts = upserts if codes is None else codes.written(upserts)
         merge = opened.merge_insert(list(key))
@@ -133,7 +138,7 @@ class Vectors(Tables):
                 mode = "create"
             return cast("int", db.create_table(table, data=rows, mode=mode).version)
 
-    def nearest(
+    def nearest(  # noqa: PLR0913 - one keyword a choice
         self,
         table: str,
         lance_version: int,
@@ -142,9 +147,10 @@ class Vectors(Tables):
         metric: str,
         *,
         history: bool = False,
-        but: tuple[str, str] | None = None,
+        where: str | None = None,
+        exact: bool = True,
     ) -> pa.Table:
-        """The k rows nearest to a vector, nearest first, exactly.
+        """The k rows nearest to a vector, nearest first.
 
         Args:
             table: the table's name.
@@ -153,7 +159,9 @@ class Vectors(Tables):
             k: how many rows.
             metric: ``cosine``, ``l2`` or ``dot``.
             history: whether the table keeps a history; only current rows are found then.
-            but: a column and the value by which rows are left out.
+            where: a condition on rows (`storage.conditions`), which holds before k are chosen.
+            exact: look at every row; else by the index of vectors, where that state has one. Rows
+                that the index does not know yet are looked at in either case.
 
         Returns:
             The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
@@ -164,11 +172,61 @@ class Vectors(Tables):
             from storage import scan
 
             dataset = decoded(opened.to_lance())
-            return scan.nearest(dataset, table, vector, k, metric, history=history, but=but)
+            return scan.nearest(dataset, table, vector, k, metric, history=history, where=where)
         query = opened.search(vector, vector_column_name="vector").distance_type(metric)
-        query = query.bypass_vector_index()
-        if but is not None:
-            query = query.where(f"{but[0]} <> {_literal(but[1])}", prefilter=True)
+        if exact:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(PROBES).refine_factor(REFINE)
+        return self._found(query, opened, table, k, history=history, where=where)
+
+    def by_words(
+        self,
+        table: str,
+        lance_version: int,
+        words: str,
+        column: str,
+        k: int,
+        *,
+        history: bool = False,
+        where: str | None = None,
+    ) -> pa.Table:
+        """The k rows whose text has the rarest and most of some words, best first (BM25).
+
+        A text need not have all of the words. Where that state has no full-text index of the
+        column its texts are read through, which gives the same rows.
+
+        Args:
+            table: the table's name.
+            lance_version: the state to search.
+            words: the words, in no order.
+            column: of texts.
+            k: how many rows.
+            history: as in `nearest`.
+            where: as in `nearest`.
+
+        Returns:
+            The table's columns but the vector, and ``score``, the higher the better.
+        """
+        from lancedb.query import MatchQuery
+
+        opened = self.at(table, lance_version)
+        query = opened.search(MatchQuery(words, column), query_type="fts")
+        return self._found(query, opened, table, k, history=history, where=where)
+
+    def _found(
+        self,
+        query: Any,  # noqa: ANN401 - lancedb ships no types
+        opened: Any,  # noqa: ANN401 - as above
+        table: str,
+        k: int,
+        *,
+        history: bool,
+        where: str | None,
+    ) -> pa.Table:
+        """What a query gives, without vectors, its measure called as we call it."""
+        if where is not None:
+            query = query.where(where, prefilter=True)
         with reading(table):
             if history:
                 found = currents.nearest(query, opened.to_lance(), k)
@@ -176,7 +234,9 @@ class Vectors(Tables):
                 found = query.limit(k).to_arrow()
         found = found.drop_columns("vector")
         # A kept column of that name gives way, numbered as SQL numbers a second one.
-        names = {"_distance": "distance", "distance": "distance_1"}
+        names = {"_distance": "distance", "_score": "score"}
+        own = next(names[c] for c in found.schema.names if c in names)
+        names[own] = f"{own}_1"
         return found.rename_columns([names.get(c, c) for c in found.schema.names])
 
     def vector(self, table: str, lance_version: int, record_id: str) -> NDArray[np.float32] | None:
@@ -187,7 +247,7 @@ class Vectors(Tables):
         dataset = self._read(table, lance_version)
         columns = [name for name in SYSTEM_COLUMNS if name != "encoded_at"]
         with reading(table):
-            rows = dataset.to_table(columns=columns, filter=f"record_id = {_literal(record_id)}")
+            rows = dataset.to_table(columns=columns, filter=f"record_id = {literal(record_id)}")
         if not len(rows):
             return None
         latest = int(np.flatnonzero(currents.current(rows.drop_columns("vector")))[0])
@@ -201,7 +261,7 @@ class Vectors(Tables):
         dataset = self._read(table, lance_version)
         if not has_thumbnails(dataset.schema):
             return None
-        where = f"record_id = {_literal(record_id)} AND {THUMBNAIL} IS NOT NULL"
+        where = f"record_id = {literal(record_id)} AND {THUMBNAIL} IS NOT NULL"
         with reading(table):
             rows = dataset.to_table(columns=[THUMBNAIL], filter=where, limit=1)
         found = rows.column(THUMBNAIL)[0].as_py() if len(rows) else None
@@ -213,7 +273,7 @@ class Vectors(Tables):
         """The vectors of the rows that have a value in a column of texts, ``(dim,)`` each."""
         dataset = self._read(table, lance_version)
         with reading(table):
-            rows = dataset.to_table(columns=["vector"], filter=f"{column} = {_literal(value)}")
+            rows = dataset.to_table(columns=["vector"], filter=f"{column} = {literal(value)}")
         return [np.asarray(vector, np.float32) for vector in rows.column("vector").to_pylist()]
 
     def blocks(
@@ -261,7 +321,7 @@ class Vectors(Tables):
         dataset = self._read(table, lance_version)
         left = iter(ids)
         while some := list(islice(left, _IDS_A_DELETE)):
-            if dataset.count_rows(filter=f"{by} IN ({', '.join(map(_literal, some))})"):
+            if dataset.count_rows(filter=f"{by} IN ({', '.join(map(literal, some))})"):
                 return True
         return False
 
@@ -333,9 +393,9 @@ def _by(runs: Sequence[str] | None, below: str | None = None) -> str | None:
         return "false"
     parts = []
     if runs is not None:
-        parts.append(f"run_id IN ({', '.join(map(_literal, runs))})")
+        parts.append(f"run_id IN ({', '.join(map(literal, runs))})")
     if below is not None:
-        parts.append(f"content_hash < {_literal(below)}")
+        parts.append(f"content_hash < {literal(below)}")
     return " AND ".join(parts) or None
 
 
@@ -360,8 +420,3 @@ def _eligible(
     if below is not None:
         given &= pc.less(keys.column("content_hash"), below).to_numpy()
     return np.flatnonzero(latest[given])
-
-
-def _literal(text: str) -> str:
-    """A SQL string literal; ids come from records, so quotes in them must not end it."""
-    return "'" + text.replace("'", "''") + "'"
