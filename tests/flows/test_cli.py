@@ -45,7 +45,7 @@ max_dead = 1.0
 """
 COMMANDS = ("backfill", "caption", "cluster", "compare", "dead", "demo", "dims",
             "doctor", "duplicates", "erase", "explore", "export", "fit", "gc", "init",
-            "label", "lineage", "map", "monitor", "plan", "probe", "promote", "recipe",
+            "label", "lineage", "maintain", "map", "monitor", "plan", "probe", "promote", "recipe",
             "recommend", "reduced", "replay", "report", "retire", "rollback", "run", "search",
             "snooze", "sql", "status", "versions", "words")  # fmt: skip
 
