@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flows import hybrid
 from flows.narrowing import ANY, Narrow
 from flows.queries import SearchError
-from flows.search import Searched, check_k, live
+from flows.search import Searched, check_k, live, ordered
 from flows.stores import Stores
 
 if TYPE_CHECKING:
@@ -67,34 +67,44 @@ def answer(settings: Settings, name: str, asked: Asked) -> pa.Table:
         SearchError: if nothing is asked, or too much at once, or it does not fit the feature.
         UsageError: if the condition makes no sense.
     """
+    _refuse_others(asked, parts=settings.feature(name).over is not None)
     stores = Stores.of(settings)
+    return answer_in(Searched(settings, stores, *live(settings, stores, name), asked.narrow), asked)
+
+
+def answer_in(searched: Searched, asked: Asked) -> pa.Table:
+    """As `answer`, in one published state of a version."""
     if asked.words is None:
-        return _near(settings, stores, name, asked, asked.k)
-    searched = Searched(settings, stores, *live(settings, stores, name), asked.narrow)
+        return _near(searched, asked, asked.k)
     if not asked.queries:
         return hybrid.by_words(searched, asked.words, asked.column, asked.k)
     many = hybrid.depth(asked.k)
     worded = hybrid.by_words(searched, asked.words, asked.column, many)
-    return hybrid.fused(_near(settings, stores, name, asked, many), worded, asked.k)
+    return hybrid.fused(_near(searched, asked, many), worded, asked.k)
 
 
-def _near(settings: Settings, stores: Stores, name: str, asked: Asked, k: int) -> pa.Table:
+def _near(searched: Searched, asked: Asked, k: int) -> pa.Table:
     """The k rows nearest to the queries."""
-    several = len(asked.queries) > 1 and settings.feature(name).over and "id" not in asked.queries
-    if len(asked.queries) != 1 and not several:
-        raise SearchError(
-            "a search takes one of --text, --image, --audio, --row and --id, got "
-            f"{len(asked.queries)}"
-        )
+    settings, name = searched.settings, searched.version.feature
+    _refuse_others(asked, parts=searched.version.modality == "vector")
     if asked.rescore is not None:
         from flows.rescoring import search as rescored
 
         return rescored(settings, name, asked.queries, k, asked.rescore, asked.narrow)
-    searched = Searched(settings, stores, *live(settings, stores, name), asked.narrow)
-    if several:
-        from flows.search import ordered
+    if len(asked.queries) > 1:
         from flows.search_parts import nearest_by_parts
 
         return ordered(nearest_by_parts(searched, asked.queries, k))
     ((modality, query),) = asked.queries.items()
     return searched.by(modality, query, k, per_record=asked.per_record, of=asked.of)
+
+
+def _refuse_others(asked: Asked, *, parts: bool) -> None:
+    """Refuse what is no query, or several where a feature has no parts that each could be of."""
+    number = len(asked.queries)
+    several = parts and number > 1 and "id" not in asked.queries
+    if number == 1 or several or (number == 0 and asked.words is not None):
+        return
+    raise SearchError(
+        f"a search takes one of --text, --image, --audio, --row and --id, got {number}"
+    )

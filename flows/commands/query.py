@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations when it runs
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from flows.answers import complain
+from flows.answers import complain, say
 from flows.codes import FINE, USAGE
 from flows.commands._app import Conf, app, load
 from flows.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flows.session import Session
 
 Form: TypeAlias = Literal["table", "csv", "json", "parquet"]
 AsOf = Annotated[str | None, Parameter(metavar="RUN|TIME")]
@@ -19,7 +24,7 @@ AsOf = Annotated[str | None, Parameter(metavar="RUN|TIME")]
 
 @app.command
 def sql(
-    statement: str,
+    statement: str | None = None,
     /,
     *,
     conf: Conf = None,
@@ -29,10 +34,14 @@ def sql(
 ) -> int:
     """Run SQL over the published vectors and the catalog, in DuckDB.
 
+    Each feature is a view of its name, each version one such as articles_v3; files of your own and
+    knn('articles', 'a query', 10), the nearest to a query, are tables too. Without a statement it
+    is a shell, or reads statements from a pipe.
+
     Parameters
     ----------
     statement
-        A statement; each feature is a view of its name, each version one such as articles_v3.
+        A statement; without one they are typed, each ended by a semicolon.
     format
         How rows are written; without it as the ending of --output says, else as a table.
     output
@@ -44,24 +53,41 @@ def sql(
     if form == "table" and output is not None:
         complain(f"a table is for people to read; name a format for {output}: csv, json, parquet")
         return USAGE
+    if statement is None and output is not None:
+        complain("--output takes the rows of one statement; give it, or write COPY ... TO in each")
+        return USAGE
     if form == "parquet" and output is None and sys.stdout.isatty():
         complain("parquet is binary; write it to a file with --output FILE")
         return USAGE
-    from flows.stores import Stores
-    from storage import moments, query
+    from flows.session import Session
+    from storage import query
 
-    stores = Stores.of(load(conf))
-    moment = moments.moment_of(stores.catalog, as_of) if as_of else None
-    with query.connect(stores.catalog, stores.vectors, moment) as con:
-        relation = query.run(con, statement)
-        if form == "table":
-            from flows.console import out
+    with Session(load(conf), as_of) as session:
 
-            found = visible(query.as_table(relation, out.width))
-            print(found, end="")  # noqa: T201 - the result
-        else:
-            query.export(relation, form, output)
+        def show(text: str) -> None:
+            relation = session.relation(text)
+            if form == "table":
+                from flows.console import out
+
+                print(visible(query.as_table(relation, out.width)), end="")  # noqa: T201 - the result
+            else:
+                query.export(relation, form, output)
+
+        if statement is None:
+            return _shell(session, show)
+        show(statement)
     return FINE
+
+
+def _shell(session: Session, show: Callable[[str], None]) -> int:
+    """Statements that are typed, or that a pipe gives."""
+    from flows.shell import Shell, history_file, piped, prompted
+
+    if not sys.stdin.isatty():
+        return Shell(session, show, piped(), typed=False).run()
+    say("SQL over the store as it is published now; .help says more, .quit leaves")
+    with prompted(history_file()) as read:
+        return Shell(session, show, read, typed=True).run()
 
 
 def _form_of(output: Path | None) -> Form:
