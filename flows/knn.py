@@ -17,11 +17,11 @@ from storage.calls import Function
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import duckdb
     import pyarrow as pa
 
     from flows.settings import Settings
     from flows.stores import Stores
+    from storage.query import Connection
 
 _OPTIONAL = {
     "query": "NULL", "k": "10", "filter": "NULL", "words": "NULL", "field": "NULL",
@@ -31,7 +31,7 @@ _OPTIONAL = {
 """Names that SQL takes unquoted; ``filter`` is --where of `vecmill search`, ``field`` is --in."""
 
 
-def knn(settings: Settings, stores: Stores, con: duckdb.DuckDBPyConnection) -> Function:
+def knn(settings: Settings, stores: Stores, con: Connection) -> Function:
     """The function, over what a session shows.
 
     Its arguments are the feature or a version such as ``articles_v2``, the query, and k. The query
@@ -68,7 +68,7 @@ def knn(settings: Settings, stores: Stores, con: duckdb.DuckDBPyConnection) -> F
 
 
 def _shown(
-    settings: Settings, stores: Stores, con: duckdb.DuckDBPyConnection, name: str, narrow: Narrow
+    settings: Settings, stores: Stores, con: Connection, name: str, narrow: Narrow
 ) -> Searched:
     """The state that a session shows of a feature or version."""
     found = next((view for view in views.shown(con) if name in view.names), None)

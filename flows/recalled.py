@@ -94,5 +94,5 @@ def recall_of(searched: Searched, k: int, rng: np.random.Generator) -> Recall:
     index = of_column(indexes(vectors, *searched.state), "vector")
     return Recall(
         version.feature, k, len(shares), float(np.mean(shares)), float(spread), float(slow),
-        float(fast), index and index.kind, index.unindexed if index else 0,
+        float(fast), index.kind if index else None, index.unindexed if index else 0,
     )  # fmt: skip

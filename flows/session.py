@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    import duckdb
     import polars as pl
     import pyarrow as pa
 
     from flows.settings import Settings
     from flows.stores import Stores
+    from storage.query import Connection, Relation
 
 
 class Session:
@@ -29,9 +29,9 @@ class Session:
         self._settings = settings
         self._stores: Stores = Stores.of(settings)
         self._as_of = as_of
-        self.connection: duckdb.DuckDBPyConnection = self._connected()
+        self.connection: Connection = self._connected()
 
-    def relation(self, statement: str) -> duckdb.DuckDBPyRelation:
+    def relation(self, statement: str) -> Relation:
         """What statements give, of which one gives rows, as DuckDB's own relation.
 
         Raises:
@@ -64,7 +64,7 @@ class Session:
 
         return pl.DataFrame(self.sql(statement))
 
-    def search(self, feature: str, query: str | None = None, k: int = 10, **more: Any) -> pa.Table:  # noqa: ANN401 - as knn() takes them
+    def search(self, feature: str, query: Any = None, k: int = 10, **more: Any) -> pa.Table:  # noqa: ANN401 - as knn() takes them
         """The records of a feature nearest to a query, best first, as an Arrow table.
 
         Args:
@@ -100,7 +100,7 @@ class Session:
         """End the session."""
         self.connection.close()
 
-    def _connected(self) -> duckdb.DuckDBPyConnection:
+    def _connected(self) -> Connection:
         from storage import moments, query
 
         catalog = self._stores.catalog

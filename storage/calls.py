@@ -94,12 +94,13 @@ def _tokens(sql: str) -> list[_Token]:
     import duckdb
 
     data = sql.encode()
-    found = [(at, kind.name) for at, kind in duckdb.tokenize(sql) if kind.name != "comment"]
-    every = [at for at, _ in duckdb.tokenize(sql)]
-    ends = dict(zip(every, [*every[1:], len(data)], strict=True))
+    found = [(at, kind.name) for at, kind in duckdb.tokenize(sql)]
+    ends = [*(at for at, _ in found), len(data)][1:]
     tokens = []
-    for at, kind in found:
-        text = data[at : ends[at]].decode().rstrip()
+    for (at, kind), end in zip(found, ends, strict=True):
+        if kind == "comment":
+            continue
+        text = data[at:end].decode().rstrip()
         if kind == "operator":
             text = text[:1]
         tokens.append(_Token(at, at + len(text.encode()), text, kind))

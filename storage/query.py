@@ -12,7 +12,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from storage import views
 from storage.calls import answered
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from storage.catalog import Catalog
     from storage.vectors import Vectors
 
+    Connection: TypeAlias = duckdb.DuckDBPyConnection
+    Relation: TypeAlias = duckdb.DuckDBPyRelation
 
 _CHANGES = frozenset({"ALTER", "DELETE", "DROP", "INSERT", "MERGE_INTO", "UPDATE"})
 

@@ -211,7 +211,8 @@ class Vectors(Tables):
         from lancedb.query import MatchQuery
 
         opened = self.at(table, lance_version)
-        query = opened.search(MatchQuery(words, column), query_type="fts")
+        asked = MatchQuery(words, column)  # type: ignore[call-arg] # the others have defaults
+        query = opened.search(asked, query_type="fts")
         return self._found(query, opened, table, k, history=history, where=where)
 
     def _found(

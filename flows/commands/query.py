@@ -22,7 +22,7 @@ Form: TypeAlias = Literal["table", "csv", "json", "parquet"]
 AsOf = Annotated[str | None, Parameter(metavar="RUN|TIME")]
 
 
-@app.command
+@app.command(usage="Usage: vecmill sql [OPTIONS] [STATEMENT]")
 def sql(
     statement: str | None = None,
     /,

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import flows
-from flows.narrowing import Narrow
+from flows.narrowing import ANY, Narrow
 from flows.queries import SearchError
 from flows.search import search
 from storage.model import UsageError
@@ -35,11 +35,9 @@ def session(project: Project) -> Iterator[flows.Session]:
         yield session
 
 
-def nearest(project: Project, k: int, narrow: Narrow | None = None) -> list[str]:
-    more = {} if narrow is None else {"narrow": narrow}
-    found: list[str] = search(project.settings(), "notes", "text", "a question", k, **more)[
-        "record_id"
-    ].to_pylist()
+def nearest(project: Project, k: int, narrow: Narrow = ANY) -> list[str]:
+    rows = search(project.settings(), "notes", "text", "a question", k, narrow=narrow)
+    found: list[str] = rows["record_id"].to_pylist()
     return found
 
 

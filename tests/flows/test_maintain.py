@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from flows.asked import Asked, answer
+from flows.engine import Direct
 from flows.erase import Eraser
 from flows.gc import Collector
 from flows.narrowing import Narrow
@@ -49,8 +50,7 @@ def maintained(
     project: Project, policy: Gc | None = None, engine: Engine | None = None
 ) -> list[Item]:
     settings = project.settings()
-    more = {} if engine is None else {"engine": engine}
-    collector = Collector(settings, policy or settings.gc, indexes=True, **more)
+    collector = Collector(settings, policy or settings.gc, indexes=True, engine=engine or Direct())
     return collector.collect(["notes"], Silent())
 
 

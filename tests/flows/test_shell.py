@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from tests.flows.project import Project
 
 ROOT = Path(__file__).parents[2]
+TYPED = """
+import sys
+from flows.cli import main
+from tests.flows.plugins import installed
+with installed():
+    main(["sql", "--conf", sys.argv[1]])
+"""
 
 
 @pytest.fixture
@@ -109,20 +116,21 @@ def test_a_run_goes_on_while_a_person_thinks(project: Project, session: flows.Se
     assert project.run().counts.new == 1
 
 
-def test_it_is_typed_at_a_terminal(project: Project, session: flows.Session) -> None:
-    assert session
+@pytest.mark.usefixtures("session")
+def test_it_is_typed_at_a_terminal(project: Project) -> None:
     ours, theirs = pty.openpty()
     environment = {
         **os.environ, "XDG_STATE_HOME": str(project.root), "PYTHONPATH": str(ROOT), "TERM": "dumb"
     }  # fmt: skip
-    command = [sys.executable, "-m", "flows.cli", "sql", "--conf", str(project.settings().conf)]
+    command = [sys.executable, "-c", TYPED, str(project.settings().conf)]
     shell = subprocess.Popen(  # noqa: S603 - our own command
-        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        command, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env=environment
     )
-    os.write(ours, b"SELECT record_id\nFROM notes\nWHERE label = 'y';\nSELEC;\n.quit\n")
-    out, err = shell.communicate(timeout=300)
-    os.close(ours)
     os.close(theirs)
+    os.write(ours, b"SELECT record_id\nFROM notes\nWHERE label = 'y';\nSELEC;\n.quit\n")
+    _, err = shell.communicate(timeout=300)
+    out = os.read(ours, 65_536)
+    os.close(ours)
     assert shell.returncode == 0, err
     assert "│ b " in out.decode()
     assert "Parser Error" in err.decode()
