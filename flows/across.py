@@ -15,8 +15,9 @@ import numpy as np
 from encoders.base import Bridging
 from encoders.wording import check_wording, worded
 from flows import spaces
+from flows.queries import SearchError, note_gap, own_encoder
 from flows.ranking import Best, softmax, top
-from flows.search import SearchError, check_k, live, note_gap, own_encoder
+from flows.search import check_k, live
 from flows.stores import Stores
 from storage.vectors import SYSTEM_COLUMNS
 

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.search import SearchError
+from flows.queries import SearchError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ def code_of(error: Exception) -> int | None:
     from encoders.base import EncoderError, EncoderUsageError
     from flows.learning import FittingError
     from flows.monitoring import MonitorError
+    from flows.queries import SearchError
     from flows.refusals import RunError
-    from flows.search import SearchError
     from flows.settings import SettingsError
     from flows.sources.base import SourceError, SourceUsageError
     from flows.templates import TemplateError

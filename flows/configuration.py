@@ -35,6 +35,7 @@ from flows.settings import (
     Engine,
     Feature,
     Gc,
+    IndexPolicy,
     Monitor,
     Over,
     PartOf,
@@ -95,6 +96,7 @@ class _FeatureKeys:
     thumbnails: int = 0
     canaries: int = 100
     alerts: list[str] | None = None
+    index: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.thumbnails and not _SMALLEST <= self.thumbnails <= _LARGEST:
@@ -240,6 +242,7 @@ def _check(
             thumbnails=parsed.thumbnails,
             canaries=parsed.canaries,
             alerts=_channels(parsed, channels, name),
+            index=parse(IndexPolicy, parsed.index, f"[features.{name}.index]"),
         )
     _refuse_clashes(features)
     spaces.check_names(features)

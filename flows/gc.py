@@ -20,6 +20,7 @@ from flows.leftovers import Item, Leftovers, Work
 from flows.retention import judge, unnamed
 from flows.sketching import MOST_RUNS
 from flows.stores import Stores
+from flows.upkeep import Upkeep
 from storage import cleaning, clusters
 from storage.staging import clear_leftovers
 
@@ -41,12 +42,14 @@ class Collector:
         settings: the configuration.
         policy: what stays; ``[gc]`` of the configuration with what the command line says.
         orphans: whether tables go that the catalog does not know.
+        indexes: whether indexes are built, extended and dropped as the features ask.
         engine: what carries out the steps.
     """
 
     settings: Settings
     policy: Gc
     orphans: bool = False
+    indexes: bool = False
     engine: Engine = field(default_factory=Direct)
 
     def __post_init__(self) -> None:
@@ -115,7 +118,8 @@ class Collector:
         elif long is not None and not found.tags:
             yield self._whole_table(version, long)
             return
-        upkeep = list(self._fragments(version, found, published))
+        better = Upkeep(self.settings, self._stores, self.policy, version, self.indexes)
+        upkeep = list(better.works(found, published))
         yield from upkeep
         feature = self.settings.features.get(version.feature)
         reference = references.needed(feature.reference, manifests) if feature else None
@@ -127,7 +131,7 @@ class Collector:
         # A tag's state stays, whoever published it, and so does what is going to be published.
         loose = unnamed(found.versions, manifests) - set(found.tags) - {found.head}
         size = cleaning.size_of_states(self._stores.vectors, table, {*loose, *going})
-        if not (size or loose or going or upkeep):
+        if not (size or loose or going or any(work.item.goes for work in upkeep)):
             return
         what = f"files of {table} that no state needs any more"
         if loose:
@@ -144,26 +148,6 @@ class Collector:
         gone = f"older than {policy.keep_days:g} days and not among the last {policy.keep_runs}"
         item = Item(version.feature, version.version, "state", what, why is None, why or gone)
         return Work(item)
-
-    def _fragments(
-        self, version: Version, found: cleaning.Physical, published: int | None
-    ) -> Iterator[Work]:
-        """A head that is not what readers see, or that lies in too many pieces."""
-        pieces = found.small_fragments
-        scattered = pieces >= self.policy.compact_fragments
-        ahead = found.head != published and found.head not in found.tags
-        if published is None or not (ahead or scattered):
-            return
-        what = f"{version.table} lies in {pieces} small fragments"
-        why = f"at least {self.policy.compact_fragments} are compacted (compact_fragments)"
-        if not scattered:
-            what, why = f"what stands above the published state of {version.table}", "unpublished"
-        upkeep = _Upkeep(self._stores, version)
-        steps = [("restore", upkeep.restore), ("publish", upkeep.publish)]
-        if scattered:
-            steps.insert(1, ("compact", upkeep.compact))
-        item = Item(version.feature, version.version, "fragments", what, goes=True, why=why)
-        yield Work(item, tuple(steps))
 
     def _remove(self, version: Version) -> None:
         found = cleaning.physical(self._stores.vectors, version.table)
@@ -303,29 +287,6 @@ class Collector:
         if kept:
             what = f"{len(kept)} staged shards of {version.table}"
             yield Work(Item(*name, what, goes=False, why="the next run goes on from them"))
-
-
-@dataclass
-class _Upkeep:
-    """Makes a better head of a table's published state, in steps that can be taken again."""
-
-    stores: Stores
-    version: Version
-
-    def restore(self) -> None:
-        published = self.stores.catalog.published(self.version)
-        if published is not None:
-            cleaning.restore(self.stores.vectors, self.version.table, published.lance_version)
-
-    def compact(self) -> None:
-        cleaning.compact(self.stores.vectors, self.version.table)
-
-    def publish(self) -> None:
-        published = self.stores.catalog.published(self.version)
-        head = self.stores.vectors.head(self.version.table)
-        if published is not None and head.version != published.lance_version:
-            rows = head.count_rows()
-            cleaning.publish_state(self.stores.catalog, published, head.version, rows, "gc")
 
 
 def _is_staged(file: Path) -> bool:

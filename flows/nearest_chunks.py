@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from storage.conditions import both, other_than
 from storage.parts import PARTS, parent_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def of_record(
     return (chunk, parent_of(named)) if chunk else None
 
 
-def nearest(
+def nearest(  # noqa: PLR0913 - one keyword a choice
     stores: Stores,
     version: Version,
     manifest: Manifest,
@@ -43,8 +44,10 @@ def nearest(
     *,
     but: str | None = None,
     per_record: bool = False,
+    where: str | None = None,
+    exact: bool = True,
 ) -> pa.Table:
-    """The k rows nearest to any of some vectors, nearest first, exactly.
+    """The k rows nearest to any of some vectors, nearest first.
 
     Args:
         stores: the stores.
@@ -54,6 +57,8 @@ def nearest(
         k: how many rows.
         but: the record whose chunks are left out.
         per_record: of each record the nearest chunk alone.
+        where: a condition on rows, as Lance takes it.
+        exact: as `storage.vectors.Vectors.nearest` has it.
 
     Returns:
         As `storage.vectors.Vectors.nearest`.
@@ -61,11 +66,12 @@ def nearest(
     import polars as pl
 
     state, asked = (version.table, manifest.lance_version), k
-    where = None if but is None else (PARTS.parent, but)
+    where = both(where, None if but is None else other_than(PARTS.parent, but))
     key = PARTS.parent if per_record else "record_id"
     while True:
         found = [
-            stores.vectors.nearest(*state, q, asked, version.metric, but=where) for q in queries
+            stores.vectors.nearest(*state, q, asked, version.metric, where=where, exact=exact)
+            for q in queries
         ]
         rows = pl.concat([pl.DataFrame(table) for table in found])
         best = rows.sort("distance", "record_id").unique(key, keep="first", maintain_order=True)

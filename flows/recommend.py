@@ -11,11 +11,13 @@ from encoders.interactions import FoldsIn
 from flows import versions
 from flows.nearest import hint
 from flows.progress import listener
-from flows.search import SearchError, check_k, own_encoder
+from flows.queries import SearchError, own_encoder
+from flows.search import check_k
 from flows.sources.base import SourceError
 from flows.sources.interactions import Interactions
 from flows.stores import Stores
 from storage import lookups
+from storage.conditions import other_than
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +80,7 @@ def recommend(
     state = (version.table, manifest.lance_version)
     found = stores.vectors.nearest(
         *state, vector, k + len(hidden), version.metric,
-        history=version.history, but=("side", "user"),
+        history=version.history, where=other_than("side", "user"),
     )  # fmt: skip
     rows = [
         {"item": row["entity"], "score": 1 - row["distance"], "met": row["met"]}

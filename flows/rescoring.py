@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.narrowing import ANY, Narrow
 from flows.progress import listener
-from flows.search import SearchError, check_k, live, no_record, own_encoder
+from flows.queries import SearchError, own_encoder
+from flows.search import Searched, check_k, live, no_record
 from flows.search_parts import asked_of, fused, vector_of
 from flows.stores import Stores
 from flows.whole import whole_of
@@ -28,7 +30,12 @@ if TYPE_CHECKING:
 
 
 def search(
-    settings: Settings, name: str, queries: Mapping[str, str], k: int, factor: int
+    settings: Settings,
+    name: str,
+    queries: Mapping[str, str],
+    k: int,
+    factor: int,
+    narrow: Narrow = ANY,
 ) -> pa.Table:
     """The k records nearest to a query by whole vectors, among some candidates by smaller ones.
 
@@ -40,6 +47,7 @@ def search(
         queries: as `flows.search_parts.search` takes them, or an ``id`` alone.
         k: how many records.
         factor: how many candidates for each of them.
+        narrow: which rows may be found, and how.
 
     Returns:
         As `flows.search.search`; the distances are those of the vectors that the version was made
@@ -61,8 +69,8 @@ def search(
         small, wanted = _query(settings, stores, version, whole, queries)
     else:
         small, wanted = _record(stores, version, manifest, whole, own)
-    state = (version.table, manifest.lance_version)
-    found = stores.vectors.nearest(*state, small, k * factor + (own is not None), version.metric)
+    searched = Searched(settings, stores, version, manifest, narrow)
+    found = searched.nearest([small], k * factor + (own is not None))
     ids = [one for one in found["record_id"].to_pylist() if one != own][: k * factor]
     there = whole.vectors(stores, ids)
     listener().note(f"distances are those of {whole.version.table}, by {whole.version.metric}")

@@ -13,7 +13,9 @@ import numpy as np
 from encoders.base import EncoderError
 from encoders.vectors import Placed, column
 from flows import over
-from flows.search import QUERIES, SearchError, _encode, check_k, live, own_encoder
+from flows.narrowing import ANY, Narrow
+from flows.queries import QUERIES, SearchError, encode, own_encoder
+from flows.search import Searched, check_k, live, ordered
 from flows.stores import Stores
 from storage.within import nearest_within
 
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
     from encoders.base import Encoder
     from encoders.vectors import Part
     from flows.settings import Settings
-    from storage.model import Manifest, Version
+    from storage.model import Version
 
     Asked = dict[str, NDArray[np.float32]]
 
 
-def search(settings: Settings, name: str, queries: Mapping[str, str], k: int) -> pa.Table:
+def search(
+    settings: Settings, name: str, queries: Mapping[str, str], k: int, narrow: Narrow = ANY
+) -> pa.Table:
     """The k records nearest to queries of some parts, nearest first.
 
     Args:
@@ -40,6 +44,7 @@ def search(settings: Settings, name: str, queries: Mapping[str, str], k: int) ->
         queries: one a modality, as `flows.search.search` takes it: ``text``, ``image``, ``audio``
             or ``row``.
         k: how many records.
+        narrow: which rows may be found, and how.
 
     Returns:
         As `flows.search.search`.
@@ -50,17 +55,13 @@ def search(settings: Settings, name: str, queries: Mapping[str, str], k: int) ->
     """
     check_k(k)
     stores = Stores.of(settings)
-    version, manifest = live(settings, stores, name)
-    found = nearest_by_parts(settings, version, manifest, queries, k)
-    rest = [c for c in found.column_names if c not in {"record_id", "distance"}]
-    return found.select(["record_id", "distance", *rest])
+    searched = Searched(settings, stores, *live(settings, stores, name), narrow)
+    return ordered(nearest_by_parts(searched, queries, k))
 
 
-def nearest_by_parts(
-    settings: Settings, version: Version, manifest: Manifest, queries: Mapping[str, str], k: int
-) -> pa.Table:
+def nearest_by_parts(searched: Searched, queries: Mapping[str, str], k: int) -> pa.Table:
     """As `search`, in one published state; the columns in any order."""
-    stores = Stores.of(settings)
+    settings, stores, version = searched.settings, searched.stores, searched.version
     parts = over.parts_of(version)
     if not parts:
         raise SearchError(
@@ -69,11 +70,10 @@ def nearest_by_parts(
     asked = asked_of(settings, stores, version, queries)
     encoder = own_encoder(settings, version)
     vector = fused(encoder, version, asked)
-    state = (version.table, manifest.lance_version)
     dims = _dims(encoder, version, parts, asked)
     if dims is None:
-        return stores.vectors.nearest(*state, vector, k, version.metric)
-    return nearest_within(stores.vectors, state, vector, dims, k)
+        return searched.nearest([vector], k)
+    return nearest_within(stores.vectors, searched.state, vector, dims, k, searched.condition())
 
 
 def asked_of(
@@ -134,7 +134,7 @@ def vector_of(
     if version.modality != "vector":
         for modality in _takes(stores, version):
             if modality in queries:
-                return _encode(settings, version, modality, queries[modality])
+                return encode(settings, version, modality, queries[modality])
         return None
     parts = over.parts_of(version)
     made = {part.feature: over.made_by(part, stores.catalog) for part in parts}

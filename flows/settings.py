@@ -122,6 +122,41 @@ class Gc:
 
 
 @dataclass(frozen=True)
+class IndexPolicy:
+    """The keys of ``[features.NAME.index]``: which indexes `vecmill maintain` keeps.
+
+    Attributes:
+        vector: the kind of index that vectors have: ``ivf_sq``, ``ivf_flat``, ``ivf_pq``,
+            ``ivf_hnsw_sq`` (`storage.indexing.build`), or ``none``.
+        rows: from how many rows on there are indexes of vectors, ids and ``columns``.
+        columns: kept columns that conditions are often by.
+        words: kept texts to have a full-text index of, however few rows there are.
+        stale: the share of rows that an index does not know, from which it is extended.
+    """
+
+    vector: Literal["ivf_sq", "ivf_flat", "ivf_pq", "ivf_hnsw_sq", "none"] = "ivf_sq"
+    rows: int = 100_000
+    columns: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    stale: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise ValueError(f"rows must be at least 1, got {self.rows}")
+        if not 0 <= self.stale <= 1:
+            raise ValueError(f"stale is a share from 0 to 1, got {self.stale}")
+        for name in ("columns", "words"):
+            given = getattr(self, name)
+            doubled = [column for place, column in enumerate(given) if column in given[:place]]
+            if doubled or "vector" in given:
+                raise ValueError(
+                    f"{name} names kept columns, each once, got {(doubled or ['vector'])[0]!r}"
+                )
+        if both := sorted({*self.columns} & {*self.words}):
+            raise ValueError(f"a column has one index; {both[0]!r} is in both columns and words")
+
+
+@dataclass(frozen=True)
 class Reports:
     """What is written each time that monitors have looked.
 
@@ -218,6 +253,7 @@ class Feature:
         canaries: how many contents of each version are kept, to be encoded again whenever a monitor
             looks for a change of the encoder; 0 for none.
         alerts: the channels that are told of its monitors' alarms.
+        index: which indexes the table of its live version has.
     """
 
     name: str
@@ -238,6 +274,7 @@ class Feature:
     thumbnails: int = 0
     canaries: int = 100
     alerts: tuple[Plugin, ...] = ()
+    index: IndexPolicy = field(default_factory=IndexPolicy)
 
     @property
     def over(self) -> Over | None:

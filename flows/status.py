@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from flows.indexing import told
 from flows.stores import Stores
+from flows.upkeep import Upkeep
+from storage import cleaning
 from storage.entries import PUBLISHED
+from storage.indexes import indexes
 from storage.locks import is_free
+from storage.model import StorageError
 
 if TYPE_CHECKING:
     from flows.settings import Settings
+    from storage.model import Version
 
 _STATUS = f"""
 SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
@@ -49,6 +55,9 @@ FROM runs GROUP BY feature HAVING arg_max_null(version, started_at) IS NULL
 """
 
 
+_TABLE = ("fragments", "states", "deleted_rows", "unindexed", "upkeep")
+
+
 def status(settings: Settings) -> list[dict[str, Any]]:
     """The standing of every version, and of configured features without one.
 
@@ -61,22 +70,53 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process
     is gone counts as ``crashed`` here before the next run notes it. A last run that failed before
     it had a version, such as of a source that is missing, is shown with all versions that are not
-    retired.
+    retired. ``fragments``, ``states`` (Lance versions, published or not), ``deleted_rows`` and
+    ``unindexed`` (the most rows that one of its indexes does not know) are of the table as it is
+    published, and ``upkeep`` says what of it `vecmill maintain` would mend; all are null where
+    there is no table to be read.
     """
     stores = Stores.of(settings)
     found = stores.catalog.query(_STATUS)
     rows: list[dict[str, Any]] = found.to_pylist()
     _mark_crashed(stores, rows)
+    versions = [
+        v for name in {row["feature"] for row in rows} for v in stores.catalog.versions(name)
+    ]
+    by_key = {(version.feature, version.version): version for version in versions}
+    for row in rows:
+        version = by_key[row["feature"], row["version"]]
+        row.update(_upkeep(settings, stores, version, row["lance_version"]))
     begun = {row["feature"] for row in rows}
     for name, feature in settings.features.items():
         if name not in begun:
             row = {"feature": name, "encoder": feature.encoder.kind, "last_status": "never run"}
-            rows.append(dict.fromkeys(found.column_names) | row)
+            rows.append(dict.fromkeys([*found.column_names, *_TABLE]) | row)
     unbegun = {row.pop("feature"): row for row in stores.catalog.query(_UNBEGUN).to_pylist()}
     for row in rows:
         if row["standing"] != "retired":
             row.update(unbegun.get(row["feature"], {}))
     return rows
+
+
+def _upkeep(
+    settings: Settings, stores: Stores, version: Version, published: int | None
+) -> dict[str, Any]:
+    """How a version's table lies there, and what would make it better."""
+    nothing = dict.fromkeys(_TABLE)
+    if published is None or version.dropped_at is not None:
+        return nothing
+    try:
+        found = cleaning.physical(stores.vectors, version.table, published)
+        there = indexes(stores.vectors, version.table, published)
+        upkeep = Upkeep(settings, stores, settings.gc, version, with_indexes=True)
+        todo = list(told(upkeep.tasks(published)))
+    except StorageError:
+        return nothing  # `vecmill doctor` says what of it is damaged
+    if found.small_fragments >= settings.gc.compact_fragments:
+        todo.insert(0, f"{found.small_fragments} small fragments")
+    unindexed = max((index.unindexed for index in there), default=0)
+    values = (found.fragments, len(found.versions), found.deleted_rows, unindexed, todo)
+    return dict(zip(_TABLE, values, strict=True))
 
 
 def _mark_crashed(stores: Stores, rows: list[dict[str, Any]]) -> None:

@@ -175,7 +175,7 @@ class EncoderTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             SearchError: if the encoder is not here any more.
             EncoderError: if a record cannot be encoded.
         """
-        from flows.search import own_encoder
+        from flows.queries import own_encoder
 
         if not hasattr(self, "_chosen"):
             self.fit()
@@ -254,7 +254,7 @@ def _rows(records: Any, types: Mapping[str, str]) -> pl.DataFrame:  # noqa: ANN4
     """Rows, each column read as the version's source reads it."""
     import polars as pl
 
-    from flows.search import typed
+    from flows.queries import typed
 
     if not isinstance(records, pl.DataFrame):
         listed = records.to_dict("records") if hasattr(records, "to_dict") else list(records)

@@ -18,7 +18,7 @@ import numpy as np
 import encoders.base
 from encoders.base import Worded
 from flows import versions
-from flows.search import SearchError, own_encoder
+from flows.queries import SearchError, own_encoder
 from flows.stores import Stores
 
 if TYPE_CHECKING:

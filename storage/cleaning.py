@@ -38,13 +38,15 @@ class Physical:
         head: its newest Lance version.
         versions: all its Lance versions, oldest first.
         tags: Lance version to the user's tag that pins it.
-        small_fragments: how many fragments of a state hold fewer rows than they might.
+        fragments: how many pieces a state lies in.
+        small_fragments: how many of them hold fewer rows than they might.
         deleted_rows: how many rows of that state are deleted, but still lie in a data file.
     """
 
     head: int
     versions: tuple[int, ...]
     tags: Mapping[int, str]
+    fragments: int
     small_fragments: int
     deleted_rows: int
 
@@ -67,6 +69,7 @@ def physical(vectors: Vectors, table: str, lance_version: int | None = None) -> 
         head=dataset.version,
         versions=tuple(sorted(v["version"] for v in dataset.versions())),
         tags={tag["version"]: name for name, tag in dataset.tags.list().items()},
+        fragments=len(fragments),
         small_fragments=sum(f.count_rows() < FRAGMENT_ROWS for f in fragments),
         deleted_rows=sum(f.num_deletions for f in fragments),
     )

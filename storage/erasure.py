@@ -12,10 +12,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from storage import blotting, cleaning
+from storage.conditions import literal
 from storage.damage import misses_a_file
 from storage.model import StorageError
 from storage.parts import PARTS
-from storage.vectors import _literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -161,7 +161,7 @@ def erase_rows(
     for index in dataset.describe_indices():
         dataset.drop_index(index.name)
     for some in _chunks(ids):
-        dataset.delete(f"{by} IN ({', '.join(map(_literal, some))})")
+        dataset.delete(f"{by} IN ({', '.join(map(literal, some))})")
     cleaning.compact(vectors, table, purge=True)
     after = cleaning.physical(vectors, table)
     if after.deleted_rows:
@@ -265,9 +265,10 @@ def _rows_of(
     for some in _chunks(ids):
         yield dataset.scanner(
             columns=columns,
-            filter=f"{by} IN ({', '.join(map(_literal, some))})",
+            filter=f"{by} IN ({', '.join(map(literal, some))})",
             include_deleted_rows=True,
             late_materialization=False,  # Lance cannot have it together with deleted rows
+            use_scalar_index=False,  # an index may not know deleted rows
             with_row_id=True,
         ).to_table()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from storage.model import OutageError, StorageError, UsageError
-from storage.vectors import _OUTAGE
+from storage.tables import OUTAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -125,7 +125,7 @@ class LanceRows:
             yield
         except (ValueError, OSError, RuntimeError) as error:
             text = str(error).partition("\n")[0]
-            if "://" in self._uri and any(words in text.lower() for words in _OUTAGE):
+            if "://" in self._uri and any(words in text.lower() for words in OUTAGE):
                 raise OutageError(f"{shown} cannot be reached just now: {text}") from error
             if isinstance(error, ValueError):
                 raise UsageError(f"the table {self._name!r} in {shown}: {text}") from error

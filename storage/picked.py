@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from storage.aligned import Side, own_by
+from storage.conditions import literal
 from storage.currents import current
 from storage.damage import reading
-from storage.vectors import _literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,7 +66,7 @@ def _rows(dataset: Any, own: Sequence[str], by: str, *, history: bool) -> pa.Tab
     columns = [*dict.fromkeys([*keys, "vector"])]
     if not own:
         return dataset.schema.empty_table().select(columns)
-    where = f"record_id IN ({', '.join(map(_literal, own))})"
+    where = f"record_id IN ({', '.join(map(literal, own))})"
     rows = dataset.to_table(columns=columns, filter=where)
     return rows.filter(pa.array(current(rows))) if history else rows
 

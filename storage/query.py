@@ -12,9 +12,10 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from storage import views
+from storage.calls import answered
 from storage.damage import told
 from storage.model import StorageError, UsageError
 
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     import duckdb
+    import pyarrow as pa
 
+    from storage.calls import Function
     from storage.catalog import Catalog
     from storage.vectors import Vectors
 
+    Connection: TypeAlias = duckdb.DuckDBPyConnection
+    Relation: TypeAlias = duckdb.DuckDBPyRelation
 
 _CHANGES = frozenset({"ALTER", "DELETE", "DROP", "INSERT", "MERGE_INTO", "UPDATE"})
 
@@ -53,8 +58,15 @@ def connect(
     return con
 
 
-def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
+def run(
+    con: duckdb.DuckDBPyConnection, sql: str, functions: Sequence[Function] = ()
+) -> duckdb.DuckDBPyRelation:
     """Run statements, of which one gives rows; these are fetched by who has the relation.
+
+    Args:
+        con: of `connect`.
+        sql: the statements.
+        functions: table functions that they may call (`storage.calls`).
 
     Raises:
         QueryError: if DuckDB refuses it, with DuckDB's own words and the names there are; if no
@@ -66,7 +78,7 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
         with warnings.catch_warnings():
             # DuckDB says that SHOW and DESCRIBE are copied; there is nothing to do about it.
             warnings.simplefilter("ignore", UserWarning)
-            statements = con.extract_statements(sql)
+            statements = con.extract_statements(answered(con, sql, functions))
             _check(statements)
             for statement in statements[:-1]:
                 con.execute(statement)
@@ -78,6 +90,20 @@ def run(con: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
     if relation is None:
         return con.sql("SELECT 'done' AS status")
     return relation
+
+
+def table(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """All rows of a relation.
+
+    Raises:
+        QueryError: if the statement fails on one of them.
+    """
+    import duckdb
+
+    try:
+        return relation.to_arrow_table()
+    except duckdb.Error as error:
+        raise (told(error) or QueryError(str(error))) from error
 
 
 def _check(statements: Sequence[Any]) -> None:
@@ -100,7 +126,7 @@ def _check(statements: Sequence[Any]) -> None:
 
 def _names(con: duckdb.DuckDBPyConnection) -> str:
     shown = con.execute(
-        "SELECT name FROM (SHOW TABLES) WHERE name NOT IN ('vecmill_missing', 'vecmill_shown')"
+        "SELECT name FROM (SHOW TABLES) WHERE NOT starts_with(name, 'vecmill_')"
     ).fetchall()
     gone = "".join(f"\n{name} cannot be had: {why}" for name, why in views.missing(con).items())
     return f"There are: {', '.join(row[0] for row in shown)}{gone}"

@@ -13,7 +13,7 @@ import numpy as np
 from storage import currents
 from storage.codes import BYTE
 from storage.damage import reading
-from storage.within import rows_at
+from storage.within import places_where, rows_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def nearest(
     metric: str,
     *,
     history: bool = False,
-    but: tuple[str, str] | None = None,
+    where: str | None = None,
 ) -> pa.Table:
     """The k rows nearest to a vector, as `storage.vectors.Vectors.nearest` gives them.
 
@@ -50,10 +50,10 @@ def nearest(
         k: how many rows.
         metric: ``cosine``, ``l2`` or ``dot``.
         history: whether it keeps a history; only current rows are found then.
-        but: a column and the value by which rows are left out.
+        where: a condition on rows.
     """
     with reading(table):
-        wanted = _wanted(dataset, history=history, but=but)
+        wanted = _wanted(dataset, history=history, where=where)
     places, distances = np.empty(0, np.int64), np.empty(0)
     at = 0
     for held in _streamed(dataset, table):
@@ -69,20 +69,15 @@ def nearest(
     return rows_at(dataset, table, places, distances)
 
 
-def _wanted(
-    dataset: Decoded, *, history: bool, but: tuple[str, str] | None
-) -> NDArray[np.bool_] | None:
+def _wanted(dataset: Decoded, *, history: bool, where: str | None) -> NDArray[np.bool_] | None:
     """Which rows may be found, in the order in which they are stored; None for all."""
-    import pyarrow.compute as pc
-
     wanted = None
     if history:
         keys = ["record_id", "event_time", "run_id", "content_hash"]
         wanted = currents.current(dataset.to_table(columns=keys, scan_in_order=True))
-    if but is not None:
-        values = dataset.to_table(columns=[but[0]], scan_in_order=True)[but[0]]
-        others = pc.fill_null(pc.not_equal(values, but[1]), False).to_numpy()  # noqa: FBT003 - Arrow's own way
-        wanted = others if wanted is None else wanted & others
+    if where is not None:
+        fitting = places_where(dataset, where)
+        wanted = fitting if wanted is None else wanted & fitting
     return wanted
 
 

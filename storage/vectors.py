@@ -7,18 +7,16 @@ they pin the published version, and the next commit begins by restoring it.
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from storage import currents
 from storage.codes import codes_of
+from storage.conditions import literal
 from storage.damage import reading
-from storage.model import OutageError, StorageError
+from storage.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,21 +39,15 @@ KEY = ("record_id",)
 HISTORY_KEY = ("record_id", "event_time", "content_hash")
 """What tells them apart where it holds all that records ever were."""
 
-_OUTAGE = (
-    "connection refused", "dns error", "error sending request", "failed to connect",
-    "retryerror", "service unavailable", "slow down", "timed out",
-)  # fmt: skip
-_ERRORS = (ValueError, OSError, RuntimeError)
-"""What LanceDB raises; of a manifest that was cut short also a nameless RustPanic."""
-
 _IDS_A_DELETE = 5_000
+PROBES = 20
+"""Cells of an index that a search looks into."""
+REFINE = 10
+"""Candidates of an index for each row to find, which are ordered by their whole vectors."""
 
 
-class Vectors:
+class Vectors(Tables):
     """The vector tables under a folder or object-store URI."""
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
 
     def dataset(self, table: str, lance_version: int) -> pyarrow.dataset.Dataset:
         """A table at one Lance version, as an Arrow dataset that takes column and row filters.
@@ -69,7 +61,7 @@ class Vectors:
 
     def rows(self, table: str, lance_version: int) -> int:
         """The number of rows of a table at one Lance version."""
-        return cast("int", self._at(table, lance_version).count_rows())
+        return cast("int", self.at(table, lance_version).count_rows())
 
     def commit(
         self,
@@ -98,7 +90,7 @@ class Vectors:
         """
         if base is None:
             return self.rewrite(table, upserts, codes)
-        with self._reaching():
+        with self.reaching():
             return self._change(table, base, upserts, deletes, key)
 
     def _change(
@@ -109,13 +101,13 @@ class Vectors:
         deletes: Iterable[str],
         key: Sequence[str],
     ) -> int:
-        opened = self._open(table)
+        opened = self.open(table)
         if opened.version != base:
             opened.checkout(base)
             opened.restore()
         ids = iter(deletes)
         while some := list(islice(ids, _IDS_A_DELETE)):
-            opened.delete(f"record_id IN ({', '.join(map(_literal, some))})")
+            opened.delete(f"record_id IN ({', '.join(map(literal, some))})")
         codes = codes_of(opened.schema)
         upserts = upserts if codes is None else codes.written(upserts)
         merge = opened.merge_insert(list(key))
@@ -134,7 +126,7 @@ class Vectors:
             The Lance version to publish.
         """
         rows = rows if codes is None else codes.written(rows)
-        with self._reaching():
+        with self.reaching():
             db = self._db()
             try:
                 db.open_table(table)
@@ -146,7 +138,7 @@ class Vectors:
                 mode = "create"
             return cast("int", db.create_table(table, data=rows, mode=mode).version)
 
-    def nearest(
+    def nearest(  # noqa: PLR0913 - one keyword a choice
         self,
         table: str,
         lance_version: int,
@@ -155,9 +147,10 @@ class Vectors:
         metric: str,
         *,
         history: bool = False,
-        but: tuple[str, str] | None = None,
+        where: str | None = None,
+        exact: bool = True,
     ) -> pa.Table:
-        """The k rows nearest to a vector, nearest first, exactly.
+        """The k rows nearest to a vector, nearest first.
 
         Args:
             table: the table's name.
@@ -166,22 +159,75 @@ class Vectors:
             k: how many rows.
             metric: ``cosine``, ``l2`` or ``dot``.
             history: whether the table keeps a history; only current rows are found then.
-            but: a column and the value by which rows are left out.
+            where: a condition on rows (`storage.conditions`), which holds before k are chosen.
+            exact: look at every row; else by the index of vectors, where that state has one. Rows
+                that the index does not know yet are looked at in either case.
 
         Returns:
             The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
             l2: squared Euclidean; dot: 1 - inner product, as LanceDB defines them).
         """
-        opened = self._at(table, lance_version)
+        opened = self.at(table, lance_version)
         if codes_of(opened.schema) is not None:
             from storage import scan
 
             dataset = decoded(opened.to_lance())
-            return scan.nearest(dataset, table, vector, k, metric, history=history, but=but)
+            return scan.nearest(dataset, table, vector, k, metric, history=history, where=where)
         query = opened.search(vector, vector_column_name="vector").distance_type(metric)
-        query = query.bypass_vector_index()
-        if but is not None:
-            query = query.where(f"{but[0]} <> {_literal(but[1])}", prefilter=True)
+        if exact:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(PROBES).refine_factor(REFINE)
+        return self._found(query, opened, table, k, history=history, where=where)
+
+    def by_words(
+        self,
+        table: str,
+        lance_version: int,
+        words: str,
+        column: str,
+        k: int,
+        *,
+        history: bool = False,
+        where: str | None = None,
+    ) -> pa.Table:
+        """The k rows whose text has the rarest and most of some words, best first (BM25).
+
+        A text need not have all of the words. Where that state has no full-text index of the
+        column its texts are read through, which gives the same rows.
+
+        Args:
+            table: the table's name.
+            lance_version: the state to search.
+            words: the words, in no order.
+            column: of texts.
+            k: how many rows.
+            history: as in `nearest`.
+            where: as in `nearest`.
+
+        Returns:
+            The table's columns but the vector, and ``score``, the higher the better.
+        """
+        from lancedb.query import MatchQuery
+
+        opened = self.at(table, lance_version)
+        asked = MatchQuery(words, column)  # type: ignore[call-arg] # the others have defaults
+        query = opened.search(asked, query_type="fts")
+        return self._found(query, opened, table, k, history=history, where=where)
+
+    def _found(
+        self,
+        query: Any,  # noqa: ANN401 - lancedb ships no types
+        opened: Any,  # noqa: ANN401 - as above
+        table: str,
+        k: int,
+        *,
+        history: bool,
+        where: str | None,
+    ) -> pa.Table:
+        """What a query gives, without vectors, its measure called as we call it."""
+        if where is not None:
+            query = query.where(where, prefilter=True)
         with reading(table):
             if history:
                 found = currents.nearest(query, opened.to_lance(), k)
@@ -189,7 +235,9 @@ class Vectors:
                 found = query.limit(k).to_arrow()
         found = found.drop_columns("vector")
         # A kept column of that name gives way, numbered as SQL numbers a second one.
-        names = {"_distance": "distance", "distance": "distance_1"}
+        names = {"_distance": "distance", "_score": "score"}
+        own = next(names[c] for c in found.schema.names if c in names)
+        names[own] = f"{own}_1"
         return found.rename_columns([names.get(c, c) for c in found.schema.names])
 
     def vector(self, table: str, lance_version: int, record_id: str) -> NDArray[np.float32] | None:
@@ -200,7 +248,7 @@ class Vectors:
         dataset = self._read(table, lance_version)
         columns = [name for name in SYSTEM_COLUMNS if name != "encoded_at"]
         with reading(table):
-            rows = dataset.to_table(columns=columns, filter=f"record_id = {_literal(record_id)}")
+            rows = dataset.to_table(columns=columns, filter=f"record_id = {literal(record_id)}")
         if not len(rows):
             return None
         latest = int(np.flatnonzero(currents.current(rows.drop_columns("vector")))[0])
@@ -214,7 +262,7 @@ class Vectors:
         dataset = self._read(table, lance_version)
         if not has_thumbnails(dataset.schema):
             return None
-        where = f"record_id = {_literal(record_id)} AND {THUMBNAIL} IS NOT NULL"
+        where = f"record_id = {literal(record_id)} AND {THUMBNAIL} IS NOT NULL"
         with reading(table):
             rows = dataset.to_table(columns=[THUMBNAIL], filter=where, limit=1)
         found = rows.column(THUMBNAIL)[0].as_py() if len(rows) else None
@@ -226,7 +274,7 @@ class Vectors:
         """The vectors of the rows that have a value in a column of texts, ``(dim,)`` each."""
         dataset = self._read(table, lance_version)
         with reading(table):
-            rows = dataset.to_table(columns=["vector"], filter=f"{column} = {_literal(value)}")
+            rows = dataset.to_table(columns=["vector"], filter=f"{column} = {literal(value)}")
         return [np.asarray(vector, np.float32) for vector in rows.column("vector").to_pylist()]
 
     def blocks(
@@ -274,7 +322,7 @@ class Vectors:
         dataset = self._read(table, lance_version)
         left = iter(ids)
         while some := list(islice(left, _IDS_A_DELETE)):
-            if dataset.count_rows(filter=f"{by} IN ({', '.join(map(_literal, some))})"):
+            if dataset.count_rows(filter=f"{by} IN ({', '.join(map(literal, some))})"):
                 return True
         return False
 
@@ -318,106 +366,9 @@ class Vectors:
         schema = pa.schema([dataset.schema.field(name) for name in names])
         return pa.Table.from_batches(picked, schema=schema)
 
-    def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
-        import lancedb
-
-        return lancedb.connect(self._uri)
-
-    def _open(self, table: str) -> Any:  # noqa: ANN401 - as above
-        try:
-            with self._reaching():
-                return self._db().open_table(table)
-        except Exception as error:
-            if not isinstance(error, _ERRORS) and type(error).__name__ != "RustPanic":
-                raise
-            raise StorageError(
-                f"the table {table!r} cannot be opened in {self._shown}: {error}; the catalog and "
-                "the vectors belong together, so restore both from one backup"
-            ) from error
-
-    def _at(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
-        opened = self._open(table)
-        try:
-            with self._reaching():
-                opened.checkout(lance_version)
-        except (ValueError, OSError, RuntimeError) as error:
-            raise StorageError(
-                f"{table!r} has no Lance version {lance_version} in {self._shown}: {error}"
-            ) from error
-        return opened
-
     def _read(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
         """A table at one Lance version, its vectors as float32."""
-        return decoded(self._at(table, lance_version).to_lance())
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Tell an object store that does not answer from one that answers no.
-
-        Lance gives plain errors for both, so the words of the message have to do.
-        """
-        try:
-            yield
-        except (ValueError, OSError, RuntimeError) as error:
-            if "://" not in self._uri or not any(w in str(error).lower() for w in _OUTAGE):
-                raise
-            raise OutageError(
-                f"{self._shown} cannot be reached just now: {error}; check the network and the "
-                "store's address and credentials, and run again"
-            ) from error
-
-    @property
-    def _shown(self) -> str:
-        """The URI as it may be shown: without a name and password in it."""
-        return re.sub(r"//[^/@]*@", "//", self._uri)
-
-    # --- upkeep: for what cleans up and looks after a store, never for readers --------------------
-
-    def head(self, table: str) -> Any:  # noqa: ANN401 - as above
-        """A table as Lance's own dataset at its head, whether that is published or not.
-
-        Raises:
-            StorageError: if the table is not there.
-        """
-        return self._open(table).to_lance()
-
-    def state(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
-        """A table as Lance's own dataset at one Lance version, its vectors as they are held.
-
-        Raises:
-            StorageError: if the table or the version is not there.
-        """
-        return self._at(table, lance_version).to_lance()
-
-    def tables(self) -> list[str]:
-        """The names of all tables, whether the catalog knows them or not."""
-        folder = self.folder
-        if folder is not None and not folder.is_dir():
-            return []  # LanceDB would make it
-        names: list[str] = []
-        token = None
-        with self._reaching():
-            db = self._db()
-            while True:
-                page = db.list_tables(page_token=token)
-                names += page.tables
-                token = page.page_token
-                if not token:
-                    return names
-
-    def drop(self, table: str) -> None:
-        """Remove a table with all its Lance versions; one that is not there is no fault."""
-        with self._reaching():
-            try:
-                self._db().drop_table(table)
-            except ValueError as error:
-                if "not found" not in str(error):
-                    raise
-
-    @property
-    def folder(self) -> Path | None:
-        """The folder that the tables lie in, None in an object store."""
-        return None if "://" in self._uri else Path(self._uri)
+        return decoded(self.at(table, lance_version).to_lance())
 
 
 def decoded(dataset: Any) -> Any:  # noqa: ANN401 - lance ships no types
@@ -443,9 +394,9 @@ def _by(runs: Sequence[str] | None, below: str | None = None) -> str | None:
         return "false"
     parts = []
     if runs is not None:
-        parts.append(f"run_id IN ({', '.join(map(_literal, runs))})")
+        parts.append(f"run_id IN ({', '.join(map(literal, runs))})")
     if below is not None:
-        parts.append(f"content_hash < {_literal(below)}")
+        parts.append(f"content_hash < {literal(below)}")
     return " AND ".join(parts) or None
 
 
@@ -470,8 +421,3 @@ def _eligible(
     if below is not None:
         given &= pc.less(keys.column("content_hash"), below).to_numpy()
     return np.flatnonzero(latest[given])
-
-
-def _literal(text: str) -> str:
-    """A SQL string literal; ids come from records, so quotes in them must not end it."""
-    return "'" + text.replace("'", "''") + "'"

@@ -119,12 +119,14 @@ def _open(
     con: duckdb.DuckDBPyConnection, vectors: Vectors, version: Shown, taken: set[str]
 ) -> str | None:
     """Make the views of a version; why that cannot be, where it cannot."""
+    from storage.pushed import Pushed  # which imports Arrow
+
     try:
         dataset = vectors.dataset(version.table, version.lance_version)
     except StorageError as error:
         # One table that is away must not keep the others from being read.
         return str(error)
-    con.register(version.table, dataset)
+    con.register(version.table, Pushed(dataset))
     if version.live:
         rows = current(version.table) if version.history else f"FROM {version.table}"
         con.execute(f"CREATE VIEW {version.feature} AS {rows}")

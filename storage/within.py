@@ -25,6 +25,7 @@ def nearest_within(
     query: NDArray[np.float32],
     dims: Sequence[slice],
     k: int,
+    where: str | None = None,
 ) -> pa.Table:
     """The k rows nearest to a vector by Euclidean distance within some of its dimensions.
 
@@ -36,6 +37,7 @@ def nearest_within(
         query: ``(dim,)``; what lies outside of ``dims`` does not matter.
         dims: the dimensions, in slices that do not overlap.
         k: how many rows.
+        where: a condition on rows (`storage.conditions`).
 
     Returns:
         The table's columns but the vector, and ``distance``, squared; nearest first.
@@ -44,10 +46,14 @@ def nearest_within(
     dataset: Any = vectors.dataset(table, lance_version)
     chosen = np.concatenate([np.arange(len(query))[one] for one in dims])
     wanted = query[chosen].astype(np.float64)
+    wanted_rows = None if where is None else places_where(dataset, where)
     places, distances = np.empty(0, np.int64), np.empty(0)
     at = 0
     for rows in _streamed(dataset, table, len(query)):
-        there = np.flatnonzero(rows[:, chosen].any(axis=1))
+        told = rows[:, chosen].any(axis=1)
+        if wanted_rows is not None:
+            told &= wanted_rows[at : at + len(rows)]
+        there = np.flatnonzero(told)
         found = ((rows[there][:, chosen] - wanted) ** 2).sum(axis=1)
         places, distances = np.append(places, there + at), np.append(distances, found)
         best = np.argsort(distances, kind="stable")[:k]
@@ -61,6 +67,15 @@ def _streamed(dataset: Any, table: str, dim: int) -> Iterator[NDArray[np.float32
         for batch in dataset.to_batches(columns=["vector"], batch_size=_ROWS, scan_in_order=True):
             flat = batch.column("vector").flatten().to_numpy(zero_copy_only=False)
             yield np.asarray(flat, np.float32).reshape(-1, dim)
+
+
+def places_where(dataset: Any, where: str) -> NDArray[np.bool_]:  # noqa: ANN401 - as above
+    """Which rows a condition holds for, ``(n,)``, in the order in which they are stored."""
+    scanned = {"columns": [], "with_row_id": True, "scan_in_order": True}
+    every = dataset.to_table(**scanned).column("_rowid").to_numpy()
+    chosen = dataset.to_table(**scanned, filter=where).column("_rowid").to_numpy()
+    found: NDArray[np.bool_] = np.isin(every, chosen)
+    return found
 
 
 def rows_at(

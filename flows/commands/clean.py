@@ -77,6 +77,42 @@ def collect(  # noqa: PLR0913 - one option a key of [gc]
     return FINE
 
 
+@app.command(usage="Usage: vecmill maintain [OPTIONS] [FEATURES...]")
+def maintain(
+    *features: str,
+    yes: Flag = False,
+    conf: Conf = None,
+    json: AsJson = False,
+) -> int:
+    """Show what would make tables faster and smaller; with --yes do it.
+
+    Small files are put together, indexes are built where they pay and extended by the rows that
+    they do not know, and what [gc] allows is removed. Runs go on before and after it, never at the
+    same time; readers keep what they read.
+
+    Parameters
+    ----------
+    features
+        The features to maintain; all, and what is no feature's, where none is named.
+    yes
+        Do it; without this nothing is written.
+    """
+    from flows.console import reporting
+    from flows.gc import Collector
+
+    settings = load(conf)
+    for name in features:
+        _known(settings, name)
+    collector = Collector(settings, settings.gc, indexes=True)
+    with reporting() as reporter:
+        items = collector.collect(features, reporter) if yes else collector.look(features)
+    rows = [item.row() for item in items]
+    print_json(rows, json=json)
+    if not json:
+        _tell(rows, yes=yes)
+    return FINE
+
+
 @app.command(usage="Usage: vecmill erase [OPTIONS] [FEATURE]")
 def erase(  # noqa: PLR0913 - one option a way to name records
     feature: str | None = None,

@@ -126,6 +126,11 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
         for row in rows:
             if row["error"]:
                 say(f"{row['feature']}, last run: {row['error']}")
+            if row["upkeep"]:
+                say(
+                    f"{row['feature']} v{row['version']}: {'; '.join(row['upkeep'])}; `vecmill "
+                    f"maintain {row['feature']} --yes` mends it"
+                )
             if row["cut_texts"]:
                 say(
                     f"{row['feature']} v{row['version']}: when a run last encoded, "

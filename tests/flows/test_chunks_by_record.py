@@ -16,7 +16,8 @@ from flows.compare import compare
 from flows.erase import Eraser
 from flows.lineage import lineage
 from flows.progress import Silent
-from flows.search import SearchError, search
+from flows.queries import SearchError
+from flows.search import search
 from storage.ids import hash_text
 from storage.model import UsageError
 from tests.flows.chunked import cut, expected, held

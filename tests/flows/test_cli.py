@@ -45,7 +45,7 @@ max_dead = 1.0
 """
 COMMANDS = ("backfill", "caption", "cluster", "compare", "dead", "demo", "dims",
             "doctor", "duplicates", "erase", "explore", "export", "fit", "gc", "init",
-            "label", "lineage", "map", "monitor", "plan", "probe", "promote", "recipe",
+            "label", "lineage", "maintain", "map", "monitor", "plan", "probe", "promote", "recipe",
             "recommend", "reduced", "replay", "report", "retire", "rollback", "run", "search",
             "snooze", "sql", "status", "versions", "words")  # fmt: skip
 
@@ -363,6 +363,21 @@ def filled(vecmill: Callable[..., Answer]) -> Callable[..., Answer]:
     """The project after its first run."""
     assert vecmill("run", "--direct").code == 0
     return vecmill
+
+
+def test_search_by_words_narrowed_and_with_recall(filled: Callable[..., Answer]) -> None:
+    found = filled("search", "notes", "--words", "z", "--where", "record_id <> 'c'", "--json")
+    assert (found.code, found.err) == (0, "")
+    assert [row["record_id"] for row in found.rows] == ["d"]
+    wrong = filled("search", "notes", "--id", "a", "--where", "lable = 'x'")
+    assert wrong.code == 2
+    assert "did you mean 'label'" in wrong.err
+    [measured] = filled("search", "notes", "--recall", "-k", "2", "--json").rows
+    assert (measured["recall"], measured["k"], measured["index"]) == (1.0, 2, None)
+    told = filled("search", "notes", "--id", "a", "--recall", "-k", "2", "--exact", "--json")
+    assert len(told.rows) == 2
+    assert "recall@2 1.000" in told.err
+    assert "every row is looked at" in told.err
 
 
 STATEMENT = "SELECT record_id, label, length(record_id) AS n FROM notes ORDER BY ALL"

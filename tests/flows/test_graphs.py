@@ -15,7 +15,8 @@ from flows.decode import decode
 from flows.erase import Eraser
 from flows.fitting import encoder_of
 from flows.progress import Silent
-from flows.search import SearchError, search
+from flows.queries import SearchError
+from flows.search import search
 from flows.versions import open_source
 from tests.flows.project import vector
 

@@ -10,8 +10,9 @@ import pytest
 
 from flows.monitoring import monitor
 from flows.progress import Silent
+from flows.queries import SearchError
 from flows.refusals import RunError
-from flows.search import SearchError, search
+from flows.search import search
 from flows.settings import SettingsError
 from flows.sources.base import SourceUsageError
 from storage.ids import hash_text

@@ -11,7 +11,8 @@ from PIL import Image
 
 from flows.decode import decode
 from flows.learning import FittingError
-from flows.search import SearchError, search
+from flows.queries import SearchError
+from flows.search import search
 from storage.ids import hash_bytes
 from tests.flows.engines import Stopping
 

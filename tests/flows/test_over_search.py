@@ -11,7 +11,8 @@ import pytest
 from flows import pipeline
 from flows.cli import run_command
 from flows.progress import Silent
-from flows.search import SearchError, search
+from flows.queries import SearchError
+from flows.search import search
 from flows.search_parts import search as search_by_parts
 from flows.settings import SettingsError
 from tests.flows.project import vector

@@ -13,8 +13,9 @@ from flows.asking import Asked, Titles, parse_items, parse_titles
 from flows.cli import run_command
 from flows.erase import Eraser
 from flows.progress import Silent, listening
+from flows.queries import SearchError
 from flows.recommend import recommend
-from flows.search import SearchError, search
+from flows.search import search
 from flows.sources.base import SourceError
 from storage.model import UsageError
 from tests.encoders import tastes

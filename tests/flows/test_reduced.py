@@ -18,8 +18,9 @@ from flows.cli import run_command
 from flows.gc import Collector
 from flows.monitoring import monitor
 from flows.progress import Silent, listening
+from flows.queries import SearchError
 from flows.scope import Scope
-from flows.search import SearchError, search
+from flows.search import search
 from flows.settings import Gc, SettingsError
 from storage.model import UsageError
 from tests.flows.plugins import installed

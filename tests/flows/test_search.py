@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.search import SearchError, search
+from flows.queries import SearchError
+from flows.search import search
 from tests.encoders.conftest import save_sentence_model
 from tests.flows.plugins.letters import vector_of
 

@@ -11,7 +11,7 @@ import pytest
 
 from encoders import word2vec
 from flows.cli import run_command
-from flows.search import SearchError
+from flows.queries import SearchError
 from flows.words import nearest, parse, worded_kinds
 
 if TYPE_CHECKING:

@@ -190,10 +190,14 @@ def test_a_search_leaves_out_what_it_is_told_to(vectors: Vectors, bits: int) -> 
     assert sorted(found["record_id"].to_pylist()) == names(6)
     [now] = [row for row in found.to_pylist() if row["record_id"] == "r0002"]
     assert now["run_id"] == "r2"
-    but = vectors.nearest("t", state, rows[3], 9, "cosine", but=("record_id", "r0003"))
+    but = vectors.nearest("t", state, rows[3], 9, "cosine", where="record_id <> 'r0003'")
     assert "r0003" not in but["record_id"].to_pylist()
     assert len(but) == 6
     assert len(vectors.nearest("t", state, rows[3], 2, "cosine")) == 2
+    part = ("t", state), rows[3], [slice(0, 4)], 9
+    every = nearest_within(vectors, *part)["record_id"].to_pylist()
+    some = nearest_within(vectors, *part, "record_id <> 'r0003'")["record_id"].to_pylist()
+    assert some == [name for name in every if name != "r0003"] != every
 
 
 @pytest.mark.parametrize("bits", BITS)

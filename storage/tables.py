@@ -1,0 +1,134 @@
+"""The tables of a LanceDB folder or URI: opening, listing and dropping them, with our errors."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storage.model import OutageError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+OUTAGE = (
+    "connection refused", "dns error", "error sending request", "failed to connect",
+    "retryerror", "service unavailable", "slow down", "timed out",
+)  # fmt: skip
+_ERRORS = (ValueError, OSError, RuntimeError)
+"""What LanceDB raises; of a manifest that was cut short also a nameless RustPanic."""
+
+
+class Tables:
+    """The tables under a folder or object-store URI."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+
+    def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
+        import lancedb
+
+        return lancedb.connect(self._uri)
+
+    def open(self, table: str) -> Any:  # noqa: ANN401 - as above
+        """A table as LanceDB's own, at its head.
+
+        Raises:
+            StorageError: if it is not there, or cannot be opened.
+        """
+        try:
+            with self.reaching():
+                return self._db().open_table(table)
+        except Exception as error:
+            if not isinstance(error, _ERRORS) and type(error).__name__ != "RustPanic":
+                raise
+            raise StorageError(
+                f"the table {table!r} cannot be opened in {self._shown}: {error}; the catalog and "
+                "the vectors belong together, so restore both from one backup"
+            ) from error
+
+    def at(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
+        """A table as LanceDB's own, at one Lance version.
+
+        Raises:
+            StorageError: if the table or the version is not there.
+        """
+        opened = self.open(table)
+        try:
+            with self.reaching():
+                opened.checkout(lance_version)
+        except (ValueError, OSError, RuntimeError) as error:
+            raise StorageError(
+                f"{table!r} has no Lance version {lance_version} in {self._shown}: {error}"
+            ) from error
+        return opened
+
+    @contextmanager
+    def reaching(self) -> Iterator[None]:
+        """Tell an object store that does not answer from one that answers no.
+
+        Lance gives plain errors for both, so the words of the message have to do.
+        """
+        try:
+            yield
+        except (ValueError, OSError, RuntimeError) as error:
+            if "://" not in self._uri or not any(w in str(error).lower() for w in OUTAGE):
+                raise
+            raise OutageError(
+                f"{self._shown} cannot be reached just now: {error}; check the network and the "
+                "store's address and credentials, and run again"
+            ) from error
+
+    @property
+    def _shown(self) -> str:
+        """The URI as it may be shown: without a name and password in it."""
+        return re.sub(r"//[^/@]*@", "//", self._uri)
+
+    # --- upkeep: for what cleans up and looks after a store, never for readers --------------------
+
+    def head(self, table: str) -> Any:  # noqa: ANN401 - as above
+        """A table as Lance's own dataset at its head, whether that is published or not.
+
+        Raises:
+            StorageError: if the table is not there.
+        """
+        return self.open(table).to_lance()
+
+    def state(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
+        """A table as Lance's own dataset at one Lance version, its vectors as they are held.
+
+        Raises:
+            StorageError: if the table or the version is not there.
+        """
+        return self.at(table, lance_version).to_lance()
+
+    def tables(self) -> list[str]:
+        """The names of all tables, whether the catalog knows them or not."""
+        folder = self.folder
+        if folder is not None and not folder.is_dir():
+            return []  # LanceDB would make it
+        names: list[str] = []
+        token = None
+        with self.reaching():
+            db = self._db()
+            while True:
+                page = db.list_tables(page_token=token)
+                names += page.tables
+                token = page.page_token
+                if not token:
+                    return names
+
+    def drop(self, table: str) -> None:
+        """Remove a table with all its Lance versions; one that is not there is no fault."""
+        with self.reaching():
+            try:
+                self._db().drop_table(table)
+            except ValueError as error:
+                if "not found" not in str(error):
+                    raise
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the tables lie in, None in an object store."""
+        return None if "://" in self._uri else Path(self._uri)

@@ -1,0 +1,180 @@
+"""Searches that are narrowed, by words, or both: the right rows, in the right order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from flows.asked import Asked, answer
+from flows.hybrid import fused
+from flows.narrowing import Narrow
+from flows.queries import SearchError
+from flows.rescoring import search as rescored
+from flows.search import search
+from storage.model import UsageError
+from tests.flows.chunked import cut
+from tests.flows.plugins.letters import vector_of
+
+if TYPE_CHECKING:
+    from tests.flows.project import Project
+    from tests.flows.shop import Shop
+
+WORDS = ["wheel", "grain", "flour", "stone", "water", "miller", "sack", "wind"]
+ROWS = [(n, f"{WORDS[n % 8]} {WORDS[n // 8 % 8]} {n}", f"label {n % 5}") for n in range(60)]
+
+
+@pytest.fixture
+def filled(project: Project) -> Project:
+    project.source = {"keep": ["label", "text"]}
+    project.write(ROWS)
+    project.run()
+    return project
+
+
+def ids(project: Project, asked: Asked) -> list[str]:
+    found: list[str] = answer(project.settings(), "notes", asked)["record_id"].to_pylist()
+    return found
+
+
+def by_distance(query: str) -> list[int]:
+    x = np.array([vector_of(text) for _, text, _ in ROWS])
+    q = vector_of(query)
+    return [int(n) for n in np.argsort(1 - x @ q / np.linalg.norm(x, axis=1) / np.linalg.norm(q))]
+
+
+def test_a_condition_holds_before_the_nearest_are_chosen(filled: Project) -> None:
+    narrow = Narrow("label = 'label 3' AND record_id <> '8'")
+    found = ids(filled, Asked({"text": "a question"}, 4, narrow=narrow))
+    true = [n for n in by_distance("a question") if n % 5 == 3 and n != 8]
+    assert found == [str(n) for n in true[:4]]
+    like = ids(filled, Asked({"id": "7"}, 3, narrow=narrow))
+    assert like == [str(n) for n in by_distance(ROWS[7][1]) if n % 5 == 3 and n != 8][:3]
+
+
+def test_a_condition_over_what_is_not_kept_says_what_is(filled: Project) -> None:
+    with pytest.raises(UsageError, match="did you mean 'label'"):
+        ids(filled, Asked({"text": "a"}, narrow=Narrow("lable = 'x'")))
+
+
+def test_words_find_the_texts_that_have_them(filled: Project) -> None:
+    found = answer(filled.settings(), "notes", Asked(words="miller sack", column="text", k=60))
+    have = [n for n, text, _ in ROWS if {"miller", "sack"} & {*text.split()}]
+    assert sorted(map(int, found["record_id"].to_pylist())) == have
+    score = found["score"].to_numpy()
+    assert (np.diff(score) <= 0).all()
+    first = {ROWS[int(n)][1] for n in found["record_id"].to_pylist()[:2]}
+    assert all({"miller", "sack"} <= {*text.split()} for text in first)
+    assert found.column_names[:2] == ["record_id", "score"]
+    narrowed = ids(filled, Asked(words="miller", column="text", narrow=Narrow("label = 'label 0'")))
+    assert sorted(map(int, narrowed)) == [
+        n for n, text, _ in ROWS if "miller" in text and n % 5 == 0
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (lambda: Asked(words="x"), "keeps several texts; say with --in which .*label, text"),
+        (lambda: Asked(words="x", column="txt"), "keeps no text 'txt'; did you mean 'text'"),
+        (lambda: Asked(words=" ", column="text"), "the words to search for are empty"),
+        (lambda: Asked(column="text"), "--in says where to look for --words"),
+        (lambda: Asked(words="x", per_record=True), "cannot be together with --words"),
+        (lambda: Asked(words="x", k=0), "-k must be at least 1"),
+    ],
+)
+def test_words_that_cannot_be_looked_for(
+    filled: Project,
+    asked: object,
+    told: str,
+) -> None:
+    with pytest.raises(SearchError, match=told):
+        ids(filled, asked())  # type: ignore[operator] # one of the above
+
+
+def test_words_need_a_text_that_is_kept(project: Project) -> None:
+    project.source = {"keep": []}
+    project.write(ROWS[:3])
+    project.run()
+    with pytest.raises(SearchError, match=r"keeps no text that could be .* keep = \[...\]"):
+        ids(project, Asked(words="x"))
+
+
+def test_both_rankings_are_put_together_by_their_ranks(filled: Project) -> None:
+    asked = Asked({"text": "a question"}, 60, "miller", "text")
+    found = answer(filled.settings(), "notes", asked)
+    near = {str(n): place for place, n in enumerate(by_distance("a question"), 1)}
+    worded = ids(filled, Asked(words="miller", column="text", k=60))
+    sums = {
+        name: 1 / (60 + place) + (1 / (61 + worded.index(name)) if name in worded else 0)
+        for name, place in near.items()
+    }
+    true = sorted(sums, key=lambda name: (-sums[name], name))
+    assert found["record_id"].to_pylist() == true
+    np.testing.assert_allclose(found["fused"].to_numpy(), sorted(sums.values(), reverse=True))
+    scored = {row["record_id"] for row in found.to_pylist() if row["score"] is not None}
+    assert scored == {*worded}
+    assert found["distance"].null_count == 0
+    assert {"label", "text", "run_id"} <= {*found.column_names}
+
+
+def test_a_row_of_one_ranking_alone_is_found_with_its_columns() -> None:
+    keys = {"content_hash": ["h", "i"], "event_time": [None, None]}
+    near = pa.table({"record_id": ["a", "b"], "distance": [0.1, 0.2], **keys, "kept": [1, 2]})
+    more = {"content_hash": ["i", "j"], "event_time": [None, None]}
+    worded = pa.table({"record_id": ["b", "c"], "score": [3.0, 1.0], **more, "kept": [2, 3]})
+    found = fused(near, worded, 5).to_pylist()
+    assert [row["record_id"] for row in found] == ["b", "a", "c"]
+    assert [row["kept"] for row in found] == [2, 1, 3]
+    assert [(row["distance"], row["score"]) for row in found] == [
+        (0.2, 3.0), (0.1, None), (None, 1.0),
+    ]  # fmt: skip
+
+
+def test_chunks_are_narrowed_and_their_own_record_left_out(project: Project) -> None:
+    cut(project)
+    project.write([(n, f"{text} and more of it", label) for n, text, label in ROWS])
+    project.run()
+    narrow = Narrow("label = 'label 2'")
+    found = search(project.settings(), "notes", "id", "7", 9, narrow=narrow, per_record=True)
+    assert set(found["label"].to_pylist()) == {"label 2"}
+    assert found["parent_id"].to_pylist() == [*dict.fromkeys(found["parent_id"].to_pylist())]
+    assert len(found) == 9
+
+
+def test_a_history_is_searched_as_it_is_now(project: Project) -> None:
+    project.source = {"event_time": "at", "keep": ["label", "text"]}
+    project.feature = {"history": True}
+    header = ("id", "text", "label", "at")
+    project.write([(1, "wheel", "x", "2026-01-01"), (2, "grain", "y", "2026-01-01")], header)
+    project.run()
+    project.write([(1, "flour", "x", "2026-01-02"), (2, "grain", "y", "2026-01-01")], header)
+    project.run()
+    assert ids(project, Asked(words="wheel", column="text")) == []
+    assert ids(project, Asked(words="flour", column="text")) == ["1"]
+    assert ids(project, Asked({"text": "wheel"}, 5, narrow=Narrow("label = 'x'"))) == ["1"]
+
+
+def test_parts_and_candidates_are_narrowed_too(shop: Shop) -> None:
+    shop.bring_up("notes", "photos", "products")
+    narrow = Narrow("label <> 'x'")
+    settings = shop.settings()
+    whole = answer(settings, "products", Asked({"id": "a"}, 5, narrow=narrow))
+    part = answer(settings, "products", Asked({"text": "wheel"}, 5, narrow=narrow))
+    assert {*whole["label"].to_pylist()} == {*part["label"].to_pylist()} == {"y"}
+
+
+def test_candidates_are_chosen_among_what_meets_the_condition(project: Project) -> None:
+    project.more = (
+        '[encoders.small]\nkind = "quantize"\n\n[features.small]\nover = ["notes"]\n'
+        'encoder = "small"\n'
+    )
+    project.write(ROWS)
+    project.run()
+    project.run(name="small")
+    narrow = Narrow("label = 'label 1'")
+    found = rescored(project.settings(), "small", {"text": "a question"}, 4, 3, narrow)
+    true = [str(n) for n in by_distance("a question") if n % 5 == 1]
+    assert found["record_id"].to_pylist() == true[:4]
