@@ -32,7 +32,7 @@ from tests.processes import python
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.exports import Form
+    from storage.model import Form
     from tests.flows.project import Project
 
 ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
