@@ -10,8 +10,8 @@ import tests.bench
 
 
 def main(names: list[str]) -> None:
-    """Run the benchmarks of these names; every module of this package but this one is one."""
-    known = [m.name for m in pkgutil.iter_modules(tests.bench.__path__) if m.name != "__main__"]
+    """Run the benchmarks of these names; a module is one unless its name begins with ``_``."""
+    known = [m.name for m in pkgutil.iter_modules(tests.bench.__path__) if m.name[0] != "_"]
     for name in names or known:
         if name not in known:
             sys.exit(f"no benchmark {name!r}; there are: {', '.join(known)}")
