@@ -221,8 +221,8 @@ class NetworkEncoder:
         named = network.module.state_dict()
         self._weights = digest(State({name: value.numpy() for name, value in named.items()}))
         # Channels last is how convolutions are fastest on a CPU; no value changes by it.
-        self._module = network.module.to(
-            self._device, getattr(torch, self._dtype), memory_format=torch.channels_last
+        self._module = network.module.to(self._device, getattr(torch, self._dtype)).to(
+            memory_format=torch.channels_last
         )
         blank = self._given([self._pixels(Image.new("RGB", (8, 8)))])
         self._tap = Tap.fit(self._module, params.layer, blank)

@@ -11,7 +11,7 @@ import statistics
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tests.bench._arms import Ran, interleaved, ratios, run
+from tests.bench._arms import Cost, Ran, interleaved, ratios, run
 from tests.bench._targets import Measure
 
 if TYPE_CHECKING:
@@ -70,12 +70,12 @@ def measure(data: Path, scratch: Path, asked: argparse.Namespace) -> list[Measur
     measures = []
     for size in asked.rows:
         for name, turns in (("nothing changed", same), ("nothing changed, --full", full)):
-            over = _beyond(turns[str(size)], turns[str(_SMALL)])
+            over, cpu = (_beyond(turns[str(size)], turns[str(_SMALL)], c) for c in ("wall", "cpu"))
             peak = max(ran.peak_mib for ran in turns[str(size)])
             measures.append(
                 Measure(
                     f"{size:,} rows, {name}: beyond start-up", over, "s",
-                    most=15 if size == most else None, more={"peak_mib": round(peak)},
+                    most=15 if size == most else None, more={"cpu": cpu, "peak_mib": round(peak)},
                 )
             )  # fmt: skip
         measures.append(_commit(size, cold[size]))
@@ -133,6 +133,8 @@ def _commit(size: int, ran: Ran) -> Measure:
     )
 
 
-def _beyond(rans: list[Ran], small: list[Ran]) -> float:
-    """Seconds of wall time that so many rows take beyond starting up; the median of the turns."""
-    return statistics.median(one.wall - other.wall for one, other in zip(rans, small, strict=True))
+def _beyond(rans: list[Ran], small: list[Ran], cost: Cost) -> float:
+    """Seconds that so many rows take beyond starting up; the median of the turns."""
+    return statistics.median(
+        getattr(one, cost) - getattr(other, cost) for one, other in zip(rans, small, strict=True)
+    )
