@@ -28,13 +28,19 @@ _STEP = 16
 _ROWS = {"cpu": 8, "cuda": 64}
 
 
-def embed(model: Any, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:  # noqa: ANN401 - the library ships no types
+def embed(
+    model: Any,  # noqa: ANN401 - the library ships no types
+    texts: Sequence[str],
+    prompt: str,
+    tokens: Sequence[int],
+) -> NDArray[np.float32]:
     """Encode texts in fixed shapes.
 
     Args:
         model: a `SentenceTransformer` of one transformer and what follows it.
         texts: at least one.
         prompt: put before each.
+        tokens: how many each has, prompt and special ones counted.
 
     Returns:
         ``(n, width)`` float32, as the model's modules leave them.
@@ -42,7 +48,8 @@ def embed(model: Any, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
     import torch
 
     rows = _ROWS.get(model.device.type, _ROWS["cpu"])
-    lengths = _padded_lengths(model, [prompt + text for text in texts])
+    limit = int(model.max_seq_length)
+    lengths = [min(-(-count // _STEP) * _STEP, limit) for count in tokens]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
     found: dict[int, NDArray[np.float32]] = {}
     for length, group in groupby(order, lengths.__getitem__):
@@ -61,16 +68,3 @@ def embed(model: Any, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
                 vectors = model(given)["sentence_embedding"].float().cpu().numpy()
             found.update(zip(part, vectors, strict=False))
     return np.stack([found[at] for at in range(len(texts))])
-
-
-def _padded_lengths(model: Any, texts: Sequence[str]) -> list[int]:  # noqa: ANN401 - as above
-    limit = int(model.max_seq_length)
-    tokens = model.tokenizer(
-        texts,
-        truncation=True,
-        max_length=limit,
-        padding=False,
-        return_attention_mask=False,
-        verbose=False,
-    )["input_ids"]
-    return [min(-(-len(ids) // _STEP) * _STEP, limit) for ids in tokens]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 
-from encoders import _hub, _layers
+from encoders import _cached, _hub, _layers
 from encoders._checkpoint import Checkpoint, check_limit
 from encoders._code import check_code
 from encoders._device import pick_device
@@ -62,7 +62,9 @@ class Params:
             compute in it, else float32. The vectors are float32 in any case, but with the two
             short types a vector depends on its batch in the third digit.
         device: ``auto`` (CUDA where there is one), or any device of torch.
-        batch_size: texts that run through the model at a time.
+        batch_size: texts that run through the model at a time, at most.
+        batch_tokens: tokens that do, padding counted; by default 1024 on a CPU, whose caches hold
+            no more, and any number elsewhere. Neither of the two decides a vector.
 
     Raises:
         ValueError: if a value is none of those above.
@@ -79,10 +81,13 @@ class Params:
     dtype: Dtype = "float32"
     device: str = "auto"
     batch_size: int = 32
+    batch_tokens: int | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.batch_tokens is not None and self.batch_tokens < 1:
+            raise ValueError(f"batch_tokens must be at least 1, got {self.batch_tokens}")
         choices = {
             "pooling": _POOLINGS,
             "combine": get_args(_layers.Combine),
@@ -109,6 +114,7 @@ class BertEncoder:
         self.batch_size = params.batch_size
         self._dtype = resolved(params.dtype, params.device)
         device = pick_device(params.device)
+        self._budget = params.batch_tokens or _cached.bound(device, _cached.TOKENS)
         self._checkpoint = Checkpoint(folder, params.model, device, self._dtype)
         self._limit = check_limit(self._checkpoint, params.max_tokens)
         self._layers = _layers.LAST
@@ -136,9 +142,7 @@ class BertEncoder:
             return vectors
         tokens = self._checkpoint.tokens(self._prompted(batch), self._limit)
         # By length, so that short texts are not padded to the longest of all.
-        order = np.argsort([len(row) for row in tokens], kind="stable")
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+        for rows in _cached.parts([*map(len, tokens)], self.batch_size, self._budget):
             vectors[rows] = self._embed([tokens[row] for row in rows])
         return vectors
 

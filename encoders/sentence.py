@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from encoders import _chunks, _hub, _shapes
+from encoders import _cached, _chunks, _hub, _shapes
 from encoders._chunks import Chunk, Cutter
 from encoders._code import check_code
 from encoders._libraries import majors
@@ -27,7 +27,7 @@ from encoders._tokenizer import tokenizer_of
 from encoders.base import EncoderUsageError, Json, Metric, Modality, Truncated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -68,7 +68,9 @@ class Params:
             compute in it, else float32, so that the fingerprint may differ between machines. The
             vectors are float32 in any case, and those of one text the same whatever its batch.
         device: ``auto`` (CUDA where there is one), or any device of torch.
-        batch_size: texts that run through the model at a time.
+        batch_size: texts that run through the model at a time, at most.
+        batch_tokens: tokens that do, padding counted; by default 1024 on a CPU, whose caches hold
+            no more, and any number elsewhere. Neither of the two decides a vector.
     """
 
     model: str = _hub.MINILM
@@ -83,6 +85,7 @@ class Params:
     dtype: Dtype = "float32"
     device: str = "auto"
     batch_size: int = 64
+    batch_tokens: int | None = None
 
 
 class SentenceEncoder:
@@ -94,16 +97,20 @@ class SentenceEncoder:
     def __init__(self, params: Params) -> None:
         if params.batch_size < 1:
             raise EncoderUsageError(f"batch_size must be at least 1, got {params.batch_size}")
+        if params.batch_tokens is not None and params.batch_tokens < 1:
+            raise EncoderUsageError(f"batch_tokens must be at least 1, got {params.batch_tokens}")
         folder = _located(params)
         self._recipe = _recipe(folder, params)
         self._params = params
         self._prompts = _prompts(folder, params)
         # The tokenizer keeps its padding and truncation as its own state: a call at a time.
         self._lock = threading.Lock()
+        self._counted: tuple[list[str], list[int]] = ([], [])
         dtype = _dtype(folder, params)
         self._fixed = _fixes_shapes(folder, dtype)
         self._model = load(folder, params.model, dtype, params.device, params.trust_remote_code)
         self.batch_size = params.batch_size
+        self._budget = params.batch_tokens or _cached.bound(self._model.device.type, _cached.TOKENS)
         set_max_tokens(self._model, params.max_tokens, params.model)
         _check_chunk(params, self._limit())
         self._pooled: Cutter | None = None
@@ -139,16 +146,10 @@ class SentenceEncoder:
         limit = self._limit()
         if limit is None or len(batch) == 0 or self._pooled is not None:
             return Truncated()
-        prompt = self._prompts.document
         with self._lock:
-            found = self._model.tokenizer(
-                [prompt + text for text in batch],
-                truncation=False,
-                padding=False,
-                return_attention_mask=False,
-                verbose=False,
+            return Truncated.of(
+                self._tokens([self._prompts.document + text for text in batch]), limit
             )
-        return Truncated.of([len(ids) for ids in found["input_ids"]], limit)
 
     def _of_windows(self, batch: Sequence[str], cutter: Cutter) -> NDArray[np.float32]:
         """One vector a text, of the vectors of its windows."""
@@ -176,21 +177,51 @@ class SentenceEncoder:
 
     def _embed(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
         prompt = self._prompts.query if query else self._prompts.document
-        if self._fixed:
-            with self._lock:
-                return _shapes.embed(self._model, texts, prompt)
+        limit = self._limit()
         encode = self._model.encode_query if query else self._model.encode_document
-        # It sorts by length itself, so that short texts are not padded to the longest of all.
         with self._lock:
-            found = encode(
-                list(texts),
-                prompt=prompt,
-                batch_size=self.batch_size,
-                show_progress_bar=False,
-                convert_to_tensor=True,
-            )
+            # One that knows no limit looks tokens up, and pads nothing.
+            if limit is None or (self._budget is None and not self._fixed):
+                return self._encoded(encode, texts, prompt, self.batch_size)
+            tokens = self._tokens([prompt + text for text in texts])
+            if self._fixed:
+                return _shapes.embed(self._model, texts, prompt, tokens)
+            read = [min(count, limit) for count in tokens]
+            places, found = [], []
+            for part in _cached.parts(read, self.batch_size, self._budget):
+                places += part
+                found.append(self._encoded(encode, [texts[at] for at in part], prompt, len(part)))
+        vectors = np.empty((len(texts), found[0].shape[1]), np.float32)
+        vectors[places] = np.concatenate(found)
+        return vectors
+
+    def _encoded(
+        self, encode: Callable[..., Any], texts: Sequence[str], prompt: str, rows: int
+    ) -> NDArray[np.float32]:
+        """What the library makes of texts, so many at a time."""
+        found = encode(
+            list(texts),
+            prompt=prompt,
+            batch_size=rows,
+            show_progress_bar=False,
+            convert_to_tensor=True,
+        )
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
+
+    def _tokens(self, texts: list[str]) -> list[int]:
+        """How many tokens each text has, special ones counted; only while holding the lock.
+
+        A run asks what was cut of the texts that it has just encoded: they are counted once.
+        """
+        known, counts = self._counted
+        if known != texts:
+            found = self._model.tokenizer(
+                texts, truncation=False, padding=False, return_attention_mask=False, verbose=False
+            )
+            counts = [len(ids) for ids in found["input_ids"]]
+            self._counted = (texts, counts)
+        return counts
 
     def _limit(self) -> int | None:
         limit = self._model.max_seq_length

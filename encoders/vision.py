@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from encoders import _networks, media
+from encoders import _cached, _networks, media
 from encoders._device import pick_device
 from encoders._libraries import majors
 from encoders._patches import PATCH, QUARTERS, Codebook
 from encoders._pictures import LONGEST, check_rgb, middle, squeezed, unit
+from encoders._precision import Dtype, resolved
 from encoders._repeatable import one_core
 from encoders._tap import Tap
 from encoders.base import EncoderError, EncoderUsageError, Json, Metric, Modality, State, digest
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
     from PIL.Image import Image
@@ -39,7 +40,7 @@ REVISION = 1
 _LEAST_SIZE = 8
 _LONGEST_WHOLE = 4
 """Long sides, in short ones, that a network without a crop is given: its memory grows with them."""
-_OF_NETWORKS = ("weights", "weights_sha256", "preset", "layer")
+_OF_NETWORKS = ("weights", "weights_sha256", "preset", "layer", "dtype")
 _OF_PATCHES = ("size", "centroids")
 
 
@@ -65,7 +66,12 @@ class Params:
             times as many dimensions.
         normalize: give vectors of L2 norm 1.
         device: ``auto`` (CUDA where there is one), or any device of torch.
-        batch_size: images that run through the model at a time.
+        dtype: for a network: the precision to compute in; ``auto`` is bfloat16 on CUDA and on
+            processors that compute in it, else float32 (the default), so that the fingerprint may
+            differ between machines. The vectors are float32 in any case, and those of one image
+            the same whatever its batch.
+        batch_size: images that run through the model at a time, at most; on a CPU fewer of those
+            that are large, since its caches hold no more.
     """
 
     model: str = "kmeans"
@@ -77,6 +83,7 @@ class Params:
     centroids: int | None = None
     normalize: bool = False
     device: str = "auto"
+    dtype: Dtype | None = None
     batch_size: int = 32
 
 
@@ -201,18 +208,23 @@ class NetworkEncoder:
     metric: Metric = "cosine"
 
     def __init__(self, params: Params) -> None:
+        import torch
         from PIL import Image
 
         self._params = params
         self.batch_size = params.batch_size
+        self._dtype = resolved(params.dtype or "float32", params.device)
         self._device = pick_device(params.device)
         network = _networks.load(params.model, params.weights, params.preset, params.weights_sha256)
         self._transforms = network.transforms
         self._longest = LONGEST if network.cropped else _LONGEST_WHOLE
         named = network.module.state_dict()
         self._weights = digest(State({name: value.numpy() for name, value in named.items()}))
-        self._module = network.module.to(self._device)
-        blank = self._pixels(Image.new("RGB", (8, 8)))[None].to(self._device)
+        # Channels last is how convolutions are fastest on a CPU; no value changes by it.
+        self._module = network.module.to(self._device, getattr(torch, self._dtype)).to(
+            memory_format=torch.channels_last
+        )
+        blank = self._given([self._pixels(Image.new("RGB", (8, 8)))])
         self._tap = Tap.fit(self._module, params.layer, blank)
         self._dim = self._tap.read(self._module, blank).shape[1]
 
@@ -223,7 +235,10 @@ class NetworkEncoder:
 
     def recipe(self) -> dict[str, Json]:
         """Model, layer, transforms, and the digest of the weights as float32, file or fetched."""
+        # Said only where it is so: the fingerprints of all others are what they were.
+        short = {} if self._dtype == "float32" else {"dtype": self._dtype}
         return {
+            **short,
             "kind": "vision",
             "code": REVISION,
             "decoding": media.REVISION,
@@ -247,19 +262,43 @@ class NetworkEncoder:
         for at in range(0, len(batch), self.batch_size):
             pixels = [self._pixels(image) for image in batch[at : at + self.batch_size]]
             for places in _by_shape(pixels):
-                rows[[at + place for place in places]] = self._read([pixels[p] for p in places])
+                for part in self._parts([pixels[place] for place in places]):
+                    chosen = [places[place] for place in part]
+                    rows[[at + place for place in chosen]] = self._read([pixels[p] for p in chosen])
         return unit(rows) if self._params.normalize else rows
 
     def _pixels(self, image: Image) -> Tensor:
         pixels: Tensor = self._transforms(middle(image, self._longest))
         return pixels
 
+    def _parts(self, pixels: list[Tensor]) -> Iterator[list[int]]:
+        """The places of pixels of one shape that run through the network together."""
+        return self._parts_of([each.shape[1] * each.shape[2] for each in pixels])
+
+    def _parts_of(self, sizes: list[int]) -> Iterator[list[int]]:
+        budget = _cached.bound(self._device, _cached.PIXELS)
+        return _cached.parts(sizes, self.batch_size, budget)
+
     def _read(self, pixels: list[Tensor]) -> NDArray[np.float32]:
+        """The vectors of images of one shape: ``(n, dim)``."""
+        found = self._tap.read(self._module, self._given(pixels))[: len(pixels)]
+        rows: NDArray[np.float32] = found.float().cpu().numpy()
+        return rows
+
+    def _given(self, pixels: list[Tensor]) -> Tensor:
+        """Pixels of one shape as the network takes them."""
         import torch
 
-        stacked = torch.stack(pixels).to(self._device)
-        rows: NDArray[np.float32] = self._tap.read(self._module, stacked).cpu().numpy()
-        return rows
+        if self._dtype != "float32":
+            # The last digit of a short type hangs on how many there are, so it is always as many.
+            pixels = pixels + [torch.zeros_like(pixels[0])] * (self._full(pixels[0]) - len(pixels))
+        given = torch.stack(pixels).to(self._device, getattr(torch, self._dtype))
+        return given.contiguous(memory_format=torch.channels_last)
+
+    def _full(self, pixels: Tensor) -> int:
+        """How many images of a shape a full part has."""
+        many = [pixels.shape[1] * pixels.shape[2]] * self.batch_size
+        return len(next(self._parts_of(many)))
 
 
 def _by_shape(pixels: Sequence[Tensor]) -> list[list[int]]:

@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from flows.costs import Costs
 from flows.redact import redact
@@ -30,12 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from flows.progress import Reporter
-    from flows.scope import Target
+    from flows.scope import Every, Target
     from flows.settings import Feature, Settings
     from storage.catalog import Catalog
     from storage.model import Pace, Version
-
-Every: TypeAlias = Literal["day", "week", "month"]
 
 _MAX_WINDOWS = 10_000
 

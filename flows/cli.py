@@ -27,6 +27,7 @@ for _name in app:
     if not _name.startswith("-"):
         # In a command --version names a feature's, where it has one, and never Vecmill's own.
         app[_name].version_flags = ()
+        app[_name].help_format = "markdown"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

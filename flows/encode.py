@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from encoders import machine
 from encoders.media import DEFAULT, Limits
 from flows.batches import Batches, EncodingError, HangError, StoppedError
 from flows.deadline import Worker
@@ -59,6 +59,7 @@ class Bounds:
             none.
         decoders: threads that decode them while the encoder works; 0 for one a core, and no fewer
             than four, since they wait for files as well.
+        threads: that torch computes with; 0 for its own choice.
     """
 
     name: str = "encoder"
@@ -67,6 +68,7 @@ class Bounds:
     limits: Limits = DEFAULT
     decoders: int = 0
     thumbnails: int = 0
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def encode_shard(
     """
     started = time.perf_counter()
     bounds = bounds or Bounds()
+    machine.set_threads(bounds.threads)
     records = read_shard(shard)
     left = _left(records, shard)
     reporter.advance(len(records) - len(left))
@@ -179,16 +182,10 @@ def _decoded(
         return contextlib.nullcontext()
     read = cell_reader(encoder.modality, bounds.limits, bounds.thumbnails)
     cells = zip(records["content"], records["content_hash"], strict=True)
-    threads = bounds.decoders or max(_LEAST_DECODERS, _cores())
+    threads = bounds.decoders or max(_LEAST_DECODERS, machine.cores())
     # The next batch, and work for every thread while that is handed over.
     room = Room(threads, encoder.batch_size + threads, _AHEAD)
     return Lookahead((partial(read, *cell) for cell in cells), size, room)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    mine = getattr(os, "sched_getaffinity", None)
-    return len(mine(0)) if mine else os.cpu_count() or 1
 
 
 def _left(records: pl.DataFrame, shard: Path) -> pl.DataFrame:

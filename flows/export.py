@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.settings import Settings
-    from storage.exports import Form
-    from storage.model import Version
+    from storage.model import Form, Version
 
 
 @dataclass(frozen=True)

@@ -156,6 +156,7 @@ def _job(run: Run) -> Job:
         limits=feature.limits,
         decoders=engine.decoders,
         thumbnails=feature.thumbnails,
+        threads=engine.threads,
     )
     return Job(run.version, run.stores.states, bounds)
 

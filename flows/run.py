@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flows.backfills import Every
-    from flows.scope import Target
+    from flows.scope import Every, Target
     from flows.settings import Settings
     from storage.backfills import WindowRow
 

@@ -15,6 +15,9 @@ Kind: TypeAlias = Literal["run", "backfill", "replay"]
 Target: TypeAlias = "Literal['configured', 'live', 'candidate'] | int"
 """A version: that of the encoder as configured, the live one, the newest candidate, or a number."""
 
+Every: TypeAlias = Literal["day", "week", "month"]
+"""How long the windows of a backfill are."""
+
 
 def refuse_naive(name: str, at: datetime | None) -> None:
     """Refuse a bound of a window that names no zone.

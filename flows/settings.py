@@ -52,6 +52,7 @@ class Engine:
         worker_gpus: GPUs that it is given, or the part of one.
         decoders: threads a task that decode images and recordings while the encoder works; 0 for
             one a core, and no fewer than four.
+        threads: that torch computes with in a task; 0 for its own choice, one a core.
         retries: how often a step that failed for a passing reason is tried again, at most 10: the
             pauses double from one second.
         wait_seconds: how long to wait for another run of the feature, or for the catalog; on Ray
@@ -67,6 +68,7 @@ class Engine:
     worker_cpus: float = 1.0
     worker_gpus: float = 0.0
     decoders: int = 0
+    threads: int = 0
     retries: int = 2
     wait_seconds: float = 600.0
     encode_timeout: float = 1800.0
@@ -76,8 +78,9 @@ class Engine:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         self._check_ray()
-        if self.decoders < 0:
-            raise ValueError(f"decoders must be 0 or more, got {self.decoders}")
+        for name in ("decoders", "threads"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if not 0 <= self.retries <= _MAX_RETRIES:
             raise ValueError(f"retries must be 0 to {_MAX_RETRIES}, got {self.retries}")
         for name in ("wait_seconds", "encode_timeout"):

@@ -11,7 +11,7 @@ import os
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from storage import query, swaps
 from storage.damage import told
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from storage.catalog import Catalog
-    from storage.model import Version
+    from storage.model import Form, Version
 
-Form: TypeAlias = Literal["parquet", "arrow", "npy"]
 
 VECTORS, ROWS = "vectors.npy", "rows.parquet"
 """The two files of an export as ``npy``."""

@@ -26,6 +26,10 @@ class UsageError(StorageError):
     """What was asked of the store is not there, or no sense can be made of it."""
 
 
+Form: TypeAlias = Literal["parquet", "arrow", "npy"]
+"""What exports are written as; ``npy`` is a folder of vectors and rows."""
+
+
 @dataclass(frozen=True)
 class Counts:
     """What a run found and did, in records.

@@ -63,6 +63,8 @@ app = App(
     name="vecmill",
     help="Raw records in, versioned vectors out: embedded once, queried by SQL, watched for drift.",
     version=_version,
+    # The list of commands has no markup, and what renders that takes as long to load as the rest.
+    help_format="plaintext",
     help_on_error=False,
     suppress_keyboard_interrupt=False,  # Ctrl-C is told of in our words
 )

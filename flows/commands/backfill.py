@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from flows.answers import print_json, say, table
-from flows.backfills import Every  # noqa: TC001 - cyclopts reads the annotations when it runs
 from flows.codes import FAILED, FINE
 from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, load, moment, target
+from flows.scope import Every  # noqa: TC001 - cyclopts reads the annotations when it runs
 
 _COLUMNS = (
     "since", "until", "status", "predicted_records", "records", "predicted_encoded", "encoded",

@@ -11,7 +11,7 @@ from flows.answers import complain, print_json, say
 from flows.codes import FINE, USAGE
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands.query import AsOf  # noqa: TC001 - as above
-from storage.exports import Form  # noqa: TC001 - as above
+from storage.model import Form  # noqa: TC001 - as above
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".arrow": "arrow", ".npy": "npy", "": "npy"}
 

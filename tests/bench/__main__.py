@@ -10,7 +10,7 @@ import tests.bench
 
 
 def main(names: list[str]) -> None:
-    """Run the benchmarks of these names; modules with an underscore are none."""
+    """Run the benchmarks of these names; a module is one unless its name begins with ``_``."""
     known = [m.name for m in pkgutil.iter_modules(tests.bench.__path__) if m.name[0] != "_"]
     for name in names or known:
         if name not in known:

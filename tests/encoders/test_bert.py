@@ -15,7 +15,7 @@ from encoders.base import EncoderError, Truncated, quick_recipe
 from encoders.bert import Params, build
 from flows.fitting import params_json
 from flows.parsing import parse_params
-from tests.encoders import checkpoints
+from tests.encoders import checkpoints, samples
 from tests.encoders.conftest import save_sentence_model
 from tests.safety.test_pickles import Malice
 
@@ -223,6 +223,14 @@ def test_wrong_parameters_are_refused(saved: Path, changes: dict[str, Any], mess
         build(Params(str(saved / "bert"), **changes))
 
 
+def test_how_many_texts_go_together_decides_nothing(saved: Path) -> None:
+    texts = samples.usual("text")
+    usual = build(Params(str(saved / "bert")))
+    alone = build(Params(str(saved / "bert"), batch_tokens=1))
+    np.testing.assert_allclose(alone.encode(texts), usual.encode(texts), atol=1e-5)
+    assert alone.recipe() == usual.recipe()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -231,6 +239,7 @@ def test_wrong_parameters_are_refused(saved: Path, changes: dict[str, Any], mess
         ({"combine": "sum"}, r"combine must be one of mean, concat, got 'sum'"),
         ({"layers": ()}, r"layers names no layer"),
         ({"batch_size": 0}, r"batch_size must be at least 1, got 0"),
+        ({"batch_tokens": 0}, r"batch_tokens must be at least 1, got 0"),
     ],
 )
 def test_values_that_no_model_allows_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -15,6 +15,7 @@ import pytest
 from encoders import _hub
 from encoders.base import EncoderError, Truncated
 from encoders.sentence import Params, SentenceEncoder, build
+from tests.encoders import samples
 from tests.encoders.conftest import save_sentence_model
 
 if TYPE_CHECKING:
@@ -100,6 +101,24 @@ def test_short_types_compute_nearly_the_same(tiny: Path, dtype: Any) -> None:  #
     assert short.recipe() != full.recipe()
 
 
+def test_how_many_texts_go_together_decides_nothing(tiny: Path) -> None:
+    texts = samples.usual("text")
+    usual = build(Params(model=str(tiny)))
+    alone = build(Params(model=str(tiny), batch_tokens=1))
+    np.testing.assert_allclose(alone.encode(texts), usual.encode(texts), atol=1e-6)
+    assert alone.recipe() == usual.recipe()
+
+
+def test_texts_that_were_just_encoded_are_told_from_others(tiny: Path) -> None:
+    encoder = build(Params(model=str(tiny), max_tokens=5))
+    texts = ["the mill ground the grain", "stone"]
+    encoder.encode(texts)
+    cut = encoder.truncated(texts)
+    assert cut == build(Params(model=str(tiny), max_tokens=5)).truncated(texts)
+    texts[0] = "the mill"
+    assert encoder.truncated(texts).cut == 0 < cut.cut
+
+
 def test_the_recipe_depends_on_contents_not_on_the_folder(copy: Path, tiny: Path) -> None:
     assert build(Params(model=str(copy))).recipe() == build(Params(model=str(tiny))).recipe()
     (copy / "README.md").write_text("a word more")
@@ -122,6 +141,7 @@ def test_other_weights_make_another_recipe(tiny: Path, tmp_path: Path) -> None:
         ({"dtype": "int8"}, r"dtype must be .* got 'int8'"),
         ({"device": "abacus"}, r"device 'abacus' cannot be used here .*expected 'auto'"),
         ({"batch_size": 0}, r"batch_size must be at least 1, got 0"),
+        ({"batch_tokens": 0}, r"batch_tokens must be at least 1, got 0"),
         ({"revision": "main"}, r"revision 'main' was given for the local folder"),
     ],
 )

@@ -58,6 +58,26 @@ def test_old_names_of_densenet_are_understood(tmp_path: Path) -> None:
     assert network("densenet121", tmp_path / "old.pth").recipe() == new.recipe()
 
 
+def test_bfloat16_is_close_and_an_encoder_of_its_own(squeezenet: Path) -> None:
+    images = samples.usual("image")[:5]
+    full = network("squeezenet1_1", squeezenet)
+    short = network("squeezenet1_1", squeezenet, dtype="bfloat16")
+    one, two = full.encode(images), short.encode(images)
+    assert two.dtype == np.float32
+    cosine = (one * two).sum(1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1)
+    assert cosine.min() > 0.999
+    assert not np.array_equal(one, two)
+    assert short.recipe() == {**full.recipe(), "dtype": "bfloat16"}
+
+
+def test_vectors_in_bfloat16_hang_on_their_own_image_alone(squeezenet: Path) -> None:
+    encoder = network("squeezenet1_1", squeezenet, dtype="bfloat16", batch_size=4)
+    images = samples.usual("image")[:6]
+    together = encoder.encode(images)
+    alone = np.concatenate([encoder.encode([image]) for image in images])
+    np.testing.assert_array_equal(alone, together)
+
+
 def test_building_leaves_the_chance_of_others_alone(squeezenet: Path) -> None:
     import torch
 
@@ -102,6 +122,7 @@ def test_a_very_long_image_is_seen_at_its_centre(squeezenet: Path) -> None:
         ({"model": "raft_small"}, r"is a model of torchvision\.models\.optical_flow"),
         ({"model": "quantized_resnet18"}, r"is a model of torchvision\.models\.quantization"),
         ({"batch_size": 0}, r"batch_size must be at least 1, got 0"),
+        ({"dtype": "int8"}, r"dtype must be .* got 'int8'"),
         ({"device": "abacus"}, r"device 'abacus' cannot be used here"),
     ],
 )
@@ -119,6 +140,7 @@ def test_wrong_parameters_of_networks_are_refused(
         ({"weights": "DEFAULT"}, r"weights = 'DEFAULT' is a parameter of the networks"),
         ({"preset": "DEFAULT"}, r"preset = 'DEFAULT' is a parameter of the networks"),
         ({"weights_sha256": "0" * 64}, r"weights_sha256 = '0+' is a parameter of the networks"),
+        ({"dtype": "auto"}, r"dtype = 'auto' is a parameter of the networks"),
         ({"layer": "fc"}, r"layer = 'fc' is a parameter of the networks of torchvision"),
         ({"size": 7}, r"size must be at least 8 pixels.*got 7"),
         ({"centroids": 1}, r"centroids must be at least 2, got 1"),

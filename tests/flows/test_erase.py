@@ -32,7 +32,7 @@ from tests.flows.project import vector
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.exports import Form
+    from storage.model import Form
     from tests.flows.project import Project
     from tests.processes import Forking
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage import cleaning, query
-from storage.exports import Form, note, write
-from storage.model import StorageError, UsageError
+from storage.exports import note, write
+from storage.model import Form, StorageError, UsageError
 from storage.swaps import put
 from tests.processes import python
 from tests.storage.conftest import DIM, matrix, reader

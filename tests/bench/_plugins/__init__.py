@@ -1,0 +1,1 @@
+"""Encoders for the benchmarks alone; found by their files, as any other is."""
