@@ -42,7 +42,7 @@ def check_features(features: int) -> None:
         ValueError: if not.
     """
     if features < 2 or features % 2:  # noqa: PLR2004 - a sine and a cosine
-        raise ValueError(f"features must be even and at least 2, got {features}; try 512")
+        raise ValueError(f"features must be even and at least 2, got {features}; try 1024")
 
 
 def median_distance(pool: NDArray[np.float64], rng: np.random.Generator) -> float:
@@ -66,8 +66,17 @@ def median_distance(pool: NDArray[np.float64], rng: np.random.Generator) -> floa
 def frequencies(
     dim: int, features: int, bandwidth: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Half as many frequencies as features, ``(dim, features // 2)``, of the Gaussian kernel."""
-    return rng.standard_normal((dim, features // 2)) / bandwidth
+    """Half as many frequencies as features, ``(dim, features // 2)``, of the Gaussian kernel.
+
+    Each is normally distributed by itself, but up to ``dim`` of them at a time are orthogonal: the
+    kernel that they give is nearer to the exact one than that of independent ones (Yu et al. 2016,
+    "Orthogonal random features").
+    """
+    count = features // 2
+    sizes = [min(dim, count - start) for start in range(0, count, dim)]
+    directions = [np.linalg.qr(rng.standard_normal((dim, size)))[0] for size in sizes]
+    lengths = np.sqrt(rng.chisquare(dim, count))
+    return np.concatenate(directions, axis=1) * (lengths / bandwidth)
 
 
 def transform(

@@ -61,7 +61,7 @@ class Params(_two_sample.Params):
         components: principal components whose distributions are looked at.
     """
 
-    features: int = 512
+    features: int = 1024
     cells: int = 16
     components: int = 8
 

@@ -34,7 +34,7 @@ class Params(_two_sample.Params):
         features: random Fourier features, an even number; more come closer to the exact kernel.
     """
 
-    features: int = 512
+    features: int = 1024
 
     def __post_init__(self) -> None:
         super().__post_init__()
