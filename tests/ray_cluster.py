@@ -21,7 +21,7 @@ from tests.conftest import REPOSITORY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECRET = "correct-horse-battery"
+SECRET = "correct-horse-battery"  # noqa: S105 - of nobody
 """What ``VECMILL_KEY`` says on every node."""
 
 
@@ -107,10 +107,10 @@ def main(numbers: list[int]) -> None:
         for cpus, gpus in zip(numbers[::2], numbers[1::2], strict=True)
     ]
     told = {"address": cluster.address, "logs": str(Path(nodes[0].get_logs_dir_path()))}
-    print(json.dumps(told), flush=True)
+    print(json.dumps(told), flush=True)  # noqa: T201 - to whoever started it
     for line in sys.stdin:
         cluster.remove_node(nodes[int(line)], allow_graceful=False)
-        print("done", flush=True)
+        print("done", flush=True)  # noqa: T201 - as above
     cluster.shutdown()
 
 
