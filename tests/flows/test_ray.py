@@ -161,7 +161,7 @@ def test_an_error_comes_back_as_what_it_was(project: Project) -> None:
     with pytest.raises(RunError, match=r"^notes: the weights are gone$"):
         project.run(engine(project))
     project.encoder = {"breach": "hangs"}
-    with pytest.raises(RunError, match="notes: mill"):
+    with pytest.raises(RunError, match="the encoder 'mill' has not returned within"):
         project.run(engine(project, encode_timeout=1))
 
 

@@ -15,6 +15,7 @@ import flows.monitors.base
 from flows.configuration import find, load
 from flows.settings import Settings, SettingsError
 from storage.names import CATALOG_TABLES
+from tests.conftest import REPOSITORY
 
 PLUGINS = """
 [sources.news]
@@ -393,3 +394,11 @@ def test_a_table_within_a_table_is_checked_as_well(
     conf.write_text(f'[encoders.e]\nkind = "sentence"\nchunk = {chunk}\n')
     with pytest.raises(SettingsError, match=message):
         load(conf)
+
+
+def test_the_page_on_clusters_shows_a_configuration_with_every_key(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "scale.md").read_text("utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    engine = load(write(tmp_path, base=FEATURE + block)).engine
+    assert (engine.kind, engine.worker_gpus, engine.worker_cpus) == ("ray", 1, 4)
+    assert engine.address == "10.0.0.5:6379"
