@@ -228,11 +228,13 @@ def _may_keep(error: BaseException) -> bool:
 
 
 def _hung(shard: Path) -> Path:
-    # A name that `clear_leftovers` takes away with the shard.
-    return shard.with_suffix(".hung")
+    # One name for all shards: there may be very many, and to list them at each batch takes long.
+    # `clear_leftovers` takes it away with the shards.
+    return shard.with_name("shard-any.hung")
 
 
 def _refuse_hung(shard: Path) -> None:
     """Not every task of a run is to wait until the same encoder is overdue."""
-    for mark in shard.parent.glob(_hung(shard.with_stem("shard-*")).name):
+    mark = _hung(shard)
+    if mark.exists():
         raise HangError(mark.read_text(encoding="utf-8"))

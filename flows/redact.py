@@ -13,12 +13,14 @@ import threading
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 LEAST = 6
@@ -93,6 +95,17 @@ def redacting() -> Iterator[None]:
         if clean is error:
             raise
         raise clean from clean.__cause__
+
+
+def redacts(function: Callable[P, T]) -> Callable[P, T]:
+    """The function within `redacting`; it can travel, which one decorated with that cannot."""
+
+    @wraps(function)
+    def call(*args: P.args, **keys: P.kwargs) -> T:
+        with redacting():
+            return function(*args, **keys)
+
+    return call
 
 
 def scrubbed(error: BaseException) -> BaseException:

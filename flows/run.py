@@ -40,7 +40,7 @@ from flows.configuration import load
 from flows.hooks import HookError
 from flows.learning import Draw
 from flows.progress import listener
-from flows.redact import redact, redacting
+from flows.redact import redact, redacting, redacts
 from flows.reports import files, gather, short
 from flows.scope import Scope
 from flows.stores import Stores
@@ -48,7 +48,7 @@ from flows.tasks import Tasks
 
 
 @flow(name="embed", flow_run_name="embed {feature}", persist_result=False)
-@redacting()
+@redacts
 def embed(
     feature: str,
     conf: str | None = None,

@@ -20,7 +20,14 @@ from flows.refusals import RunError, refuse_dead, refuse_deletes
 from flows.versions import open_source
 from storage.difference import Difference
 from storage.ids import new_run_id
-from storage.model import Counts, DeadLetter, Manifest, Publication, StorageError
+from storage.model import (
+    Counts,
+    DeadLetter,
+    Manifest,
+    OutageError,
+    Publication,
+    StorageError,
+)
 from storage.staging import (
     Spool,
     Unread,
@@ -160,6 +167,7 @@ class Run:
             self._counts = as_they_stand(self.stores, self.version)
             return
         staged = self._staged()
+        self._miss(staged)
         difference.learn_dead(staged)
         self.unread = staged_unread(difference.used(staged))
         remove = self._removes(reading)
@@ -190,6 +198,16 @@ class Run:
             raise StorageError(
                 f"{table} has {found} rows after the commit, expected {before} and {grown} more; "
                 "nothing is published. Run again; if it stays so, please report it"
+            )
+
+    def _miss(self, staged: Sequence[Path]) -> None:
+        """Make sure that all is there that has a receipt: a shared folder may show it late."""
+        missing = {path for one in self.receipts for path in one.staged}.difference(staged)
+        if missing:
+            raise OutageError(
+                f"{len(missing)} staged files of this run are not there, such as {min(missing)}; "
+                "nothing is published. If the folder is shared, run again in a minute: what is "
+                "staged is kept; otherwise look for what removes files there"
             )
 
     def forget_encoded(self) -> None:

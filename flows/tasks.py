@@ -13,7 +13,7 @@ from flows import apart
 from flows.engine import ray_needed
 from flows.in_flight import Promise, results
 from flows.progress import Silent
-from flows.redact import redacting
+from flows.redact import redacts
 from flows.retries import passes, retry_pauses
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Tasks:
         """Run the function as a task of that name."""
 
         @task(name=name, **self._options())
-        @redacting()
+        @redacts
         def call() -> None:
             function()
 
@@ -75,7 +75,7 @@ class Tasks:
         listener = Silent() if away else reporter
 
         @task(name="encode", task_run_name="encode {shard}", **self._options())
-        @redacting()
+        @redacts
         def encode(shard: str, folder: Path) -> Receipt:
             if away:
                 return apart.encode(job, folder / shard, 0)

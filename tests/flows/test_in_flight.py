@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flows.in_flight import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_everything_is_done_and_no_more_at_once_than_asked_for() -> None:
@@ -36,13 +41,13 @@ def test_everything_is_done_and_no_more_at_once_than_asked_for() -> None:
 def test_nothing_is_taken_before_there_is_room() -> None:
     taken: list[int] = []
 
-    def items() -> object:
+    def items() -> Iterator[int]:
         for item in range(10):
             taken.append(item)
             yield item
 
     with ThreadPoolExecutor(2) as pool:
-        stream = results(items(), lambda item: pool.submit(lambda: item), 2)  # type: ignore[arg-type]
+        stream = results(items(), partial(pool.submit, int), 2)
         next(stream)
         assert len(taken) == 2
         assert sum(1 for _ in stream) == 9
@@ -68,7 +73,7 @@ def test_none_is_begun_after_one_failed_and_those_under_way_are_waited_for() -> 
             return pool.submit(work, item)
 
         stream = results(range(100), submit, 3)
-        found = []
+        found: list[int] = []
         with pytest.raises(ValueError, match="broken"):
             found.extend(stream)
         assert sorted(ended) == [item for item in sorted(begun) if item != 1], "one was left behind"

@@ -15,6 +15,7 @@ import flows.monitors.base
 from flows.configuration import find, load
 from flows.settings import Settings, SettingsError
 from storage.names import CATALOG_TABLES
+from tests.conftest import REPOSITORY
 
 PLUGINS = """
 [sources.news]
@@ -232,6 +233,12 @@ def test_a_missing_variable_is_told_with_its_place(
         (FEATURE + 'schedule = "daily"', "schedule must be a cron line of 5 fields"),
         (FEATURE + 'monitors = "drift"', "monitors = 'drift': expected a valid list"),
         (FEATURE + 'monitors = ["drift", "drift"]', "names 'drift' more than once; leave one out"),
+        ("[engine]\nworker_cpu = 2", "[engine]; did you mean 'worker_cpus'?"),
+        ('[engine]\nkind = "rays"', "[engine] kind = 'rays': expected 'local' or 'ray'"),
+        ("[engine]\nworker_gpus = 1", 'worker_gpus is for kind = "ray", and the kind is "local"'),
+        ('[engine]\naddress = "auto"', 'address is for kind = "ray", and the kind is "local"'),
+        ('[engine]\nkind = "ray"\nworker_gpus = -1', "worker_gpus must be 0 or more, got -1"),
+        ('[engine]\nkind = "ray"\nworker_cpus = inf', "worker_cpus must be 0 or more, got inf"),
         ('[engine]\nworkers = "two"', "[engine] workers = 'two': expected a valid integer"),
         ("[engine]\nworkers = true", "[engine] workers = true: expected int"),
         ("[engine]\nworkers = 0", "[engine]: workers must be at least 1, got 0"),
@@ -387,3 +394,11 @@ def test_a_table_within_a_table_is_checked_as_well(
     conf.write_text(f'[encoders.e]\nkind = "sentence"\nchunk = {chunk}\n')
     with pytest.raises(SettingsError, match=message):
         load(conf)
+
+
+def test_the_page_on_clusters_shows_a_configuration_with_every_key(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "scale.md").read_text("utf-8")
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    engine = load(write(tmp_path, base=FEATURE + block)).engine
+    assert (engine.kind, engine.worker_gpus, engine.worker_cpus) == ("ray", 1, 4)
+    assert engine.address == "10.0.0.5:6379"
