@@ -25,6 +25,7 @@ class Tables:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._pinned: tuple[tuple[str, int], Any] | None = None
 
     def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
         import lancedb
@@ -63,6 +64,17 @@ class Tables:
                 f"{table!r} has no Lance version {lance_version} in {self._shown}: {error}"
             ) from error
         return opened
+
+    def pinned(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
+        """As `at`; the last one is kept, so that a session's searches share what they have read.
+
+        Indexes are read when they are first asked, which takes longer than a search.
+        """
+        key = (table, lance_version)
+        held = self._pinned
+        if held is None or held[0] != key:
+            held = self._pinned = (key, self.at(table, lance_version))
+        return held[1]
 
     @contextmanager
     def reaching(self) -> Iterator[None]:
@@ -121,6 +133,7 @@ class Tables:
 
     def drop(self, table: str) -> None:
         """Remove a table with all its Lance versions; one that is not there is no fault."""
+        self._pinned = None
         with self.reaching():
             try:
                 self._db().drop_table(table)

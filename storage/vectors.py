@@ -167,7 +167,7 @@ class Vectors(Tables):
             The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
             l2: squared Euclidean; dot: 1 - inner product, as LanceDB defines them).
         """
-        opened = self.at(table, lance_version)
+        opened = self.pinned(table, lance_version)
         if codes_of(opened.schema) is not None:
             from storage import scan
 
@@ -210,7 +210,7 @@ class Vectors(Tables):
         """
         from lancedb.query import MatchQuery
 
-        opened = self.at(table, lance_version)
+        opened = self.pinned(table, lance_version)
         asked = MatchQuery(words, column)  # type: ignore[call-arg] # the others have defaults
         query = opened.search(asked, query_type="fts")
         return self._found(query, opened, table, k, history=history, where=where)
