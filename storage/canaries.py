@@ -245,12 +245,22 @@ def _vectors(staged: Sequence[Path], hashes: Sequence[str]) -> pl.DataFrame:
             "encoded_at": pl.Datetime("us", "UTC"),
         }
     )
-    wanted = pl.col("content_hash").is_in(list(hashes)) & pl.col("vector").is_not_null()
-    parts = [
-        pl.scan_parquet(file).select(columns.names()).filter(wanted).cast(columns).collect()
-        for file in staged
-    ]
-    return pl.concat([pl.DataFrame(schema=columns), *parts]).unique("content_hash", keep="first")
+    parts, left = [pl.DataFrame(schema=columns)], set(hashes)
+    for file in staged:
+        if not left:
+            break
+        # A hundred vectors among millions: those of a file are read only where it has one of them.
+        here = pl.read_parquet(file, columns=["content_hash", "reason"])
+        there = here.filter(pl.col("reason").is_null())["content_hash"]
+        met = left.intersection(there.to_list())
+        if not met:
+            continue
+        wanted = pl.col("content_hash").is_in(list(met)) & pl.col("reason").is_null()
+        parts.append(
+            pl.scan_parquet(file).filter(wanted).select(columns.names()).cast(columns).collect()
+        )
+        left -= met
+    return pl.concat(parts).unique("content_hash", keep="first")
 
 
 def _of(

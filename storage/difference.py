@@ -402,7 +402,7 @@ class Difference:
         parts = [no_rows]
         written = (
             "SELECT o.record_id, v.vector, o.content_hash, o.event_time, v.encoded_at, "
-            "{run}{kept} FROM outcome o JOIN {vectors} v ON {on} WHERE o.outcome IN ({outcomes})"
+            "{run}{kept} FROM {vectors} v JOIN outcome o ON {on} WHERE o.outcome IN ({outcomes})"
         )
         fresh = {"run": "$run_id", "kept": kept + own, "outcomes": "'new', 'changed'"}
         by_content = "o.content_hash = v.content_hash"
@@ -427,6 +427,9 @@ class Difference:
         if self.rewrites:
             parts.append(self._rows_that_stay(remove_vanished=remove_vanished))
         whole = " UNION ALL ".join(parts)
+        # DuckDB takes the vectors for few, and would hold all of them to look records up in: joined
+        # as it is written, they stream past the records. No query that comes after needs more.
+        self._con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         return self._con.sql(whole, params={"run_id": run_id}).to_arrow_reader(_BATCH)
 
     def _rows_that_stay(self, *, remove_vanished: bool) -> str:

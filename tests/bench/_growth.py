@@ -135,6 +135,7 @@ def _commit(size: int, ran: Ran) -> Measure:
 
 def _beyond(rans: list[Ran], small: list[Ran], cost: Cost) -> float:
     """Seconds that so many rows take beyond starting up; the median of the turns."""
-    return statistics.median(
+    beyond: list[float] = [
         getattr(one, cost) - getattr(other, cost) for one, other in zip(rans, small, strict=True)
-    )
+    ]
+    return statistics.median(beyond)
