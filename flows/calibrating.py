@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import monitoring
-from flows.calibration import null_rates
+from flows import monitoring, references
+from flows.calibration import enough, null_rates
+from flows.in_series import alpha_of
 from flows.monitoring import MonitorError
+from flows.monitors.base import of_vectors
 from flows.samples import Samples
 from flows.stores import Stores
 from storage.ids import seed
@@ -18,7 +21,7 @@ from storage.ids import seed
 if TYPE_CHECKING:
     from flows.calibration import Rate
     from flows.progress import Reporter
-    from flows.settings import Settings
+    from flows.settings import Monitor, Settings
 
 MOST = 100_000
 _CHUNK = re.compile(r"#\d+$")
@@ -34,7 +37,9 @@ def calibrate(
     """Measure how often the feature's monitors raise an alarm where nothing has changed.
 
     The rows are those of the reference of the last run, and of that run itself where it has none.
-    Splits are of the sizes of the last look as far as the rows go, and seeded by the run.
+    Splits are of the sizes of the last look as far as the rows go, and seeded by the run. Before
+    they begin it is told whether there are enough of them, and after the first two how long all
+    will take.
 
     Args:
         settings: the configuration.
@@ -68,7 +73,41 @@ def calibrate(
     records = None
     if version.chunked:
         records = [_CHUNK.sub("", record_id) for record_id in rows.record_ids]
+    few = {m.name: least for m in monitors if (least := enough(alpha_of(m))) > looks}
+    if few:
+        told = ", ".join(f"{least:,} for {monitor}" for monitor, least in few.items())
+        reporter.note(f"{name}: {looks} splits are too few to see a promise kept; at least {told}")
     reporter.stage(name, "calibrate", looks)
-    return null_rates(
-        monitors, rows, len(theirs), looks, rng, records=records, done=reporter.advance
-    )
+    done = _Timed(name, looks, reporter)
+    rates = null_rates(monitors, rows, len(theirs), looks, rng, records=records, done=done)
+    used = reference if reference is not None and len(ours) else None
+    if version.state is None or (used and not references.learned_from(used, manifests)):
+        return rates
+    return [_optimistic(rate, plugin) for rate, plugin in zip(rates, monitors, strict=True)]
+
+
+def _optimistic(rate: Rate, plugin: Monitor) -> Rate:
+    """Both halves of a split are of what the encoder learned from; in a look only one side is."""
+    if not rate.looks or not of_vectors(plugin.kind):
+        return rate
+    told = f"{rate.told}; optimistic: the encoder learned from these rows, and fits new ones worse"
+    return replace(rate, told=told)
+
+
+class _Timed:
+    """Tells of each split, and from the second, which has nothing to import, of all their time."""
+
+    def __init__(self, name: str, looks: int, reporter: Reporter) -> None:
+        self._name, self._looks, self._reporter = name, looks, reporter
+        self._done, self._since = 0, monotonic()
+
+    def __call__(self, splits: int) -> None:
+        now = monotonic()
+        self._done += splits
+        if self._done == min(2, self._looks):
+            seconds = (now - self._since) * (self._looks - self._done)
+            self._reporter.note(
+                f"{self._name}: {self._looks} splits; the rest will take about {seconds:,.0f} s"
+            )
+        self._since = now
+        self._reporter.advance(splits)

@@ -9,6 +9,7 @@ together in real runs and so stay together here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.99
 """Of the interval: of ten monitors that keep their promises, hardly one is to be told of."""
 
+_TIMES = 5
+"""A promise is said to be kept where the true rate is at most so many times what was promised."""
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -41,7 +45,7 @@ class Rate:
         low: the least true rate that goes with that, by `CONFIDENCE`.
         high: the greatest.
         alpha: the rate that it promises.
-        inside: whether ``low <= alpha <= high``; None as `share`.
+        inside: whether ``low <= alpha <= high``; None as `share`, and where that tells too little.
         told: what that means.
     """
 
@@ -140,14 +144,31 @@ def _rate(plugin: Monitor, p_values: Sequence[float]) -> Rate:
         return Rate(plugin.name, 0, 0, None, None, None, alpha, None, told)
     flagged = int(np.sum(np.asarray(p_values) <= alpha))
     low, high = interval(flagged, len(p_values))
-    told = (
-        "more than promised" if low > alpha
-        else "fewer than promised, so it sees less than it might" if high < alpha
-        else "as promised"
-    )  # fmt: skip
     share = flagged / len(p_values)
-    inside = low <= alpha <= high
-    return Rate(plugin.name, len(p_values), flagged, share, low, high, alpha, inside, told)
+    figures = (plugin.name, len(p_values), flagged, share, low, high, alpha)
+    if low > alpha:
+        return Rate(*figures, inside=False, told="more than promised")
+    if high < alpha:
+        told = "fewer than promised, so it sees less than it might"
+        return Rate(*figures, inside=False, told=told)
+    if high <= _bound(alpha):
+        return Rate(*figures, inside=True, told="as promised")
+    least = enough(alpha)
+    more = f"give at least {least:,}" if least > len(p_values) else "more splits would tell"
+    told = f"too few to tell: a true rate of up to {high:.1%} goes with this; {more}"
+    return Rate(*figures, inside=None, told=told)
+
+
+def _bound(alpha: float) -> float:
+    return min(_TIMES * alpha, (1 + alpha) / 2)
+
+
+def enough(alpha: float) -> int:
+    """The splits by which a rate that is as promised is seen to be so."""
+    flagged = 1
+    while interval(flagged, looks := math.ceil(flagged / alpha))[1] > _bound(alpha):
+        flagged += 1
+    return looks
 
 
 def interval(flagged: int, looks: int) -> tuple[float, float]:

@@ -48,7 +48,7 @@ def in_series(
     the monitor, nor the reference, nor the budget is configured otherwise. A run that is looked at
     again is left out of what came before, so that no look counts twice. A finding without a p-value
     belongs to no series and stays as it is, and so does one that is judged apart from a change of
-    the encoder.
+    the encoder, or against what the encoder learned from.
 
     Args:
         feature: whose ``false_alarms`` is the budget of each series.
@@ -63,7 +63,12 @@ def in_series(
     reference = references.find(feature.reference, manifests, current)
     told = []
     for plugin, row in zip(monitors, rows, strict=True):
-        if row.p_value is None or row.reference == ANEW:
+        reference_told = row.reference or ""
+        if (
+            row.p_value is None
+            or reference_told == ANEW
+            or reference_told.endswith(references.LEARNED)
+        ):
             told.append(row)
             continue
         key = _key(feature, plugin, reference, row.reference == references.SINCE_FIT)

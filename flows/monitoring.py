@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import flows.monitors.base
 from flows import alerting, canaries, profiles, references, second_looks
 from flows.in_series import in_series
 from flows.judging import ANEW, Judge
@@ -160,15 +159,19 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
 
 
 def _doubted(plugin: Monitor, row: FindingRow) -> FindingRow:
-    """An alarm that may come of what the encoder learned from, told so."""
-    tests = row.p_value is not None and flows.monitors.base.of_vectors(plugin.kind)
-    if row.verdict != "alarm" or not tests or row.reference == ANEW:
+    """What a test of vectors says against what the encoder learned from: no alarm.
+
+    Its p-value is too small whatever the data do, by as much as the encoder fits what it learned
+    from better than the rest, which nobody can tell without fitting it again.
+    """
+    if row.p_value is None or not of_vectors(plugin.kind) or row.reference in {ANEW, None}:
         return row
     doubt = (
-        "; the encoder learned from the reference, which may be all there is to it until "
-        f"{references.ENOUGH} contents were written since"
+        "; no alarm, since the encoder learned from the reference, which may be all there is to "
+        f'it: reference = "previous" leaves that out once {references.ENOUGH} contents were '
+        "written since"
     )
-    return replace(row, summary=row.summary + doubt)
+    return replace(row, verdict="watch", alone="alarm", summary=row.summary + doubt)
 
 
 def _of_encoder_too(

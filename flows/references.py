@@ -25,6 +25,12 @@ OWN = (
 SINCE_FIT = "what runs wrote since the encoder learned"
 """What all that came before comes to for an encoder that learns, once that is enough."""
 
+LEARNED = ", which the encoder learned from"
+"""What the words for a reference end with where that makes the p-values of vectors too small."""
+
+WITHOUT = ", but what the encoder learned from"
+"""What those of a window end with that has been left without these rows."""
+
 ENOUGH = 200
 """Contents written since the fit that are a better reference than those that were learned from."""
 
@@ -190,13 +196,17 @@ def since_fit(reference: Reference, manifests: Sequence[Manifest], current: Mani
         manifests: of the version, oldest first.
         current: the run that is looked at.
     """
-    if reference.runs is not None or not reference.grows:
+    windowed = reference.runs is not None
+    if not learned_from(reference, manifests) or not (windowed or reference.grows):
         return reference
     latest = _latest(manifests, current)
     wrote = [m for m in manifests if m.counts.written and m.lance_version < latest][1:]
+    if reference.runs is not None:
+        wrote = [m for m in wrote if m.run_id in reference.runs]
     if sum(m.counts.new + m.counts.changed for m in wrote) < ENOUGH:
         return reference
-    return replace(reference, told=SINCE_FIT, runs=tuple(m.run_id for m in wrote))
+    told = f"{reference.told}{WITHOUT}" if windowed else SINCE_FIT
+    return replace(reference, told=told, runs=tuple(m.run_id for m in wrote))
 
 
 def learned_from(reference: Reference, manifests: Sequence[Manifest]) -> bool:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from flows.calibrating import calibrate
-from flows.calibration import interval, null_rates
+from flows.calibration import _rate, enough, interval, null_rates
 from flows.monitoring import MonitorError
 from flows.monitors import drift, health
 from flows.monitors.base import Sample
 from flows.progress import Silent
 from flows.settings import Monitor
+from tests.flows.shop import Heard
 
 if TYPE_CHECKING:
     from tests.flows.project import Project
@@ -54,6 +55,47 @@ def test_rows_that_come_together_are_told_by_the_rate() -> None:
     assert apart.told != "more than promised"
 
 
+@pytest.mark.parametrize(
+    ("flagged", "looks", "inside", "told"),
+    [
+        (
+            0,
+            50,
+            None,
+            "too few to tell: a true rate of up to 10.1% goes with this; give at least 200",
+        ),
+        (2, 200, True, "as promised"),
+        (0, 3000, False, "fewer than promised, so it sees less than it might"),
+        (9, 50, False, "more than promised"),
+        (
+            5,
+            200,
+            None,
+            "too few to tell: a true rate of up to 6.9% goes with this; more splits would",
+        ),
+    ],
+)
+def test_what_so_many_splits_can_tell(
+    flagged: int,
+    looks: int,
+    inside: bool | None,  # noqa: FBT001 - the answer that is expected
+    told: str,
+) -> None:
+    plugin = Monitor("drift", "drift", drift.Params(alpha=0.01))
+    found = _rate(plugin, [0.001] * flagged + [0.5] * (looks - flagged))
+    assert found.inside is inside
+    assert found.told.startswith(told)
+    assert found.row()["flagged"] == flagged
+
+
+def test_the_splits_that_are_enough_follow_from_the_interval() -> None:
+    for alpha in (0.001, 0.01, 0.05, 0.3):
+        least = enough(alpha)
+        assert interval(round(alpha * least), least)[1] <= 5 * alpha
+        assert interval(1, 1 + int(0.5 / alpha))[1] > 5 * alpha or least < 20
+    assert enough(0.01) == 200
+
+
 def test_the_interval_is_that_of_clopper_and_pearson() -> None:
     assert interval(0, 200) == pytest.approx((0.0, 1 - 0.005 ** (1 / 200)))
     low, high = interval(5, 50)
@@ -70,10 +112,28 @@ def test_a_feature_is_calibrated_on_its_reference(project: Project) -> None:
         cells = [(n, *pair) for n, pair in enumerate(drawn[:stop])]
         project.write(cells, ("id", "size", "weight"))
         project.run()
-        first, _ = calibrate(project.settings(), "notes", 40, Silent())
+        heard = Heard()
+        first, plain = calibrate(project.settings(), "notes", 40, heard)
         assert (first.monitor, first.looks, first.inside) == ("drift", 40, True)
+        assert first.told.startswith("as promised; optimistic: the encoder learned from these rows")
+        assert plain.told.startswith("gives no p-value")
+        assert not [note for note in heard.notes if "too few" in note]
+        assert [
+            note for note in heard.notes if "notes: 40 splits; the rest will take about" in note
+        ]
     again, _ = calibrate(project.settings(), "notes", 40, Silent())
     assert again == first, "seeded by the run"
     assert project.stores().catalog.query("FROM findings").num_rows == 0
+    cells += [(n, *pair) for n, pair in enumerate(drawn * 2, 120)]
+    project.write(cells, ("id", "size", "weight"))
+    project.run()
+    drawn = np.random.default_rng(1).random((20, 2)).tolist()
+    project.write([*cells, *((n, *pair) for n, pair in enumerate(drawn, 360))],
+                  ("id", "size", "weight"))  # fmt: skip
+    project.run()
+    heard = Heard()
+    later, _ = calibrate(project.settings(), "notes", 15, heard)
+    assert "optimistic" not in later.told, "the reference is what runs wrote since the fit"
+    assert any("15 splits are too few to see a promise kept; at least 20" in n for n in heard.notes)
     with pytest.raises(MonitorError, match="--calibrate takes 1 to 100,000 splits, got 0"):
         calibrate(project.settings(), "notes", 0, Silent())

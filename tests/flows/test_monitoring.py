@@ -9,6 +9,7 @@ import pytest
 
 from flows.monitoring import MonitorError, monitor
 from flows.progress import Silent
+from flows.refusals import RunError
 from flows.reports import files
 from flows.settings import SettingsError
 
@@ -63,7 +64,7 @@ def test_a_shift_is_found_and_kept(numbers: Project, shift: float) -> None:
     findings = monitor(numbers.settings(), "notes", Silent())
     assert monitor(numbers.settings(), "notes", Silent()) == findings, "not to be had again"
     drift = next(f for f in findings if f.monitor == "drift")
-    assert drift.verdict == ("alarm" if shift else "quiet"), drift.summary
+    assert drift.verdict == ("watch" if shift else "quiet"), drift.summary
     assert (drift.n_reference, drift.n_current, drift.reference_run) == (300, 200, first.run)
     sql = "SELECT run_id, verdict, p_value, n_current FROM findings WHERE monitor = 'drift'"
     kept = numbers.stores().catalog.query(sql).to_pylist()
@@ -143,6 +144,52 @@ def test_a_window_is_what_its_runs_wrote(numbers: Project) -> None:
     assert finding.reference == "what the 2 runs before wrote"
 
 
+def test_against_what_the_encoder_learned_from_a_change_is_watched_and_blocks_nothing(
+    numbers: Project,
+) -> None:
+    numbers.more = '[monitors.drift]\nblocks = "publishing"\n'
+    numbers.feature = {"monitors": ["drift", "records"]}
+    rows = measured(0, 300)
+    for start in (300, 400, 500, 600):
+        numbers.write(rows, NUMBERS)
+        numbers.run()
+        rows += measured(start, start + 100, 3.0 if start != 400 else 0.0)
+        if start == 400:
+            (drift, records) = monitor(numbers.settings(), "notes", Silent())
+            assert (drift.verdict, drift.series) == ("watch", {}), "it counts in no series"
+            assert drift.p_value is not None
+            assert drift.p_value < 0.01
+            assert "; no alarm, since the encoder learned from the reference" in drift.summary
+            assert (drift.reference or "").endswith(
+                "before the run, which the encoder learned from"
+            )
+            assert records.reference == "the state before the run", "it looks at no vectors"
+    numbers.write(rows, NUMBERS)
+    with pytest.raises(RunError, match="drift: the distribution has changed"):
+        numbers.run()
+    sql = "SELECT verdict, series->>'looks' AS looks, reference FROM findings ORDER BY run_id"
+    last = numbers.stores().catalog.query(f"{sql} DESC LIMIT 1").to_pylist()
+    told = "what runs wrote since the encoder learned"
+    assert last == [{"verdict": "alarm", "looks": "1.0", "reference": told}]
+
+
+def test_a_first_reference_that_the_encoder_learned_from_is_told_as_that(numbers: Project) -> None:
+    numbers.feature = {"monitors": ["drift"], "reference": "first"}
+    rows = measured(0, 100)
+    for start in (100, 400):
+        numbers.write(rows, NUMBERS)
+        numbers.run()
+        rows += measured(start, start + 300, 3.0)
+    numbers.write(rows, NUMBERS)
+    numbers.run()
+    (drift,) = monitor(numbers.settings(), "notes", Silent())
+    assert drift.verdict == "watch"
+    numbers.feature |= {"reference": "9 days"}
+    (drift,) = monitor(numbers.settings(), "notes", Silent())
+    told = "what runs wrote within 9 days, but what the encoder learned from"
+    assert (drift.reference, drift.n_reference) == (told, 300)
+
+
 def test_an_alarm_of_a_monitor_that_blocks_nothing_does_not_hold_up_a_promotion(
     numbers: Project,
 ) -> None:
@@ -150,8 +197,10 @@ def test_an_alarm_of_a_monitor_that_blocks_nothing_does_not_hold_up_a_promotion(
     numbers.feature = {"monitors": ["drift"]}
     numbers.write(measured(0, 300), NUMBERS)
     numbers.run()
-    numbers.write(measured(0, 300) + measured(300, 500, 3.0), NUMBERS)
-    numbers.run()
+    usual = measured(0, 300) + measured(300, 500)
+    for rows in (usual, usual + measured(500, 700, 3.0)):
+        numbers.write(rows, NUMBERS)
+        numbers.run()
     (finding,) = monitor(numbers.settings(), "notes", Silent())
     assert (finding.verdict, finding.blocks) == ("alarm", "nothing")
     kept = numbers.stores().catalog.query("SELECT blocks, alone FROM findings").to_pylist()

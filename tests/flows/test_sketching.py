@@ -92,7 +92,7 @@ def test_all_contents_are_judged_where_there_are_more_than_are_drawn(
     ran(numbers, drawn(0, BEFORE))
     run = ran(numbers, drawn(0, BEFORE) + drawn(BEFORE, MORE, shift))
     finding = found(numbers)
-    assert finding.verdict == ("alarm" if shift else "quiet"), finding.summary
+    assert finding.verdict == ("watch" if shift else "quiet"), finding.summary
     assert finding.detail["permutations"] == 0
     assert bool(finding.record_ids) == bool(shift)
     for seen, there in ((finding.n_reference, BEFORE), (finding.n_current, MORE)):
