@@ -19,6 +19,8 @@ from flows.stores import Stores
 from storage.ids import seed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flows.calibration import Rate
     from flows.progress import Reporter
     from flows.settings import Monitor, Settings
@@ -73,9 +75,7 @@ def calibrate(
     records = None
     if version.chunked:
         records = [_CHUNK.sub("", record_id) for record_id in rows.record_ids]
-    few = {m.name: least for m in monitors if (least := enough(alpha_of(m))) > looks}
-    if few:
-        told = ", ".join(f"{least:,} for {monitor}" for monitor, least in few.items())
+    if told := _too_few(monitors, looks):
         reporter.note(f"{name}: {looks} splits are too few to see a promise kept; at least {told}")
     reporter.stage(name, "calibrate", looks)
     done = _Timed(name, looks, reporter)
@@ -84,6 +84,16 @@ def calibrate(
     if version.state is None or (used and not references.learned_from(used, manifests)):
         return rates
     return [_optimistic(rate, plugin) for rate, plugin in zip(rates, monitors, strict=True)]
+
+
+def _too_few(monitors: Sequence[Monitor], looks: int) -> str:
+    """The splits that would be enough for those of the monitors that promise a rate and want more.
+
+    Others, such as `health`, have no rate to measure, however many splits there are.
+    """
+    promise = [m for m in monitors if of_vectors(m.kind) and hasattr(m.params, "alpha")]
+    few = {m.name: least for m in promise if (least := enough(alpha_of(m))) > looks}
+    return ", ".join(f"{least:,} for {monitor}" for monitor, least in few.items())
 
 
 def _optimistic(rate: Rate, plugin: Monitor) -> Rate:

@@ -166,6 +166,9 @@ def _doubted(plugin: Monitor, row: FindingRow) -> FindingRow:
     """
     if row.p_value is None or not of_vectors(plugin.kind) or row.reference in {ANEW, None}:
         return row
+    row = replace(row, reference=f"{row.reference}{references.LEARNED}")
+    if row.verdict != "alarm":
+        return row
     doubt = (
         "; no alarm, since the encoder learned from the reference, which may be all there is to "
         f'it: reference = "previous" leaves that out once {references.ENOUGH} contents were '

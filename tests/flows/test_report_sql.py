@@ -23,14 +23,17 @@ BLOCKS = re.findall(r"^```sql\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILIN
 
 @pytest.fixture
 def found(project: Project) -> list[list[dict[str, Any]]]:
-    """What each block gives, of three runs: the second as the first, the third of one label."""
+    """What each block gives, of three runs: the second as the first, the third of one label.
+
+    The second is large enough to be a reference of what the encoder has not learned from.
+    """
     project.source = {"content": ["size", "weight"], "keep": ["label"]}
     project.encoder = {"kind": "tabular"}
     project.feature = {"monitors": ["drift", "slices"]}
     rng = np.random.default_rng(0)
     every: list[tuple[object, ...]] = []
-    for labels, middle in (("ab", 5), ("ab", 5), ("aa", 8)):
-        for n in range(120):
+    for labels, middle, rows in (("ab", 5, 120), ("ab", 5, 200), ("aa", 8, 120)):
+        for n in range(rows):
             at = len(every)
             every.append((f"r{at}", *rng.normal(middle, 1, 2), labels[n % 2]))
         project.write(every, ("id", "size", "weight", "label"))
