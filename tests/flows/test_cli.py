@@ -649,7 +649,7 @@ def test_an_alarm_is_exit_code_3(cells: Path, tmp_path: Path) -> None:
     ran = script("run", "--direct", "--json", cwd=folder)
     assert ran.returncode == 3, ran.stderr
     assert json.loads(ran.stdout)["new"] == 200
-    assert "\ncells: drift: alarm: the distribution moved: " in ran.stderr
+    assert "cells: drift: alarm: the distribution moved: " in ran.stderr
     looked = script("monitor", "cells", "--direct", "--json", cwd=folder)
     found = json.loads(looked.stdout)
     assert (looked.returncode, looked.stderr, found["verdict"]) == (3, "", "alarm")
