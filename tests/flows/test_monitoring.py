@@ -165,7 +165,7 @@ def test_against_what_the_encoder_learned_from_a_change_is_watched_and_blocks_no
             )
             assert records.reference == "the state before the run", "it looks at no vectors"
     numbers.write(rows, NUMBERS)
-    with pytest.raises(RunError, match="drift: the distribution has changed"):
+    with pytest.raises(RunError, match="drift: the distribution moved"):
         numbers.run()
     sql = "SELECT verdict, series->>'looks' AS looks, reference FROM findings ORDER BY run_id"
     last = numbers.stores().catalog.query(f"{sql} DESC LIMIT 1").to_pylist()
