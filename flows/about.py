@@ -3,8 +3,8 @@
 An alarm that stands is told once, and again when it is about something that it was not about
 before. So what it is about has to be the same from look to look while nothing happens: names of
 slices, of checks and of columns are, statistics and the words and records that say it most clearly
-are not. Clusters and components that are known by a number alone are numbered anew at each look,
-and columns of numbers cut at other places.
+are not. Clusters and components are numbered anew at each look, the words that tell a cluster from
+the others come and go, and columns of numbers are cut at other places.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ HOLDS_UP = "holds up publishing"
 
 _LASTING = ("slice", "cluster", "check")
 _ORDER = ("slice", "cluster", "check", "word")
-_NUMBERED = re.compile(r"(?:(?:cluster|component) )?\d+")
+# A cluster may have its words behind the number, and they are others at each look too.
+_NUMBERED = re.compile(r"(?:cluster \d+(?: '.*')?|(?:component )?\d+)", re.DOTALL)
 # As `flows.monitors._cutting` names what lies between two quantiles; a value has an equals sign.
 _RANGES = tuple(
     re.compile(form)

@@ -34,6 +34,12 @@ def test_it_is_the_parts_that_are_alarms_and_not_how_they_are_said() -> None:
     assert about(replace(row(), blocks="publishing")) == (HOLDS_UP,)
 
 
+def test_clusters_that_are_made_anew_at_each_look_are_nothing_to_know_an_alarm_by() -> None:
+    for name in ("cluster 3", "cluster 3 'season, game'", "cluster 12 'it's\nthere'"):
+        assert about(row(("cluster", name, "alarm"))) == ()
+    assert about(row(("cluster", "returns", "alarm"))) == ("cluster returns",)
+
+
 def test_where_numbers_are_cut_does_not_matter() -> None:
     for name in ("age < 31", "31 <= age < 40.5", "age >= 40.5"):
         assert about(row(("slice", name, "alarm"))) == ("slice age by size",)
