@@ -112,15 +112,14 @@ def _news(
     """What of an alarm was not told yet; None for all of it."""
     if not told or _GRAVITY.index(alarm.verdict) > max(_GRAVITY.index(r["verdict"]) for r in told):
         return None
-    known: set[str] = set()
-    for row in told:
-        if row["about"] is None:  # sent by an earlier release: it was about what it is about now
-            con.execute(
-                "UPDATE alerts SET about = ? WHERE alert_id = ?",
-                [_json(alarm.about), row["alert_id"]],
-            )
-            return ()
-        known |= set(json.loads(row["about"]))
+    # What an earlier release sent was about what it is about now.
+    if untold := [row["alert_id"] for row in told if row["about"] is None]:
+        con.execute(
+            "UPDATE alerts SET about = ? WHERE list_contains(?, alert_id)",
+            [_json(alarm.about), untold],
+        )
+        return ()
+    known = {thing for row in told for thing in json.loads(row["about"])}
     return tuple(thing for thing in alarm.about if thing not in known)
 
 

@@ -73,7 +73,8 @@ def test_an_alarm_that_an_earlier_release_sent_is_not_sent_again(tmp_path: Path)
     with DatabaseFile(path, FIRST, before, 10, print).write() as con:
         con.execute(
             "INSERT INTO alerts (alert_id, feature, version, monitor, run_id, channel, verdict, "
-            "status, sent_at) VALUES ('x', 'notes', 1, 'drift', 'r', 'ops', 'alarm', 'sent', now())"
+            "status, sent_at) SELECT verdict, 'notes', 1, 'drift', 'r', 'ops', verdict, 'sent', "
+            "now() FROM (SELECT unnest(['watch', 'alarm']) AS verdict)"
         )
     catalog = Catalog(path)
     assert sends(catalog, "alarm", "slice a") == NOTHING
