@@ -106,9 +106,11 @@ def _since_alarm(looks: Sequence[PastLook], key: str) -> list[PastLook]:
     """The looks of the series that the next one belongs to, oldest first."""
     found: list[PastLook] = []
     for look in reversed(looks):
+        if look.p_value is None:
+            continue  # of limits alone too, where no check could be made beside them
         if look.verdict == "alarm" and not look.series.get(_BY_LIMITS):
             break
-        if look.p_value is None or not look.series:
+        if not look.series:
             continue
         if look.series["key"] != key:
             break
@@ -164,7 +166,8 @@ def _carried(
     looks.append(_look(plugin, row.verdict, row.p_value, row.effect_size))
     standing = series.stand(looks, feature.false_alarms, independent=independent)
     verdict = series.verdict(cast("Verdict", row.verdict), looks[-1], standing)
-    by_limits = verdict == "watch" and bool(row.detail.get(BROKEN))
+    broken = bool(row.detail.get(BROKEN))
+    by_limits = verdict == "watch" and broken
     alpha = alpha_of(plugin)
     since = past[0].run_id if past else current.run_id
     p_values = [*(look.p_value for look in past), row.p_value]
@@ -185,7 +188,7 @@ def _carried(
     if by_limits:
         verdict, kept = "alarm", kept | {_BY_LIMITS: 1.0}
     if standing.lasting and (row.verdict != "alarm" or looks[-1].p_value > standing.level):
-        summary = _together(standing, since, row.summary)
+        summary = _together(standing, since, row.summary, broken=broken)
     elif verdict == "watch":
         more = series.ahead(looks, feature.false_alarms, independent=independent)
         summary = _watched(standing, alpha, more, row.summary)
@@ -193,11 +196,11 @@ def _carried(
     return replace(row, verdict=verdict, alone=row.verdict, summary=summary, series=kept)
 
 
-def _together(standing: Standing, since: str, summary: str) -> str:
-    return (
-        f"the {standing.looks} looks since {series.day(since)} together are an alarm, which this "
-        f"one alone is not; this look: {summary}"
-    )
+def _together(standing: Standing, since: str, summary: str, *, broken: bool) -> str:
+    together = f"the {standing.looks} looks since {series.day(since)} together are an alarm"
+    if broken:  # which is an alarm by itself
+        return f"{summary}; and besides, {together}"
+    return f"{together}, which this one alone is not; this look: {summary}"
 
 
 def _watched(standing: Standing, alpha: float, more: int | None, summary: str) -> str:

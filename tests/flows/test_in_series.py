@@ -148,8 +148,24 @@ def test_a_limit_that_does_not_hold_is_an_alarm_whatever_the_series_says(looks: 
     assert (found.verdict, found.alone, found.summary) == ("alarm", "alarm", "too few")
     after = looks.look(0.3)
     assert after.series["looks"] == 3, "it tells nothing of chance, so the series goes on"
+    looks.run()
+    looks.again(replace(looks.finding(None), verdict="alarm"))
+    assert looks.look(0.3).series["looks"] == 4, "nor where no check could be made beside it"
     both = looks.look(1e-9, **broken)
     assert (both.verdict, looks.look(0.3).series["looks"]) == ("alarm", 1)
+
+
+def test_a_limit_that_does_not_hold_is_told_where_the_looks_together_are_an_alarm(
+    looks: Looks,
+) -> None:
+    for p in (*[None] * 5, 0.005, 0.005):
+        assert looks.look(p).verdict != "alarm"
+    broken = {"verdict": "alarm", "summary": "too few", "detail": {"broken_limits": 1.0}}
+    found = looks.look(0.005, **broken)
+    assert found.verdict == "alarm"
+    assert found.summary == (
+        "too few; and besides, the 8 looks since 2026-01-06 together are an alarm"
+    )
 
 
 def test_looks_that_are_all_a_little_low_are_an_alarm_together(looks: Looks) -> None:
