@@ -137,7 +137,9 @@ def mean_shift(reference: Sketch, current: Sketch) -> Distance:
     """The squared distance of the means in units of the pool's variance, of two sketches.
 
     The covariance is known along the components of the basis, and beyond them by its trace alone:
-    there the spectrum is taken to have the shape that the basis found.
+    there the spectrum is taken to have the shape that the basis found. Where it found no spread and
+    there is some now, all of it is taken to lie along one direction: no other shape has large
+    values by chance as often.
 
     Raises:
         ValueError: if they are not taken over one basis.
@@ -152,7 +154,8 @@ def mean_shift(reference: Sketch, current: Sketch) -> Distance:
     within_current = _scatter(current.cross, current.total @ components, m)
     noise = _pooled(within, within_current, n, m)
     trace = sum(squares) / (n + m - 2) * (1 / n + 1 / m)
-    beyond = _beyond(reference.basis.rest, trace - float(np.trace(noise)))
+    rest = reference.basis.rest * (1 / n + 1 / m)
+    beyond = _beyond(rest, trace, trace - float(np.trace(noise)))
     weights = np.concatenate([_eigenvalues(noise), beyond])
 
     def planted(shift: float, direction: Values) -> tuple[float, float]:
@@ -279,12 +282,15 @@ def usable(
 ) -> tuple[Sketch, Sketch] | None:
     """Two sketches to be tested; None where a permutation test of rows does as well or better.
 
+    It does where a basis was learned from rows without spread: without components a sketch shows
+    no change of a covariance, or along one.
+
     Args:
         pair: of the reference and of the current sample.
         max_rows: rows that the permutation test would look at on either side.
     """
     reference, current = pair
-    if reference is None or current is None:
+    if reference is None or current is None or not reference.basis.components.size:
         return None
     fewer, more = sorted((reference.count, current.count))
     return (reference, current) if fewer >= LEAST and more > max_rows else None
@@ -314,9 +320,12 @@ def _eigenvalues(matrix: Values) -> Values:
     return np.asarray(np.maximum(np.linalg.eigvalsh(matrix), 0.0))
 
 
-def _beyond(rest: Values, trace: float) -> Values:
+def _beyond(rest: Values, every: float, beyond: float) -> Values:
+    """Weights that sum to what of a trace lies beyond the components, ``(any number,)``."""
     total = float(rest.sum())
-    return rest * (max(trace, 0.0) / total) if total > 0 else np.empty(0)
+    if beyond <= _ROUNDING * every:
+        return np.empty(0)
+    return rest * (beyond / total) if total > _ROUNDING * beyond else np.array([beyond])
 
 
 def _deviations(sketch: Sketch) -> float:

@@ -225,6 +225,30 @@ def test_an_effect_too_small_is_no_alarm_however_sure(kind: str) -> None:
     assert judge(kind, samples, min_effect=0.9).verdict == "quiet"
 
 
+@pytest.mark.parametrize("spread", [0, 1])
+def test_spread_that_the_basis_has_not_seen_is_no_shift(spread: int) -> None:
+    p_values = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        rows = np.zeros((1100, DIM), np.float32)
+        rows[:1000, spread:] = rng.normal(size=(1000, DIM - spread))
+        rows[1000:, :spread] = rng.normal(size=(100, spread))
+        p_values.append(_analytic.mean_shift(*sketches(rows, 500, 500, rng)).p_value)
+    assert np.mean([p <= 0.05 for p in p_values]) <= null_interval(60, 0.05)[1]
+
+
+@pytest.mark.parametrize("kind", [*SKETCHED, "frechet"])
+def test_rows_are_looked_at_where_the_basis_was_learned_without_spread(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = np.vstack([rng.normal(size=(900, DIM)), np.ones((100, DIM))]).astype(np.float32)
+    rows[450:900] *= 2
+    pair = sketches(rows, 450, 450, rng)
+    sides = (sample(rows[:400], "r"), sample(rows[450:850], "c"))
+    finding = judge(kind, (replace(sides[0], sketch=pair[0]), replace(sides[1], sketch=pair[1])))
+    assert finding.detail["permutations"] > 0
+    assert finding.verdict == ("quiet" if kind == "mean_shift" else "alarm")
+
+
 @every_sketched
 @pytest.mark.parametrize("value", [0.0, 7.0])
 def test_sketches_without_spread_are_answered(kind: str, value: float) -> None:
