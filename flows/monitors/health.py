@@ -294,4 +294,9 @@ def _summary(verdict: Verdict, report: _Report, now: int, before: int, params: P
             f"the vectors are sound by themselves; rank, dimensions and norms need a reference of "
             f"{params.min_rows} contents to be compared with {by}"
         )
+    if "effective_rank_reference" not in report.figures:
+        return (
+            "the vectors are sound, as long as they were; too few are distinct to compare how "
+            f"they are spread {by}"
+        )
     return f"the vectors are sound, as spread and as long as they were {by}"
