@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flows.reports.model import Report, Watched
 
 _MARKS = re.compile(r"([\\`*_\[\]|~])")
+# GitHub's Markdown, and what follows it, makes links of addresses that stand there plainly.
+_LINKS = re.compile(r":(?=//)|(?<=www)\.|@", re.IGNORECASE)
 _PARTS, _LONGEST = 12, 400
 
 
@@ -85,4 +87,5 @@ def _part(thing: Sequence[tuple[Watched, Part]]) -> str:
 def _text(text: str) -> str:
     """Text that Markdown takes as it is, on one line."""
     short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return _MARKS.sub(r"\\\1", html.escape(on_one_line(short), quote=False))
+    escaped = _MARKS.sub(r"\\\1", html.escape(on_one_line(short), quote=False))
+    return _LINKS.sub(lambda found: f"&#{ord(found[0])};", escaped)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -220,6 +221,14 @@ def test_markdown_is_no_markup_of_records(report: Report) -> None:
     rows = [line for line in told.splitlines() if line.startswith("|")]
     # a bar in a record's words must not begin another cell
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {9, 5}
+
+
+def test_markdown_makes_no_link_of_what_records_say(report: Report) -> None:
+    said = "see https://evil.example/a, www.evil.example or me@evil.example"
+    first = replace(report.findings[0], summary=said)
+    (line,) = [line for line in markdown(replace(report, findings=(first,))).splitlines()
+               if "see https" in line]  # fmt: skip
+    assert "https&#58;//evil.example/a, www&#46;evil.example or me&#64;evil.example" in line
 
 
 def _luminance(colour: str) -> float:
