@@ -69,8 +69,12 @@ def explain(reference: Sample, current: Sample) -> tuple[Part, ...]:
 
 
 def texts(kept: Mapping[str, Sequence[object]]) -> list[str] | None:
-    """The texts of each record, one after the other; None where no kept column is of texts."""
-    columns = [values for name, values in kept.items() if _of_texts(name, values)]
+    """The texts of each record, one after the other; None where no kept column is of texts.
+
+    The id of a record that rows are parts of is none, whatever words stand in it.
+    """
+    own = {name: values for name, values in kept.items() if name not in PARTS.names}
+    columns = [values for name, values in own.items() if _of_texts(name, values)]
     if not columns:
         return None
     return ["\n".join(str(v) for v in row if v is not None) for row in zip(*columns, strict=True)]

@@ -135,6 +135,12 @@ def test_drift_tells_the_words_of_an_alarm_and_of_no_other_verdict() -> None:
         assert named(finding.parts) == words
 
 
+def test_the_id_of_a_record_that_rows_are_parts_of_is_no_text() -> None:
+    kept = {"parent_id": ["minutes of one meeting"] * 3}
+    assert _explain.texts(kept) is None
+    assert _explain.texts(kept | {"text": ["a few plain words"] * 3}) == ["a few plain words"] * 3
+
+
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_the_words_of_more_sports_are_of_sports() -> None:
