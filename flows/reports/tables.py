@@ -140,7 +140,9 @@ def checks(findings: Sequence[Watched]) -> Html | None:
         if len(every) > len(own):
             said = heading(f"{len(every) - len(own)} more, none of them worse")
             rows.append(_check(said, own[-1].verdict, {}, watched))
-        if not own and watched.is_check and watched.detail:
+        # A test that has had nothing to compare with yet has no p-value either.
+        measured = watched.now.statistic is not None
+        if not own and watched.is_check and measured and watched.detail:
             said = heading("all of them together")
             rows.append(_check(said, watched.verdict, watched.detail, watched))
             keys |= dict.fromkeys(watched.detail)

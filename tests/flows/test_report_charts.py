@@ -19,6 +19,7 @@ from flows.reports.looks import anew, described
 from flows.reports.model import Conclusion, Look, Ran, Report, Watched
 from flows.reports.page import page
 from flows.reports.short import markdown
+from flows.reports.tables import checks
 from flows.reports.terms import TERMS, named
 
 if TYPE_CHECKING:
@@ -276,3 +277,11 @@ def test_nothing_is_cut_or_scrolls_sideways_on_a_phone(tmp_path: Path) -> None:
     phone, small, tablet, desk = json.loads(told)
     assert [phone, small, tablet] == [[360, 360, 0, 0], [400, 400, 0, 0], [700, 700, 0, 0]]
     assert desk[:2] == [1280, 1280], "what is wider than its place scrolls in it"
+
+
+def test_a_test_that_had_nothing_to_compare_with_is_no_check() -> None:
+    said = {"detail": {"left_out_current": 0.0}}
+    first = replace(look(0, 0.0), statistic=None, p_value=None)
+    assert checks([watched("drift", [first], **said)]) is None
+    right = replace(look(0, 0.0), p_value=None)
+    assert "all of them together" in str(checks([watched("encoder", [right], **said)]))
