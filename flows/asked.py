@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -79,8 +80,23 @@ def answer_in(searched: Searched, asked: Asked) -> pa.Table:
     if not asked.queries:
         return hybrid.by_words(searched, asked.words, asked.column, asked.k)
     many = hybrid.depth(asked.k)
-    worded = hybrid.by_words(searched, asked.words, asked.column, many)
+    worded = _others(searched, hybrid.by_words(searched, asked.words, asked.column, many), asked)
     return hybrid.fused(_near(searched, asked, many), worded, asked.k)
+
+
+def _others(searched: Searched, found: pa.Table, asked: Asked) -> pa.Table:
+    """The rows without those of the record that is searched by, as among the nearest."""
+    version, record_id = searched.version, asked.queries.get("id")
+    if record_id is None or asked.of not in {None, version.feature}:
+        return found
+    rows = found["record_id"].to_pylist()
+    if version.chunked:  # whose rows are called by their record and a number
+        record_id, rows = _record(record_id), [_record(row) for row in rows]
+    return found.take([i for i, row in enumerate(rows) if row != record_id])
+
+
+def _record(row: str) -> str:
+    return re.sub("#[0-9]+$", "", row)
 
 
 def _near(searched: Searched, asked: Asked, k: int) -> pa.Table:
@@ -106,5 +122,6 @@ def _refuse_others(asked: Asked, *, parts: bool) -> None:
     if number == 1 or several or (number == 0 and asked.words is not None):
         return
     raise SearchError(
-        f"a search takes one of --text, --image, --audio, --row and --id, got {number}"
+        f"a search takes one of --text, --image, --audio, --row and --id, or --words, "
+        f"got {number} of the former"
     )

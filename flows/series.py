@@ -84,8 +84,10 @@ class Standing:
 
     @property
     def lasting(self) -> bool:
-        """Whether the looks together are an alarm."""
-        return self.e_value is not None and self.enough is not None and self.e_value >= self.enough
+        """Whether the looks together are an alarm; a single look is judged by itself."""
+        if self.looks == 1 or self.e_value is None or self.enough is None:
+            return False
+        return self.e_value >= self.enough
 
 
 def left(looks: int) -> float:

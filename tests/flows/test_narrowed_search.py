@@ -120,6 +120,11 @@ def test_both_rankings_are_put_together_by_their_ranks(filled: Project) -> None:
     assert {"label", "text", "run_id"} <= {*found.column_names}
 
 
+def test_the_record_that_is_searched_by_is_in_neither_ranking(filled: Project) -> None:
+    found = ids(filled, Asked({"id": "7"}, 60, words=WORDS[7], column="text"))
+    assert sorted(map(int, found)) == [n for n in range(60) if n != 7]
+
+
 def test_a_row_of_one_ranking_alone_is_found_with_its_columns() -> None:
     keys = {"content_hash": ["h", "i"], "event_time": [None, None]}
     near = pa.table({"record_id": ["a", "b"], "distance": [0.1, 0.2], **keys, "kept": [1, 2]})
@@ -142,6 +147,17 @@ def test_chunks_are_narrowed_and_their_own_record_left_out(project: Project) -> 
     assert set(found["label"].to_pylist()) == {"label 2"}
     assert found["parent_id"].to_pylist() == [*dict.fromkeys(found["parent_id"].to_pylist())]
     assert len(found) == 9
+
+
+def test_no_chunk_of_the_record_that_is_searched_by_is_found_by_words(project: Project) -> None:
+    project.source = {"keep": ["label", "text"]}
+    cut(project)
+    project.write(ROWS)
+    project.run()
+    for query in ("7", "7#0"):
+        found = ids(project, Asked({"id": query}, 60, words=WORDS[7], column="text"))
+        assert found
+        assert not [row for row in found if row.startswith("7#")]
 
 
 def test_a_history_is_searched_as_it_is_now(project: Project) -> None:

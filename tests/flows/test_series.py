@@ -186,6 +186,17 @@ def test_a_look_of_too_few_rows_spends_nothing_but_is_not_forgotten() -> None:
     assert after.level == series.stand([Look(0.5)], 0.05, independent=True).level
 
 
+def test_a_single_look_of_too_few_rows_is_no_series() -> None:
+    small = Look(1e-6, decides=False)
+    alone = series.stand([small], 0.05, independent=True)
+    assert alone.e_value is not None
+    assert alone.enough is not None
+    assert alone.e_value >= alone.enough
+    assert series.verdict("cannot tell", small, alone) == "cannot tell"
+    again = series.stand([small, small], 0.05, independent=True)
+    assert series.verdict("cannot tell", small, again) == "alarm"
+
+
 def test_what_is_spent_adds_up_to_the_levels() -> None:
     looks = [Look(0.5)] * 7
     levels = [series.stand(looks[:n], 0.2, independent=False).level for n in range(1, 8)]
