@@ -6,6 +6,7 @@ a value or an error without secrets in its words, and what it writes to its logs
 
 from __future__ import annotations
 
+import copy
 import logging
 import pickle
 import socket
@@ -118,7 +119,8 @@ class _Redacting:
 def _portable(error: Exception) -> Exception:
     """The error, or one in its place where it cannot be sent as it is."""
     try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - made a moment ago
+        pickle.dumps(error)
+        copy.deepcopy(error)  # which makes it anew as the other end does; here nothing unpickles
     except Exception:  # noqa: BLE001 - an error may hold anything
         return RedactedError(f"{type(error).__name__}: {redact(str(error))}")
     return error
