@@ -86,10 +86,10 @@ def test_a_planted_change_is_found(kind: str, change: str) -> None:
 def test_the_records_that_moved_are_named_first(kind: str) -> None:
     rng = np.random.default_rng(0)
     current = rng.standard_normal((100, 4))
-    current[40:65] += 6
+    current[30:70] += 6
     finding = compare(kind, rng.standard_normal((300, 4)), current)
     assert len(finding.record_ids) == 20
-    assert set(finding.record_ids) <= {f"c{row}" for row in range(40, 65)}
+    assert set(finding.record_ids) <= {f"c{row}" for row in range(30, 70)}
 
 
 @every_kind
@@ -99,7 +99,7 @@ def test_constant_dimensions_and_one_dimension_change_nothing(kind: str) -> None
     assert compare(kind, ours, theirs).verdict == "alarm"
     wide = [np.hstack([np.full((len(side), 2), 0.1), side]) for side in (ours, theirs)]
     assert compare(kind, wide[0], wide[1]).verdict == "alarm"
-    assert compare(kind, wide[0][:40], wide[0][40:]).verdict == "quiet"
+    assert compare(kind, wide[0][::2], wide[0][1::2]).verdict == "quiet"
 
 
 @every_kind
