@@ -72,7 +72,7 @@ def monitor(
     if rest:
         rows = in_series(feature, stores.catalog, version, manifests, current, rest, rows)
     earlier = _found(stores, version, current.run_id, rest)
-    absent = absent_of(feature, version, manifests, current)
+    absent = absent_of(feature, version, manifests, current) if rest else None
     rows, new = second_looks.standing(rest, rows, earlier, absent, reporter.note)
     stores.catalog.add_findings(name, version.version, current.run_id, new)
     found = known | {row.monitor: row for row in rows}
@@ -146,7 +146,7 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     told = None
     if "canaries" in samples.reads:
         told = canaries.encoded(feature, stores, version, settings, reporter)
-    absent = absent_of(feature, version, manifests, current)
+    absent = absent_of(feature, version, manifests, current) if rest else None
     judge = Judge(reference, ours, theirs, told, earlier, current.run_id, absent)
     rows = {}
     for plugin in sorted(asked, key=Judge.place):

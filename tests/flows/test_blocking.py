@@ -63,7 +63,7 @@ def test_an_alarm_keeps_a_run_from_being_published(guarded: Project) -> None:
     seen = guarded.rows()
     guarded.write(BAD)
     words = (
-        r"notes: records: label has no value in 50.0% of contents.* An alarm of \[monitors.records"
+        r"notes: records: label has no value in 0 % → 50 % of contents.* An alarm of \[monitors.records"
         r"\] blocks publishing, so nothing is published; .*Look at the records '\d\d', '\d\d'.* "
         r"`vecmill run notes --allow-alarms`"
     )
@@ -109,7 +109,7 @@ def test_a_first_run_is_held_to_limits_and_to_nothing_else(project: Project) -> 
     project.feature = {"monitors": ["records", "drift"]}
     project.write([(n, f"a note of number {n}", "") for n in range(40)])
     with pytest.raises(
-        RunError, match=r"max_null_share is 20.0%.*An alarm of \[monitors.records\]"
+        RunError, match=r"max_null_share is 20 %.*An alarm of \[monitors.records\]"
     ):
         project.run()
     assert project.rows_or_none() is None
