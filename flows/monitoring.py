@@ -146,7 +146,7 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     told = None
     if "canaries" in samples.reads:
         told = canaries.encoded(feature, stores, version, settings, reporter)
-    absent = absent_of(feature, version, manifests, current) if rest else None
+    absent = absent_of(feature, version, manifests, current)
     judge = Judge(reference, ours, theirs, told, earlier, current.run_id, absent)
     rows = {}
     for plugin in sorted(asked, key=Judge.place):

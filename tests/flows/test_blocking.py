@@ -63,8 +63,8 @@ def test_an_alarm_keeps_a_run_from_being_published(guarded: Project) -> None:
     seen = guarded.rows()
     guarded.write(BAD)
     words = (
-        r"notes: records: label has no value in 0 % → 50 % of contents.* An alarm of \[monitors.records"
-        r"\] blocks publishing, so nothing is published; .*Look at the records '\d\d', '\d\d'.* "
+        r"notes: records: label has no value in 0 % → 50 % of contents.* An alarm of "
+        r"\[monitors.records\] blocks publishing, so nothing is published; .*Look at the records '\d\d', '\d\d'.* "
         r"`vecmill run notes --allow-alarms`"
     )
     with pytest.raises(RunError, match=words):
