@@ -17,6 +17,7 @@ from flows.commands._app import AsJson, Conf, Flag, app, load
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from flows.gc import Collector
     from flows.settings import Feature, Gc, Settings
 
 Days = Annotated[float | None, Parameter(metavar="N")]
@@ -57,7 +58,6 @@ def collect(  # noqa: PLR0913 - one option a key of [gc]
     grace_hours
         What readers saw within so many hours stays in any case, instead of what [gc] says.
     """
-    from flows.console import reporting
     from flows.gc import Collector
 
     settings = load(conf)
@@ -68,13 +68,7 @@ def collect(  # noqa: PLR0913 - one option a key of [gc]
         "drop_retired_after_days": drop_retired_after_days,
     }  # fmt: skip
     collector = Collector(settings, _with(settings.gc, given), orphans=orphans)
-    with reporting() as reporter:
-        items = collector.collect(features, reporter) if yes else collector.look(features)
-    rows = [item.row() for item in items]
-    print_json(rows, json=json)
-    if not json:
-        _tell(rows, yes=yes)
-    return FINE
+    return _carry_out(collector, features, yes=yes, json=json)
 
 
 @app.command(usage="Usage: vecmill maintain [OPTIONS] [FEATURES...]")
@@ -97,20 +91,13 @@ def maintain(
     yes
         Do it; without this nothing is written.
     """
-    from flows.console import reporting
     from flows.gc import Collector
 
     settings = load(conf)
     for name in features:
         _known(settings, name)
     collector = Collector(settings, settings.gc, indexes=True)
-    with reporting() as reporter:
-        items = collector.collect(features, reporter) if yes else collector.look(features)
-    rows = [item.row() for item in items]
-    print_json(rows, json=json)
-    if not json:
-        _tell(rows, yes=yes)
-    return FINE
+    return _carry_out(collector, features, yes=yes, json=json)
 
 
 @app.command(usage="Usage: vecmill erase [OPTIONS] [FEATURE]")
@@ -308,6 +295,19 @@ def _with(policy: Gc, given: dict[str, Any]) -> Gc:
         return replace(policy, **{k: v for k, v in given.items() if k in known and v is not None})
     except ValueError as error:
         raise SettingsError(f"gc: {error}") from None
+
+
+def _carry_out(collector: Collector, features: Sequence[str], *, yes: bool, json: bool) -> int:
+    """Show what a collector would do, or do it, and print it."""
+    from flows.console import reporting
+
+    with reporting() as reporter:
+        items = collector.collect(features, reporter) if yes else collector.look(features)
+    rows = [item.row() for item in items]
+    print_json(rows, json=json)
+    if not json:
+        _tell(rows, yes=yes)
+    return FINE
 
 
 def _tell(rows: Sequence[dict[str, Any]], *, yes: bool) -> None:
