@@ -43,7 +43,8 @@ class Scene:
         revision: of the encoder, where it is done.
         monitors: of the feature.
         whole: whether readers see all of it at once.
-        more: of the configuration.
+        more: of the configuration. By itself no drift is ever found: chance is drawn by the run, and
+            whether it raises an alarm over thirty texts must not decide how a command ends.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Scene:
     revision: int = 1
     monitors: tuple[str, ...] = ("health", "drift")
     whole: bool = True
-    more: str = ""
+    more: str = "[monitors.drift]\nalpha = 1e-9\n"
 
     def build(self, trials: Trials, root: Path) -> Path:
         """Make the project in a folder, up to what is done."""

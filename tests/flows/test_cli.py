@@ -312,7 +312,7 @@ def test_a_feature_is_not_monitored_before_it_has_run(vecmill: Callable[..., Ans
         (["sql", "SELECT 1", "--format", "xml"], "Invalid value"),
         (["sql", "SELECT 1", "--output", "rows.txt"], "name a format for rows.txt: csv, json"),
         (["search", "notes"], "a search takes one of --text, --image, --audio, --row and --id"),
-        (["search", "notes", "--id", "a", "--text", "b"], "and --id, got 2"),
+        (["search", "notes", "--id", "a", "--text", "b"], "--words, got 2 of"),
         (["search", "notes", "--id", "a"], "notes has no live version yet; run `vecmill run"),
         (["plan", "--conf", "nope.toml"], "no configuration file nope.toml"),
         (["status", "--conf", "nope.toml"], "no configuration file nope.toml"),
