@@ -1,7 +1,7 @@
 """Vectors that lie somewhere as a map-style PyTorch dataset: fetched by the batch, never all held.
 
-It knows nothing of where they lie: it is handed a reader, which `flows.training` makes for a
-version of a feature. Importing this loads torch, so it is had through `encoders.dataset`.
+It knows nothing of where they lie: it is handed a reader, which `flows.training.dataset` makes for
+a version of a feature. Importing this loads torch, so it is had through `encoders.dataset`.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from cyclopts import CycloptsError
 
-from flows.answers import complain, say
-from flows.codes import FINE, INTERRUPTED, UNREAD, USAGE, report
 from flows.commands import load_all
 from flows.commands._app import app
-from flows.progress import Silent, listening
+from flows.output.answers import complain, say
+from flows.output.codes import FINE, INTERRUPTED, UNREAD, USAGE, report
+from flows.output.progress import Silent, listening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flows.stores import Stores
+from flows.config.stores import Stores
 from storage import exports, moments, query, views
 from storage.model import StorageError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.settings import Settings
+    from flows.config.settings import Settings
     from storage.model import Form, Version
 
 

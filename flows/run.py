@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flows.scope import Every, Target
-    from flows.settings import Settings
+    from flows.config.settings import Settings
+    from flows.pipeline.scope import Every, Target
     from storage.backfills import WindowRow
 
 # Read by Prefect when it is imported. Its first start migrates a database, which takes minutes on a
@@ -34,16 +34,18 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import PrefectException
 
-from flows import backfills, monitoring, pipeline, versions
-from flows import fit as fitting_step
-from flows.configuration import load
-from flows.hooks import HookError
-from flows.learning import Draw
-from flows.progress import listener
-from flows.redact import redact, redacting, redacts
+from flows.alerts.hooks import HookError
+from flows.config.configuration import load
+from flows.config.stores import Stores
+from flows.monitoring import looking as monitoring
+from flows.output.progress import listener
+from flows.output.redact import redact, redacting, redacts
+from flows.pipeline import backfills, versions
+from flows.pipeline import fit as fitting_step
+from flows.pipeline import stages as pipeline
+from flows.pipeline.learning import Draw
+from flows.pipeline.scope import Scope
 from flows.reports import files, gather, short
-from flows.scope import Scope
-from flows.stores import Stores
 from flows.tasks import Tasks
 
 
@@ -68,12 +70,12 @@ def embed(
         conf: the configuration file, as for ``vecmill --conf``.
         refit: let an encoder that learns do so again, which makes a new version.
         target: the version: ``configured``, ``live``, ``candidate`` or a number.
-        scope: what part of the source to take on, as `flows.scope.Scope.plain`.
+        scope: what part of the source to take on, as `flows.pipeline.scope.Scope.plain`.
         workers: shards to encode at once, instead of what ``[engine]`` says.
 
     Returns:
-        `flows.outcomes.Outcome.row` of the first version; those of the others, where there are
-        any, are a list under ``also``.
+        `flows.pipeline.outcomes.Outcome.row` of the first version; those of the others, where there
+        are any, are a list under ``also``.
     """
     settings = load(Path(conf) if conf else None)
     engine = Tasks.of(replace(settings.engine, workers=workers or settings.engine.workers))
@@ -160,7 +162,7 @@ def fit(
         sample: how many records to draw; what the encoder asks for where it is None.
 
     Returns:
-        `flows.fit.Fitted.row`.
+        `flows.pipeline.fit.Fitted.row`.
     """
     with redacting():  # not as a decorator, as in `backfill`
         settings = load(Path(conf) if conf else None)

@@ -6,19 +6,21 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from flows import backfills, monitoring, pipeline
-from flows import fit as fitting_step
-from flows.engine import direct
-from flows.progress import listening
+from flows.engines.engine import direct
+from flows.monitoring import looking as monitoring
+from flows.output.progress import listening
+from flows.pipeline import backfills
+from flows.pipeline import fit as fitting_step
+from flows.pipeline import stages as pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flows.backfills import Asked
-    from flows.learning import Draw
-    from flows.progress import Reporter
-    from flows.scope import Scope, Target
-    from flows.settings import Settings
+    from flows.config.settings import Settings
+    from flows.output.progress import Reporter
+    from flows.pipeline.backfills import Asked
+    from flows.pipeline.learning import Draw
+    from flows.pipeline.scope import Scope, Target
 
 
 class Runner(Protocol):
@@ -32,13 +34,13 @@ class Runner(Protocol):
         target: Target = "configured",
         scope: Scope | None = None,
     ) -> dict[str, Any]:
-        """One run: `flows.outcomes.Outcome.row`."""
+        """One run: `flows.pipeline.outcomes.Outcome.row`."""
 
     def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:
         """One backfill: its windows, `storage.backfills.WindowRow` as plain values."""
 
     def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
-        """One fit: `flows.fit.Fitted.row`."""
+        """One fit: `flows.pipeline.fit.Fitted.row`."""
 
     def monitor(
         self, feature: str, version: int | None = None, *, again: bool = True

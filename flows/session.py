@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from flows.settings import Settings
-    from flows.stores import Stores
+    from flows.config.settings import Settings
+    from flows.config.stores import Stores
     from storage.query import Connection, Relation
 
 
@@ -24,7 +24,7 @@ class Session:
     """
 
     def __init__(self, settings: Settings, as_of: str | None = None) -> None:
-        from flows.stores import Stores
+        from flows.config.stores import Stores
 
         self._settings = settings
         self._stores: Stores = Stores.of(settings)
@@ -36,9 +36,9 @@ class Session:
 
         Raises:
             QueryError: if DuckDB refuses it.
-            SearchError: if a call of ``knn`` in it (`flows.knn`) cannot be answered.
+            SearchError: if a call of ``knn`` in it (`flows.searching.knn`) cannot be answered.
         """
-        from flows.knn import knn
+        from flows.searching.knn import knn
         from storage import query
 
         functions = [knn(self._settings, self._stores, self.connection)]
@@ -72,20 +72,21 @@ class Session:
             query: a text; the path of a file or a row as JSON, where the records are of such; or a
                 vector ``(dim,)``.
             k: how many.
-            more: what `flows.knn` takes: ``text``, ``image``, ``audio``, ``row`` or ``id``
-                instead of a query; ``words``, ``field``, ``filter``, ``exact``, ``per_record``.
+            more: what `flows.searching.knn` takes: ``text``, ``image``, ``audio``, ``row`` or
+                ``id`` instead of a query; ``words``, ``field``, ``filter``, ``exact``,
+                ``per_record``.
 
         Raises:
             SearchError: if the query does not fit.
             TypeError: if there is no such argument.
             UsageError: if the condition makes no sense.
         """
-        from flows.knn import knn
+        from flows.searching.knn import knn
 
         function = knn(self._settings, self._stores, self.connection)
         unknown = sorted(set(more) - set(function.optional))
         if unknown:
-            from flows.nearest import hint
+            from flows.config.nearest import hint
 
             raise TypeError(f"search takes no {unknown[0]!r}{hint(unknown[0], function.optional)}")
         nothing = dict.fromkeys(function.optional)
@@ -132,6 +133,6 @@ def connect(conf: Path | str | None = None, *, as_of: str | None = None) -> Sess
     """
     from pathlib import Path
 
-    from flows.configuration import load
+    from flows.config.configuration import load
 
     return Session(load(None if conf is None else Path(conf)), as_of)

@@ -9,21 +9,21 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from flows import apart
-from flows.engine import ray_needed
-from flows.in_flight import Promise, results
-from flows.progress import Silent
-from flows.redact import redacts
-from flows.retries import passes, retry_pauses
+from flows.engines import apart
+from flows.engines.engine import ray_needed
+from flows.engines.in_flight import Promise, results
+from flows.output.progress import Silent
+from flows.output.redact import redacts
+from flows.pipeline.retries import passes, retry_pauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from flows.encode import Receipt
-    from flows.engine import Job
-    from flows.progress import Reporter
-    from flows.settings import Engine
+    from flows.config.settings import Engine
+    from flows.engines.engine import Job
+    from flows.output.progress import Reporter
+    from flows.pipeline.encode import Receipt
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Tasks:
         if keys.kind == "local":
             return cls(keys.retries, ThreadPoolTaskRunner(max_workers=keys.workers), keys.workers)
         with ray_needed():
-            from flows.ray_runner import AT_ONCE, ActorTaskRunner
+            from flows.engines.ray_runner import AT_ONCE, ActorTaskRunner
         return cls(keys.retries, ActorTaskRunner(keys), AT_ONCE * keys.workers, apart=True)
 
     def step(self, name: str, function: Callable[[], None]) -> None:

@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flows.training import dataset
-    from flows.transformers import EncoderTransformer, VectorTransformer
+    from flows.training.dataset import dataset
+    from flows.training.transformers import EncoderTransformer, VectorTransformer
 
 __all__ = ["EncoderTransformer", "VectorTransformer", "dataset"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of the three
     if name == "dataset":
-        from flows import training
+        from flows.training import dataset as training
 
         return training.dataset
     if name in __all__:
-        from flows import transformers
+        from flows.training import transformers
 
         return getattr(transformers, name)
     raise AttributeError(f"flows.use has no {name!r}; it has {', '.join(__all__)}")

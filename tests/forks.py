@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MODULES = (
-    "flows.pipeline", "flows.gc", "flows.lifecycle", "flows.monitoring", "flows.export",
-    "flows.erase", "flows.backfills", "flows.monitors.drift", "flows.monitors.health",
-    "flows.monitors.records", "flows.derived", "flows.search",
-    "flows.sources.table", "flows.status", "flows.console", "flows.runner",
+    "flows.pipeline.stages", "flows.upkeep.gc", "flows.lifecycle.promotion",
+    "flows.monitoring.looking", "flows.export", "flows.upkeep.erase", "flows.pipeline.backfills",
+    "flows.monitors.drift", "flows.monitors.health",
+    "flows.monitors.records", "flows.upkeep.derived", "flows.searching.search",
+    "flows.sources.table", "flows.lifecycle.status", "flows.output.console", "flows.runner",
     "lancedb", "lance", "duckdb", "polars", "polars.convert", "pyarrow.parquet", "pyarrow.dataset",
     "filelock", "scipy.stats", "sklearn.decomposition", "lancedb.table", "pandas", "PIL.Image",
-    "flows.compare", "storage.exports", "importlib.metadata", "tests.flows.plugins.letters",
-    "tests.flows.engines", "tests.flows.project",
+    "flows.lifecycle.compare", "storage.exports", "importlib.metadata",
+    "tests.flows.plugins.letters", "tests.flows.engines", "tests.flows.project",
 )  # fmt: skip
 
 

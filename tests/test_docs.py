@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from encoders import base
-from flows.configuration import load
+from flows.config.configuration import load
 
 PAGES = Path(__file__).parent.parent / "docs" / "encoders"
 

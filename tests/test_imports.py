@@ -61,8 +61,9 @@ def test_the_probe_sees_what_is_loaded() -> None:
         "from flows.cli import run_command; assert run_command(['--help']) == 0",
         "from flows.cli import run_command; assert run_command(['run', '--help']) == 0",
         "from flows.cli import run_command; assert run_command(['--version']) == 0",
-        "import flows.configuration; flows.configuration.load()",
-        "import flows.doctor, flows.progress, flows.starter, flows.console",
+        "import flows.config.configuration; flows.config.configuration.load()",
+        "import flows.upkeep.doctor, flows.output.progress",
+        "import flows.config.starter, flows.output.console",
     ],
 )
 def test_nothing_heavy_is_loaded(statement: str) -> None:
@@ -84,4 +85,6 @@ def test_no_plugin_loads_anything_heavy_by_being_imported() -> None:
 
 
 def test_a_run_without_prefect_does_not_load_it() -> None:
-    assert "prefect" not in loaded_by("import flows.runner, flows.pipeline, flows.monitoring")
+    assert "prefect" not in loaded_by(
+        "import flows.runner, flows.pipeline.stages, flows.monitoring.looking"
+    )

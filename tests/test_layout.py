@@ -10,8 +10,8 @@ from importlib.metadata import version
 import pytest
 
 import encoders.base
-from flows.configuration import load
-from flows.starter import STARTER
+from flows.config.configuration import load
+from flows.config.starter import STARTER
 from tests.conftest import LONG, REPOSITORY
 
 

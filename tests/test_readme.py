@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from flows.cli import run_command
-from flows.configuration import load
-from flows.stores import Stores
+from flows.config.configuration import load
+from flows.config.stores import Stores
 from storage import query
 
 README = Path(__file__).parent.parent / "README.md"

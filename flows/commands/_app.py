@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from cyclopts import Token
 
-    from flows.scope import Target
-    from flows.settings import Settings
-    from flows.stores import Stores
+    from flows.config.settings import Settings
+    from flows.config.stores import Stores
+    from flows.pipeline.scope import Target
 
 Conf = Annotated[
     Path | None,
@@ -72,14 +72,14 @@ app = App(
 
 def load(conf: Path | None) -> Settings:
     """The configuration that ``--conf`` names."""
-    from flows import configuration
+    from flows.config import configuration
 
     return configuration.load(conf)
 
 
 def stores(conf: Path | None) -> tuple[Stores, Settings]:
     """The places that the configuration names, and the configuration."""
-    from flows.stores import Stores
+    from flows.config.stores import Stores
 
     settings = load(conf)
     return Stores.of(settings), settings
@@ -93,8 +93,8 @@ def chosen(settings: Settings, features: Iterable[str]) -> list[str]:
     Raises:
         SettingsError: if one is not there, or none is configured.
     """
-    from flows import kin
-    from flows.settings import SettingsError
+    from flows.config.settings import SettingsError
+    from flows.pipeline import kin
 
     names = list(features) or list(settings.features)
     for name in names:
@@ -107,8 +107,8 @@ def chosen(settings: Settings, features: Iterable[str]) -> list[str]:
 
 def targets(settings: Settings, name: str) -> list[Target]:
     """The versions that a plain run of a feature brings up to date."""
-    from flows import versions
-    from flows.stores import Stores
+    from flows.config.stores import Stores
+    from flows.pipeline import versions
 
     return versions.targets(settings.feature(name), Stores.of(settings))
 

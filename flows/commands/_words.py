@@ -9,9 +9,9 @@ def show(line: str) -> None:
     """Print a sentence; what a terminal would obey is shown instead."""
     from rich.markup import escape
 
-    from flows.console import out
-    from flows.redact import redact
-    from flows.visible import visible
+    from flows.output.console import out
+    from flows.output.redact import redact
+    from flows.output.visible import visible
 
     out.print(escape(visible(redact(line))))
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import complain, print_json, say, table
-from flows.codes import FINE, USAGE
 from flows.commands._app import AsJson, Conf, Number, app, load
+from flows.output.answers import complain, print_json, say, table
+from flows.output.codes import FINE, USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flows.across import Named
+    from flows.searching.across import Named
 
 Output = Annotated[Path | None, Parameter(metavar="FILE")]
 
@@ -61,8 +61,8 @@ def label(  # noqa: PLR0913 - one option a choice
     if (labels is None) == (labels_file is None):
         complain("labels come from --labels or from --labels-file; give one of the two")
         return USAGE
-    from flows import rows_out
-    from flows.across import label as choose
+    from flows.output import rows_out
+    from flows.searching.across import label as choose
 
     if output is not None:
         rows_out.check(output)
@@ -101,8 +101,8 @@ def caption(
     output
         The .csv or .parquet file to write all rows to.
     """
-    from flows import rows_out
-    from flows.across import caption as find
+    from flows.output import rows_out
+    from flows.searching.across import caption as find
 
     if output is not None:
         rows_out.check(output)
@@ -110,7 +110,7 @@ def caption(
 
 
 def _tell(named: Named, output: Path | None, *, json: bool) -> int:
-    from flows import rows_out
+    from flows.output import rows_out
 
     if output is not None:
         rows = rows_out.write(named.blocks, named.schema, output)

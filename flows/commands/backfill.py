@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say, table
-from flows.codes import FAILED, FINE
 from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, load, moment, target
-from flows.scope import Every  # noqa: TC001 - cyclopts reads the annotations when it runs
+from flows.output.answers import print_json, say, table
+from flows.output.codes import FAILED, FINE
+from flows.pipeline.scope import Every  # noqa: TC001 - cyclopts reads the annotations when it runs
 
 _COLUMNS = (
     "since", "until", "status", "predicted_records", "records", "predicted_encoded", "encoded",
@@ -61,8 +61,8 @@ def backfill(  # noqa: PLR0913 - one option a choice
     allow_alarms
         Publish windows in spite of alarms that block publishing; they are kept.
     """
-    from flows import backfills
-    from flows.console import reporting
+    from flows.output.console import reporting
+    from flows.pipeline import backfills
     from flows.runner import runner
     from storage.model import UsageError
 

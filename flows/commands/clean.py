@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import complain, print_json, say, table
-from flows.codes import FAILED, FINE, USAGE
 from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.output.answers import complain, print_json, say, table
+from flows.output.codes import FAILED, FINE, USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from flows.gc import Collector
-    from flows.settings import Feature, Gc, Settings
+    from flows.config.settings import Feature, Gc, Settings
+    from flows.upkeep.gc import Collector
 
 Days = Annotated[float | None, Parameter(metavar="N")]
 Count = Annotated[int | None, Parameter(metavar="N")]
@@ -58,7 +58,7 @@ def collect(  # noqa: PLR0913 - one option a key of [gc]
     grace_hours
         What readers saw within so many hours stays in any case, instead of what [gc] says.
     """
-    from flows.gc import Collector
+    from flows.upkeep.gc import Collector
 
     settings = load(conf)
     for name in features:
@@ -91,7 +91,7 @@ def maintain(
     yes
         Do it; without this nothing is written.
     """
-    from flows.gc import Collector
+    from flows.upkeep.gc import Collector
 
     settings = load(conf)
     for name in features:
@@ -138,10 +138,10 @@ def erase(  # noqa: PLR0913 - one option a way to name records
     receipt
         Also write the receipt to this file; it names no record. The catalog keeps it in any case.
     """
-    from flows.console import reporting
-    from flows.derived import derived
-    from flows.erase import IN_SOURCE, Eraser, elsewhere
-    from flows.held import with_descendants
+    from flows.output.console import reporting
+    from flows.pipeline.held import with_descendants
+    from flows.upkeep.derived import derived
+    from flows.upkeep.erase import IN_SOURCE, Eraser, elsewhere
 
     settings = load(conf)
     if (feature is None) == (not all_features) or (where is not None and feature is None):
@@ -190,7 +190,7 @@ def _ids(
     where: str | None,
 ) -> list[str]:
     """The ids that the command line names, in whichever way."""
-    from flows.settings import SettingsError
+    from flows.config.settings import SettingsError
 
     ids = set(given)
     if ids_from is not None:
@@ -202,7 +202,7 @@ def _ids(
             raise SettingsError(f"--ids-from {ids_from} cannot be read: {error}") from error
         ids |= {line for line in lines if line}
     if where is not None and feature is not None:
-        from flows.stores import Stores
+        from flows.config.stores import Stores
         from storage import erasure, parts, query
 
         stores = Stores.of(settings)
@@ -217,7 +217,7 @@ def _ids(
 
 def _known(settings: Settings, feature: str | None) -> list[str]:
     """The feature named, which the configuration or the catalog must know; all where none is."""
-    from flows.erase import known_features
+    from flows.upkeep.erase import known_features
 
     known = known_features(settings)
     if feature is None:
@@ -229,7 +229,7 @@ def _known(settings: Settings, feature: str | None) -> list[str]:
 
 def _comes_from(settings: Settings, feature: str, erased: Iterable[str]) -> bool:
     """Whether a feature is over one of some others."""
-    from flows import kin
+    from flows.pipeline import kin
 
     configured = settings.features.get(feature)
     return configured is not None and bool(set(kin.parents(configured)) & set(erased))
@@ -244,7 +244,7 @@ def _tell_found(
     json: bool,
     yes: bool,
 ) -> None:
-    from flows.erase import IN_SOURCE
+    from flows.upkeep.erase import IN_SOURCE
 
     if _comes_from(settings, feature, erased):
         # Its source are its parts, which are erased from along with it.
@@ -288,7 +288,7 @@ def _tell_receipt(receipt: dict[str, Any]) -> bool:
 
 def _with(policy: Gc, given: dict[str, Any]) -> Gc:
     """The policy with what the command line says, checked as the configuration is."""
-    from flows.settings import SettingsError
+    from flows.config.settings import SettingsError
 
     known = {field.name for field in fields(policy)}
     try:
@@ -299,7 +299,7 @@ def _with(policy: Gc, given: dict[str, Any]) -> Gc:
 
 def _carry_out(collector: Collector, features: Sequence[str], *, yes: bool, json: bool) -> int:
     """Show what a collector would do, or do it, and print it."""
-    from flows.console import reporting
+    from flows.output.console import reporting
 
     with reporting() as reporter:
         items = collector.collect(features, reporter) if yes else collector.look(features)

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Ordinal, app, load
 from flows.commands._words import show
+from flows.output.answers import print_json, say, table
+from flows.output.codes import FINE
 
 
 @app.command
@@ -43,8 +43,8 @@ def dims(  # noqa: PLR0913 - one option a choice
     png
         Draw it into this file as well.
     """
-    from flows.widths import measure
-    from flows.widths_plot import plot
+    from flows.analysis.widths import measure
+    from flows.analysis.widths_plot import plot
 
     found = measure(
         *(load(conf), feature, _numbers(widths)), label=label, size=sample, number=version

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import complain, print_json, say
-from flows.codes import FINE, USAGE
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands.query import AsOf  # noqa: TC001 - as above
+from flows.output.answers import complain, print_json, say
+from flows.output.codes import FINE, USAGE
 from storage.model import Form  # noqa: TC001 - as above
 
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".arrow": "arrow", ".npy": "npy", "": "npy"}

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, IsDirect, app, load, moment
+from flows.output.answers import print_json, say, table
+from flows.output.codes import FINE
 
 
 @app.command
@@ -39,8 +39,8 @@ def fit(
     sample
         How many records to draw; where none is given, what the encoder asks for.
     """
-    from flows.console import reporting
-    from flows.learning import Draw
+    from flows.output.console import reporting
+    from flows.pipeline.learning import Draw
     from flows.runner import runner
 
     begin = None if since is None else moment("--since", since)

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.answers import complain, print_json, table
-from flows.codes import FINE, USAGE
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
+from flows.output.answers import complain, print_json, table
+from flows.output.codes import FINE, USAGE
 
 _SHOWN, _NAMED = 20, 5
 """Groups that are shown to people, and records of each."""
@@ -54,9 +54,9 @@ def cluster(  # noqa: PLR0913 - one option a choice
     only_show
         Print the groups there are, and how many rows are not assigned yet; write nothing.
     """
-    from flows import clusters
-    from flows.clustered import Asked
-    from flows.console import reporting
+    from flows.analysis import clusters
+    from flows.analysis.clustered import Asked
+    from flows.output.console import reporting
 
     settings = load(conf)
     if only_show and (anew or (method, k, min_size, words) != (None, None, None, None)):
@@ -107,9 +107,9 @@ def duplicates(
     version
         The version, instead of the live one.
     """
-    from flows.answers import say
-    from flows.console import reporting
-    from flows.duplicates import duplicates as find
+    from flows.analysis.duplicates import duplicates as find
+    from flows.output.answers import say
+    from flows.output.console import reporting
 
     with reporting() as reporter:
         found = find(load(conf), feature, reporter, threshold, version)

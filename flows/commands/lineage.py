@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.answers import print_json
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
+from flows.output.answers import print_json
+from flows.output.codes import FINE
 
 if TYPE_CHECKING:
-    from flows.lineage import Content, Lineage, Trace
+    from flows.lifecycle.lineage import Content, Lineage, Trace
 
 
 @app.command
@@ -37,7 +37,7 @@ def lineage(
     place
         Read the source, up to the record, to say at which file and line it stands now.
     """
-    from flows.lineage import lineage as trace_of
+    from flows.lifecycle.lineage import lineage as trace_of
 
     found = trace_of(load(conf), feature, id, version, place=place)
     print_json([found.row()], json=json)

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
+from flows.output.answers import print_json, say
+from flows.output.codes import FINE
 
 
 @app.command(name="map")
@@ -53,9 +53,9 @@ def draw_map(  # noqa: PLR0913 - one option a choice
         The file to write; .html is a page, .png, .pdf and .svg are pictures. May be given more than
         once. Both a page and a picture in the current folder where none is given.
     """
-    from flows import map_files
-    from flows.console import reporting
-    from flows.maps import Asked, columns, draw
+    from flows.maps import files as map_files
+    from flows.maps.drawing import Asked, columns, draw
+    from flows.output.console import reporting
 
     settings = load(conf)
     map_files.check(output)
@@ -101,6 +101,6 @@ def explore(
     port
         Where to serve it, on this machine alone.
     """
-    from flows.explore import explore as opened
+    from flows.maps.explore import explore as opened
 
     return opened(load(conf), feature, number=version, size=sample, port=port)

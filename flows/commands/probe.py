@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, app, load
 from flows.commands._words import show
+from flows.output.answers import print_json, table
+from flows.output.codes import FINE
 
 
 @app.command(usage="Usage: vecmill probe --label COLUMN [OPTIONS] FEATURES...")
@@ -44,10 +44,10 @@ def probe(
     sample
         How many records to draw, at most.
     """
-    from flows.answers import complain
-    from flows.codes import USAGE
-    from flows.probes import Asked
-    from flows.probes import probe as measure
+    from flows.analysis.probes import Asked
+    from flows.analysis.probes import probe as measure
+    from flows.output.answers import complain
+    from flows.output.codes import USAGE
 
     if not features:
         complain("probe takes a feature, or several to compare, and --label COLUMN")

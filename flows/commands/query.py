@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from flows.answers import complain, say
-from flows.codes import FINE, USAGE
 from flows.commands._app import Conf, app, load
-from flows.visible import visible
+from flows.output.answers import complain, say
+from flows.output.codes import FINE, USAGE
+from flows.output.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +67,7 @@ def sql(
         def show(text: str) -> None:
             relation = session.relation(text)
             if form == "table":
-                from flows.console import out
+                from flows.output.console import out
 
                 print(visible(query.as_table(relation, out.width)), end="")  # noqa: T201 - the result
             else:
@@ -81,7 +81,7 @@ def sql(
 
 def _shell(session: Session, show: Callable[[str], None]) -> int:
     """Statements that are typed, or that a pipe gives."""
-    from flows.shell import Shell, history_file, piped, prompted
+    from flows.searching.shell import Shell, history_file, piped, prompted
 
     if not sys.stdin.isatty():
         return Shell(session, show, piped(), typed=False).run()

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, Number, app, load
 from flows.commands._app import target as named
+from flows.output.answers import print_json, table
+from flows.output.codes import FINE
 
 Which = Annotated[str, Parameter(metavar="VERSION")]
 
@@ -53,8 +53,8 @@ def recommend(  # noqa: PLR0913 - one option a choice
     version
         Whose vectors to use: live, candidate, configured, or the number of a version.
     """
-    from flows.asking import Asked, parse_items, parse_titles
-    from flows.recommend import recommend as find
+    from flows.searching.asking import Asked, parse_items, parse_titles
+    from flows.searching.recommend import recommend as find
 
     found = find(
         load(conf),

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Ordinal, app, load
 from flows.commands._words import show
+from flows.output.answers import print_json, table
+from flows.output.codes import FINE
 
 
 @app.command
@@ -33,7 +33,7 @@ def reduced(
     version
         The version to measure, instead of the live one.
     """
-    from flows.reduced import measure
+    from flows.analysis.reduced import measure
 
     found = measure(load(conf), feature, size=sample, number=version)
     rows = found.table()

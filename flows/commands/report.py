@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Ordinal, app, load
 from flows.commands._words import show
+from flows.output.answers import print_json, say
+from flows.output.codes import FINE
 
 _File = Annotated[
     Path | None, Parameter(name=["-o", "--output"], metavar="FILE", show_default=False)
@@ -49,7 +49,7 @@ def report(
     prometheus
         A file to write metrics into, in Prometheus' text format; of all features, or of the one.
     """
-    from flows.console import reporting
+    from flows.output.console import reporting
     from flows.reports import files
     from flows.reports.gather import collect
     from storage.model import UsageError

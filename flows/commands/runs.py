@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import explain_plan, failure, print_json, table, told
-from flows.codes import FAILED, FINDING, FINE, report
 from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, chosen, load, target, targets
+from flows.output.answers import explain_plan, failure, print_json, table, told
+from flows.output.codes import FAILED, FINDING, FINE, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flows.progress import Reporter
+    from flows.config.settings import Settings
+    from flows.output.progress import Reporter
+    from flows.pipeline.scope import Scope, Target
     from flows.runner import Runner
-    from flows.scope import Scope, Target
-    from flows.settings import Settings
 
 Which = Annotated[str | None, Parameter(metavar="WHICH")]
 
@@ -52,10 +52,10 @@ def plan(
         As of run: a plan never needs a server, so that it is the same with it and without.
     """
     del direct
-    from flows import pipeline
-    from flows.console import reporting
-    from flows.over import NotYetError
-    from flows.scope import Scope
+    from flows.output.console import reporting
+    from flows.pipeline import stages as pipeline
+    from flows.pipeline.over import NotYetError
+    from flows.pipeline.scope import Scope
 
     settings = load(conf)
     which = None if version is None else target(version)
@@ -117,7 +117,7 @@ def run(  # noqa: PLR0913 - one option a choice
     allow_alarms
         Publish in spite of alarms that block publishing; they are kept.
     """
-    from flows.scope import Scope
+    from flows.pipeline.scope import Scope
 
     scope = Scope(full=full, allow_deletes=allow_deletes, allow_alarms=allow_alarms)
     return _run(features, conf, version, scope, json=json, direct=direct, refit=refit)
@@ -143,7 +143,7 @@ def replay(
     allow_alarms
         Publish in spite of alarms that block publishing; they are kept.
     """
-    from flows.scope import Scope
+    from flows.pipeline.scope import Scope
 
     scope = Scope("replay", full=True, retry_dead=True, allow_alarms=allow_alarms)
     return _run(features, conf, version, scope, json=json, direct=direct)
@@ -159,7 +159,7 @@ def _run(
     direct: bool,
     refit: bool = False,
 ) -> int:
-    from flows.console import reporting
+    from flows.output.console import reporting
     from flows.runner import runner
 
     settings = load(conf)
@@ -201,7 +201,7 @@ def _watch(settings: Settings, carry_out: Runner, reporter: Reporter, row: dict[
 
 def _make_up(settings: Settings, carry_out: Runner, reporter: Reporter, name: str) -> int:
     """Let the monitors look at what an earlier run wrote that ended before they did."""
-    from flows.looks import missed
+    from flows.monitoring.looks import missed
 
     worst = FINE
     for number in missed(settings, name):

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import complain, print_json, say, table
-from flows.codes import FINE, USAGE
 from flows.commands._app import AsJson, Conf, Flag, Number, app, load
+from flows.output.answers import complain, print_json, say, table
+from flows.output.codes import FINE, USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
 
-    from flows.narrowing import Narrow
-    from flows.recalled import Recall
-    from flows.settings import Settings
+    from flows.config.settings import Settings
+    from flows.searching.narrowing import Narrow
+    from flows.searching.recalled import Recall
 
 _HIDDEN = frozenset({"content_hash", "encoded_at", "run_id"})
 
@@ -90,8 +90,8 @@ def search(  # noqa: PLR0913 - one option a kind of query
     sheet
         Write what was found as an HTML page as well, with the thumbnails that the feature keeps.
     """
-    from flows.asked import Asked, answer
-    from flows.narrowing import Narrow
+    from flows.searching.asked import Asked, answer
+    from flows.searching.narrowing import Narrow
 
     given = {"text": text, "image": image, "audio": audio, "row": row, "id": id}
     queries = {name: value for name, value in given.items() if value is not None}
@@ -111,7 +111,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
         if not queries:
             complain("--sheet shows what a query found; give one beside --words")
             return USAGE
-        from flows.sheet import write_sheet
+        from flows.searching.sheet import write_sheet
 
         write_sheet(settings, feature, next(iter(queries.items())), found, sheet, of=of)
         say(f"wrote {sheet}")
@@ -129,9 +129,9 @@ def _columns(found: pa.Table) -> list[str]:
 def _recall(settings: Settings, feature: str, k: int, narrow: Narrow) -> Recall:
     import numpy as np
 
-    from flows.recalled import recall_of
-    from flows.search import Searched, check_k, live
-    from flows.stores import Stores
+    from flows.config.stores import Stores
+    from flows.searching.recalled import recall_of
+    from flows.searching.search import Searched, check_k, live
 
     check_k(k)
     stores = Stores.of(settings)
@@ -171,7 +171,7 @@ def _spans(
 
 def _modality(settings: Settings, feature: str) -> str:
     """What the records of a feature's live version are."""
-    from flows.stores import Stores
+    from flows.config.stores import Stores
 
     live = Stores.of(settings).catalog.live(feature)
     return "" if live is None else live.modality

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import say
-from flows.codes import FAILED, FINE
 from flows.commands._app import app
+from flows.output.answers import say
+from flows.output.codes import FAILED, FINE
 
 
 @app.command(usage="Usage: vecmill init [FOLDER]")
@@ -21,7 +21,7 @@ def init(folder: Annotated[Path, Parameter(show_default=False)] = Path(), /) -> 
     folder
         The project's folder; without it the one you are in.
     """
-    from flows.starter import write
+    from flows.config.starter import write
 
     path = write(folder)
     conf = "" if folder.resolve() == Path.cwd() else f" --conf {path}"
@@ -38,6 +38,6 @@ def demo(*, conf: Annotated[Path, Parameter(metavar="FILE")] = Path("conf/demo.t
     conf
         Its configuration; the store that it names is made anew.
     """
-    from flows.demo import demo as show
+    from flows.demo.job import demo as show
 
     return FINE if show(conf) else FAILED

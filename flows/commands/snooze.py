@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, app
 from flows.commands._app import stores as stores_of
+from flows.output.answers import print_json, say, table
+from flows.output.codes import FINE
 from storage.model import UsageError
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

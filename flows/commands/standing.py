@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.answers import complain, print_json, say, table
-from flows.codes import FINDING, FINE, USAGE
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
+from flows.output.answers import complain, print_json, say, table
+from flows.output.codes import FINDING, FINE, USAGE
 from storage.model import UsageError
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.config.settings import Settings
 
 Reason = Annotated[str | None, Parameter(metavar="TEXT", help="Why; kept in the catalog's log.")]
 
@@ -43,7 +43,7 @@ def promote(
     force
         Make it live though a gate fails; needs --reason.
     """
-    from flows import lifecycle
+    from flows.lifecycle import promotion as lifecycle
 
     settings = load(conf)
     try:
@@ -66,7 +66,7 @@ def promote(
 
 def _tell_over(settings: Settings, feature: str) -> None:
     """Say what is made of a feature's vectors, and stays what it is."""
-    from flows import kin
+    from flows.pipeline import kin
 
     if above := kin.descendants(settings.features, feature):
         names = " and ".join(reversed(above))
@@ -94,7 +94,7 @@ def rollback(feature: str, /, *, reason: Reason = None, conf: Conf = None) -> in
     feature
         The feature; again and again walks further back.
     """
-    from flows import lifecycle
+    from flows.lifecycle import promotion as lifecycle
 
     settings = load(conf)
     before, after = lifecycle.rollback(settings, feature, reason)
@@ -128,7 +128,7 @@ def retire(
     all
         Give up every version, the live one too, of a feature that is configured no more.
     """
-    from flows import lifecycle
+    from flows.lifecycle import promotion as lifecycle
 
     if all == (version is not None):
         complain(f"name one version of {feature}, or --all of them; `vecmill versions` shows them")

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Flag, app, load
 from flows.commands._words import show
+from flows.output.answers import print_json, say, table
+from flows.output.codes import FINE
 
 
 @app.command
@@ -36,8 +36,9 @@ def tune(
     write
         Put the fastest faithful settings into the configuration file, whose comments stay.
     """
-    from flows import tuned, tuning
-    from flows.console import reporting
+    from flows.output.console import reporting
+    from flows.tuning import measuring as tuning
+    from flows.tuning import tuned
 
     settings = load(conf)
     with reporting() as reporter:

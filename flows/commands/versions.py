@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, say, table, told
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Number, Ordinal, app, load
 from flows.commands._words import show, show_value
+from flows.output.answers import print_json, say, table, told
+from flows.output.codes import FINE
 
 if TYPE_CHECKING:
-    from flows.comparison import Side
+    from flows.lifecycle.comparison import Side
 
 _SHORT = 12
 
@@ -26,7 +26,7 @@ def versions(feature: str | None = None, /, *, conf: Conf = None, json: AsJson =
     feature
         The feature whose versions to show; all where none is named.
     """
-    from flows import recipes
+    from flows.lifecycle import recipes
 
     rows = recipes.versions(load(conf), feature)
     print_json(rows, json=json)
@@ -53,7 +53,7 @@ def recipe(
     version
         The number of one of the feature's versions.
     """
-    from flows import recipes
+    from flows.lifecycle import recipes
 
     found = recipes.recipe(load(conf), which, version)
     print_json([found], json=json)
@@ -90,7 +90,7 @@ def compare(
     sample
         How many records to compare the spaces on, at most.
     """
-    from flows.compare import compare as hold_against
+    from flows.lifecycle.compare import compare as hold_against
 
     found = hold_against(load(conf), feature, first, second, k=k, size=sample)
     print_json([found.row()], json=json)

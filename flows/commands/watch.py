@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from flows.answers import listing, print_json, say, table
-from flows.codes import FAILED, FINDING, FINE
 from flows.commands._app import AsJson, Conf, IsDirect, Ordinal, app, load
 from flows.commands._app import stores as stores_of
-from flows.findings import show
+from flows.monitoring.findings import show
+from flows.output.answers import listing, print_json, say, table
+from flows.output.codes import FAILED, FINDING, FINE
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.config.settings import Settings
 
 
 @app.command
@@ -41,9 +41,9 @@ def monitor(
         Measure instead how often each monitor is wrong on rows of yours that nothing has happened
         to: so many random splits of the reference. Nothing is kept of it; 200 are a good number.
     """
-    from flows.console import reporting
+    from flows.config.stores import Stores
+    from flows.output.console import reporting
     from flows.runner import runner
-    from flows.stores import Stores
     from storage.alerts import snoozed, until
 
     settings = load(conf)
@@ -70,8 +70,8 @@ def _calibrate(
     settings: Settings, feature: str, looks: int, version: int | None, *, json: bool
 ) -> int:
     """The exit code is 0 whatever is measured: it is a figure to read, and no finding."""
-    from flows.calibrating import calibrate
-    from flows.console import reporting
+    from flows.monitoring.calibrating import calibrate
+    from flows.output.console import reporting
 
     with reporting() as reporter:
         rates = [rate.row() for rate in calibrate(settings, feature, looks, reporter, version)]
@@ -115,7 +115,7 @@ def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = Fal
 @app.command
 def status(*, conf: Conf = None, json: AsJson = False) -> int:
     """Show each feature: its versions, rows, dead letters, alarms and last run."""
-    from flows.status import status as rows_of
+    from flows.lifecycle.status import status as rows_of
 
     rows = rows_of(load(conf))
     print_json(rows, json=json)
@@ -145,7 +145,7 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
 @app.command
 def doctor(*, conf: Conf = None, json: AsJson = False) -> int:
     """Check this machine, the packages, the configuration and the store, and say what to mend."""
-    from flows.doctor import examine
+    from flows.upkeep.doctor import examine
 
     checks = [asdict(check) for check in examine(conf)]
     print_json(checks, json=json)

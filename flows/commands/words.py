@@ -7,10 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.answers import print_json, table
-from flows.codes import FINE
 from flows.commands._app import AsJson, Conf, Number, app, load
 from flows.commands._app import target as named
+from flows.output.answers import print_json, table
+from flows.output.codes import FINE
 
 Which = Annotated[str, Parameter(metavar="VERSION")]
 
@@ -44,7 +44,7 @@ def words(
     version
         Whose encoder to ask: live, candidate, configured, or the number of a version.
     """
-    from flows.words import words as find
+    from flows.searching.words import words as find
 
     found = [asdict(near) for near in find(load(conf), feature, expression, k, named(version))]
     print_json(found, json=json)

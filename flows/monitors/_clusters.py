@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import describing
+from flows.analysis import describing
 from flows.monitors import _cells, _cutting, _explain, _told
 from flows.monitors._multiple import benjamini_hochberg
 from flows.monitors.base import Part

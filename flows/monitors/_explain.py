@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows import describing
+from flows.analysis import describing
 from flows.monitors import _cutting, _multiple, _sliced, _told
 from flows.monitors.base import Part
 from storage.parts import PARTS

@@ -10,7 +10,7 @@ such contents on both sides instead would give the smaller sample a larger share
 ones, which is an alarm without a change, and would hide changes behind those published again.
 
 Where there are more contents than are drawn, whole sketches of both sides are compared, made by
-the same rule (`flows.sketching`), and rows only name records.
+the same rule (`flows.monitoring.sketching`), and rows only name records.
 
 The price: what is compared is contents, not rows. That some come more often than they used to is
 seen only as far as it moves them from one side to the other.

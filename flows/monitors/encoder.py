@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import similarity
+from flows.lifecycle import similarity
 from flows.monitors import _rows
 from flows.monitors.base import Finding
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.console import NOTHING, cell
-from flows.markup import Html, el
+from flows.output.console import NOTHING, cell
+from flows.output.markup import Html, el
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.compare import contrast
-from flows.recipes import differences
+from flows.lifecycle.compare import contrast
+from flows.lifecycle.recipes import differences
 from storage.model import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flows.stores import Stores
+    from flows.config.stores import Stores
     from storage.model import Manifest, Version
 
 _MOST = 12

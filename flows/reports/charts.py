@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flows.markup import Html, el, put
+from flows.output.markup import Html, el, put
 from flows.reports.bars import number
 from flows.reports.lanes import PAD, Lane, lanes
 from flows.reports.looks import anew, described, drawn, told

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.markup import Html, el, put
+from flows.output.markup import Html, el, put
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,20 +8,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from flows.config.stores import Stores
 from flows.reports.gather import collect
 from flows.reports.index import index
 from flows.reports.kept import INDEX, folder, writing
 from flows.reports.page import page
-from flows.stores import Stores
 from storage import cleaning
 from storage.model import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.progress import Reporter
+    from flows.config.settings import Settings
+    from flows.output.progress import Reporter
     from flows.reports.model import Report
-    from flows.settings import Settings
 
 
 def known_features(settings: Settings) -> list[str]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flows.console import cell
-from flows.map_sounds import sounds
+from flows.maps.sounds import sounds
+from flows.output.console import cell
+from flows.output.visible import visible
 from flows.reports.model import Card, severity
-from flows.visible import visible
 from storage import current_rows, query
 from storage.model import StorageError
 from storage.parts import PARTS
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from flows.config.settings import Settings
+    from flows.config.stores import Stores
     from flows.reports.model import Watched
-    from flows.settings import Settings
-    from flows.stores import Stores
     from storage.model import Version
 
 MOST = 36

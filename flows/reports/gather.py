@@ -11,16 +11,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from flows.config.stores import Stores
 from flows.monitors import base
 from flows.monitors.base import Part
-from flows.redact import redacted
+from flows.output.redact import redacted
 from flows.reports.changes import changes, facts
 from flows.reports.gallery import gallery
 from flows.reports.map import places
 from flows.reports.model import Look, Ran, Report, Watched
 from flows.reports.steps import commands, states
 from flows.reports.verdict import Standing, by_severity, conclude, unpublished
-from flows.stores import Stores
 from storage.entries import code_version
 from storage.model import UsageError
 from storage.standings import no_version
@@ -28,8 +28,8 @@ from storage.standings import no_version
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from flows.progress import Reporter
-    from flows.settings import Settings
+    from flows.config.settings import Settings
+    from flows.output.progress import Reporter
     from storage.model import Manifest, Version
 
 LOOKS = 120

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from flows.markup import Html, el, put
+from flows.output.markup import Html, el, put
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from flows.markup import Child
+    from flows.output.markup import Child
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.markup import Html, el, put
+from flows.output.markup import Html, el, put
 from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.model import ORDER
 from flows.reports.page import document, top

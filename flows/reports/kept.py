@@ -10,8 +10,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flows.markup import as_json, put
-from flows.stores import Stores
+from flows.config.stores import Stores
+from flows.output.markup import as_json, put
 from storage import cleaning
 from storage.locks import exclusive
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-    from flows.progress import Reporter
-    from flows.settings import Settings
+    from flows.config.settings import Settings
+    from flows.output.progress import Reporter
 
 INDEX = "all-features.html"
 """The page over all features; no feature has a dash in its name."""

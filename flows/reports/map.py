@@ -1,8 +1,9 @@
 """The map of a report: reference and current records by the same axes, so that a shift is seen.
 
-Where a map of the version is kept (`flows.maps`), records lie where it has them, and those that it
-has not are placed among these; so one report can be held against the next. Without one the axes are
-the two principal components of the reference: fixed by it, whatever the current records are.
+Where a map of the version is kept (`flows.maps.drawing`), records lie where it has them, and those
+that it has not are placed among these; so one report can be held against the next. Without one the
+axes are the two principal components of the reference: fixed by it, whatever the current records
+are.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import projection, references
-from flows.chosen import kept_columns
-from flows.console import cell
-from flows.maps import kept_places
+from flows.lifecycle.chosen import kept_columns
+from flows.maps import projection
+from flows.maps.drawing import kept_places
 from flows.matrices import matrix, usable
+from flows.monitoring import references
+from flows.output.console import cell
 from flows.reports.model import Places, Points
 from storage.ids import seed
 from storage.model import StorageError
@@ -27,11 +29,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from flows.projection import Matrix, Method
-    from flows.references import Reference
+    from flows.config.settings import Settings
+    from flows.config.stores import Stores
+    from flows.maps.projection import Matrix, Method
+    from flows.monitoring.references import Reference
     from flows.reports.model import Watched
-    from flows.settings import Settings
-    from flows.stores import Stores
     from storage.maps import KeptMap
     from storage.model import Manifest, Version
 

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.markup import Html, as_json, el, put
+from flows.output.markup import Html, as_json, el, put
 from flows.reports.sections import sections
 from flows.reports.tables import chip
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
 
+from flows.config.stores import Stores
+from flows.lifecycle.status import status
 from flows.monitors.base import Verdict
-from flows.status import status
-from flows.stores import Stores
 from storage.entries import code_version
 from storage.model import UsageError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
-    from flows.settings import Settings
+    from flows.config.settings import Settings
 
 _FINDINGS = """
 SELECT feature, version, monitor, verdict, statistic, threshold, p_value, effect_size, n_current,

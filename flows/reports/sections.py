@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from encoders.thumbnail import TYPE
-from flows.markup import Html, el, put
+from flows.output.markup import Html, el, put
 from flows.reports import tables
 from flows.reports.bars import meter, number
 from flows.reports.charts import mark, over_time

@@ -6,10 +6,10 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from flows.output.visible import on_one_line
 from flows.reports.bars import number
 from flows.reports.model import severity
 from flows.reports.tables import once
-from flows.visible import on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

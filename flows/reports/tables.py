@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TypeAlias
 
-from flows.markup import Html, el, put
+from flows.output.markup import Html, el, put
 from flows.reports.bars import meter, number, pair_of, paired
 from flows.reports.grid import Cell, Column, cell, heading, legend, table
 from flows.reports.model import severity

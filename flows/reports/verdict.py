@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.about import moved, together
+from flows.monitoring.about import moved, together
 from flows.reports.model import Conclusion, severity
 
 if TYPE_CHECKING:

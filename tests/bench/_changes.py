@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from flows import demo_raw
+from flows.demo import raw as demo_raw
 from tests.bench import drift_data
 
 if TYPE_CHECKING:

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import encoders
 from encoders import base
-from flows import pipeline
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.scope import Scope
+from flows.config.configuration import load
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
+from flows.pipeline.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flows.encode import Receipt
-    from flows.engine import Job
-    from flows.progress import Reporter
+    from flows.engines.engine import Job
+    from flows.output.progress import Reporter
+    from flows.pipeline.encode import Receipt
 
 
 @dataclass(frozen=True)

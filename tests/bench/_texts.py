@@ -119,8 +119,8 @@ def cold(conf: Path, feature: str, scratch: Path) -> Ran:
 
 def vectors(conf: Path, feature: str) -> dict[str, NDArray[np.float32]]:
     """What a feature holds, by record id."""
-    from flows.configuration import load
-    from flows.stores import Stores
+    from flows.config.configuration import load
+    from flows.config.stores import Stores
 
     stores = Stores.of(load(conf))
     version = stores.catalog.live(feature)

@@ -21,7 +21,7 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from encoders import base
 from encoders.base import Learner
-from flows import clustering, probing
+from flows.analysis import clustering, probing
 from flows.matrices import comparable
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from PIL import Image
 
 from encoders import vision
 from encoders.media import decode_image
-from flows.encode import Bounds, encode_shard
-from flows.progress import Silent
+from flows.output.progress import Silent
+from flows.pipeline.encode import Bounds, encode_shard
 from storage.ids import hash_bytes
 from storage.staging import Spool
 

@@ -16,14 +16,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from flows import projection
+from flows.maps import projection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from flows.projection import Matrix
+    from flows.maps.projection import Matrix
 
 SIZES = (2_000, 20_000)
 GROUPS, DIM, SEED = 20, 128, 7

@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from encoders import base
-from flows import pipeline
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.reduced import measure
+from flows.analysis.reduced import measure
+from flows.config.configuration import load
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 from storage.codes import Codes
 from storage.vectors import Vectors
 

@@ -21,14 +21,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flows.engine import Direct
+from flows.engines.engine import Direct
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flows.encode import Receipt
-    from flows.engine import Job
-    from flows.progress import Reporter
+    from flows.engines.engine import Job
+    from flows.output.progress import Reporter
+    from flows.pipeline.encode import Receipt
 
 SIZES = (10_000, 100_000, 1_000_000)
 DIM = 384
@@ -126,9 +126,9 @@ def model(largest: Measured, records: int = BILLION) -> str:
 
 def measure(root: Path, records: int) -> Measured:
     """One size, in this process."""
-    from flows import pipeline
-    from flows.configuration import load
-    from flows.scope import Scope
+    from flows.config.configuration import load
+    from flows.pipeline import stages as pipeline
+    from flows.pipeline.scope import Scope
     from tests.flows.plugins import install
 
     install()

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import series
+from flows.monitoring import series
+from flows.monitoring.series import Look
 from flows.monitors import drift
 from flows.monitors.base import Sample
-from flows.series import Look
 from tests.bench import drift_data
 from tests.bench._rows import Rows, add_options
 from tests.bench.drift_data import null_interval

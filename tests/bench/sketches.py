@@ -26,13 +26,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.config.stores import Stores
+from flows.monitoring.references import Reference
+from flows.monitoring.sketching import Sketching
 from flows.monitors import _analytic, drift
 from flows.monitors._basis import Basis
 from flows.monitors._sketch import Sketch
 from flows.monitors.base import Sample
-from flows.references import Reference
-from flows.sketching import Sketching
-from flows.stores import Stores
 from storage.canaries import Canaries
 from storage.catalog import Catalog
 from storage.ids import hash_text

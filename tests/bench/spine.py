@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from flows.configuration import load
-from flows.stores import Stores
+from flows.config.configuration import load
+from flows.config.stores import Stores
 from storage import query
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import pytest
 from encoders import sentence
 from encoders.base import EncoderError, Truncated, quick_recipe
 from encoders.bert import Params, build
-from flows.fitting import params_json
-from flows.parsing import parse_params
+from flows.config.parsing import parse_params
+from flows.pipeline.fitting import params_json
 from tests.encoders import checkpoints, samples
 from tests.encoders.conftest import save_sentence_model
 from tests.safety.test_pickles import Malice

@@ -15,7 +15,7 @@ from encoders import base, mfcc
 from encoders.base import EncoderUsageError, Labelled, Learner
 from encoders.media import Audio
 from encoders.windows import Window, duration, pooled, within
-from flows.parsing import parse_params
+from flows.config.parsing import parse_params
 from storage.ids import fingerprint
 from tests.encoders import samples
 from tests.encoders.conftest import params

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import fitting
+from flows.pipeline import fitting
 from tests.faults.outcome import Twin
 from tests.faults.scenes import SCENES
 from tests.faults.trials import Trials

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from flows.configuration import load
-from flows.stores import Stores
+from flows.config.configuration import load
+from flows.config.stores import Stores
 from storage import query
 
 if TYPE_CHECKING:

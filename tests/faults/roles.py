@@ -11,12 +11,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows import backfills, export, gc, lifecycle, monitoring, pipeline, status
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.settings import Gc
-from flows.stores import Stores
+from flows import export
+from flows.config.configuration import load
+from flows.config.settings import Gc
+from flows.config.stores import Stores
+from flows.engines.engine import Direct
+from flows.lifecycle import promotion as lifecycle
+from flows.lifecycle import status
+from flows.monitoring import looking as monitoring
+from flows.output.progress import Silent
+from flows.pipeline import backfills
+from flows.pipeline import stages as pipeline
+from flows.upkeep import gc
 from storage import query
 from storage.model import StorageError, UsageError
 
@@ -26,7 +32,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from flows.scope import Scope
+    from flows.pipeline.scope import Scope
 
 DAYS = 3
 GRACE = 20.0

@@ -43,8 +43,8 @@ class Scene:
         revision: of the encoder, where it is done.
         monitors: of the feature.
         whole: whether readers see all of it at once.
-        more: of the configuration. By itself no drift is ever found: chance is drawn by the run, and
-            whether it raises an alarm over thirty texts must not decide how a command ends.
+        more: of the configuration. By itself no drift is ever found: chance is drawn by the run,
+            and whether it raises an alarm over thirty texts must not decide how a command ends.
     """
 
     name: str

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.engine import Direct
-from flows.looks import missed
+from flows.engines.engine import Direct
+from flows.lifecycle.status import status
+from flows.monitoring.looks import missed
 from flows.sources.base import SourceAwayError, SourceError
-from flows.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,8 +75,8 @@ def test_a_source_that_is_away_as_a_run_begins_is_tried_again(
 
 
 def test_what_no_monitor_has_looked_at_is_known(project: Project) -> None:
-    from flows import monitoring
-    from flows.progress import Silent
+    from flows.monitoring import looking as monitoring
+    from flows.output.progress import Silent
 
     project.write(ROWS)
     project.run()

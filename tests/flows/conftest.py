@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import fitting
+from flows.pipeline import fitting
 from tests.flows.plugins import installed
 from tests.flows.project import Project
 from tests.flows.shop import NOTES, PHOTOS, Shop

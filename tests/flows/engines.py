@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from flows.engine import Direct
+from flows.engines.engine import Direct
 from storage.difference import Difference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from flows.encode import Receipt
-    from flows.engine import Job
-    from flows.progress import Reporter
+    from flows.engines.engine import Job
+    from flows.output.progress import Reporter
+    from flows.pipeline.encode import Receipt
 
 POINTS = ("plan", "shard", "encode", "merge", "commit", "publish")
 """After the plan, after one shard, after all, amid Lance's merge, after the commit, and so on."""

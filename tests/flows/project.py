@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows import pipeline
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.stores import Stores
+from flows.config.configuration import load
+from flows.config.stores import Stores
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 from storage import query, standings
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import duckdb
     from numpy.typing import NDArray
 
-    from flows.engine import Engine
-    from flows.outcomes import Outcome, Planned
-    from flows.scope import Scope, Target
-    from flows.settings import Settings
+    from flows.config.settings import Settings
+    from flows.engines.engine import Engine
+    from flows.pipeline.outcomes import Outcome, Planned
+    from flows.pipeline.scope import Scope, Target
     from storage.model import Counts, Version
 
 HEADER = ("id", "text", "label")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import pipeline
-from flows.engine import Direct
-from flows.progress import Silent
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import Project
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flows.outcomes import Outcome
+    from flows.pipeline.outcomes import Outcome
 
 MORE = """
 [sources.photos]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flows.about import HOLDS_UP, about, moved, together
+from flows.monitoring.about import HOLDS_UP, about, moved, together
 from flows.monitors import slices
 from flows.monitors.base import Part, Sample
 from storage.model import FindingRow

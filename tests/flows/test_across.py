@@ -14,11 +14,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flows import fitting, rows_out
 from flows.cli import run_command
-from flows.configuration import load
-from flows.settings import SettingsError
-from flows.stores import Stores
+from flows.config.configuration import load
+from flows.config.settings import SettingsError
+from flows.config.stores import Stores
+from flows.output import rows_out
+from flows.pipeline import fitting
 from storage import query
 from tests.encoders.bridges import save_clip
 from tests.encoders.conftest import save_sentence_model
@@ -409,7 +410,9 @@ def test_captions_are_the_nearest_records_exactly(
     vecmill: Callable[..., Answer],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("flows.across._BLOCK", 5)  # so that both features come in several blocks
+    monkeypatch.setattr(
+        "flows.searching.across._BLOCK", 5
+    )  # so that both features come in several blocks
     said = vecmill(gallery, "caption", "photos", "--from", "captions", "-k", "4", "--json")
     assert said.code == 0
     photos = vectors(gallery, "photos")

@@ -7,8 +7,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from flows.alert_texts import message
-from flows.hooks import Webhook
+from flows.alerts.hooks import Webhook
+from flows.alerts.texts import message
 from storage.model import FindingRow
 
 HOOK = Webhook("https://hooks.example/a")

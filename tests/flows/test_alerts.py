@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flows.cli import run_command
-from flows.monitoring import monitor
-from flows.refusals import RunError
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.monitoring.looking import monitor
+from flows.pipeline.refusals import RunError
 from tests.flows.shop import Heard
 
 if TYPE_CHECKING:

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows import fitting, pipeline
-from flows.anchors import anchored, moved
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.search import search
-from flows.stores import Stores
+from flows.config.anchors import anchored, moved
+from flows.config.configuration import load
+from flows.config.stores import Stores
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import fitting
+from flows.pipeline import stages as pipeline
+from flows.searching.search import search
 from tests.encoders.conftest import save_sentence_model
 
 if TYPE_CHECKING:
-    from flows.settings import Settings
+    from flows.config.settings import Settings
 
 CONF = """
 [sources.notes]

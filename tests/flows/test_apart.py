@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import apart
-from flows.engine import Direct
-from flows.redact import RedactedError, remember
+from flows.engines import apart
+from flows.engines.engine import Direct
+from flows.output.redact import RedactedError, remember
 from storage.model import OutageError
 from tests.conftest import REPOSITORY
 from tests.flows.plugins.keyed import DeniedError
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from flows.encode import Receipt
-    from flows.engine import Job
-    from flows.progress import Reporter
+    from flows.engines.engine import Job
+    from flows.output.progress import Reporter
+    from flows.pipeline.encode import Receipt
     from tests.flows.project import Project
 
 SECRET = "correct-horse-battery"  # noqa: S105 - of nobody
 MISSING = """
 import sys
 sys.modules["ray"] = None
-from flows.engine import direct
-from flows.settings import Engine, SettingsError
+from flows.engines.engine import direct
+from flows.config.settings import Engine, SettingsError
 keys = Engine(kind="ray")
 makers = [direct]
 if sys.argv[1] == "prefect":

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flows.config.settings import Gc
 from flows.export import Asked, export
-from flows.gc import Collector
-from flows.progress import Silent
-from flows.refusals import RunError
-from flows.settings import Gc
+from flows.output.progress import Silent
+from flows.pipeline.refusals import RunError
+from flows.upkeep.gc import Collector
 from storage import query, standings
 from storage.model import StorageError, UsageError
 from storage.moments import moment_of

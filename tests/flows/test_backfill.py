@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import backfills
-from flows.backfills import Asked
 from flows.cli import run_command
-from flows.progress import Silent
+from flows.output.progress import Silent
+from flows.pipeline import backfills
+from flows.pipeline.backfills import Asked
 from flows.runner import runner
 from storage.ids import hash_text
 from storage.model import StorageError, UsageError
@@ -19,8 +19,8 @@ from tests.flows.engines import Interruption, Stopping
 from tests.processes import python
 
 if TYPE_CHECKING:
-    from flows.engine import Engine
-    from flows.scope import Scope, Target
+    from flows.engines.engine import Engine
+    from flows.pipeline.scope import Scope, Target
     from storage.backfills import WindowRow
     from tests.flows.project import Project
 
@@ -31,9 +31,9 @@ AT_ONCE = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from flows import backfills
-from flows.backfills import Asked
-from flows.progress import Silent
+from flows.pipeline import backfills
+from flows.pipeline.backfills import Asked
+from flows.output.progress import Silent
 from tests.flows.plugins import installed
 from tests.flows.project import Project
 from tests.flows.test_backfill import JANUARY, fill

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from encoders.memory import out_of_memory
-from flows import fitting
-from flows.encode import Bounds, EncodingError, HangError, encode_shard
-from flows.progress import Silent
-from flows.refusals import RunError
+from flows.output.progress import Silent
+from flows.pipeline import fitting
+from flows.pipeline.encode import Bounds, EncodingError, HangError, encode_shard
+from flows.pipeline.refusals import RunError
 from storage.ids import hash_text
 from storage.staging import clear_leftovers, staged_files, staged_path
 from tests.flows.plugins.letters import vector_of
@@ -166,7 +166,7 @@ import sys
 from pathlib import Path
 from tests.flows.plugins import installed
 from tests.flows.project import Project
-from flows.refusals import RunError
+from flows.pipeline.refusals import RunError
 with installed():
     project = Project(Path(sys.argv[1]), engine={"encode_timeout": 1.0})
     project.encoder = {"breach": "hangs"}
@@ -240,8 +240,8 @@ def test_long_texts_that_fail_do_not_stand_for_all(tmp_path: Path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from flows.encode import Bounds
-from flows import pipeline
+from flows.pipeline.encode import Bounds
+from flows.pipeline import stages as pipeline
 from tests.flows.plugins import installed
 from tests.flows.project import Project
 pipeline.Bounds = lambda *args, **more: Bounds(*args, **more | {"stage_every": 1e-9})

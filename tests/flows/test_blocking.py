@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import monitoring
 from flows.cli import run_command
-from flows.monitoring import MonitorError, monitor
-from flows.progress import Silent
-from flows.refusals import RunError
-from flows.scope import Scope
-from flows.status import status
+from flows.lifecycle.status import status
+from flows.monitoring import looking as monitoring
+from flows.monitoring.looking import MonitorError, monitor
+from flows.output.progress import Silent
+from flows.pipeline.refusals import RunError
+from flows.pipeline.scope import Scope
 from tests.flows.engines import Interruption, Stopping
 
 if TYPE_CHECKING:

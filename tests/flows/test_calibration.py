@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.calibrating import calibrate
-from flows.calibration import _rate, enough, interval, null_rates
-from flows.monitoring import MonitorError
+from flows.config.settings import Monitor
+from flows.monitoring.calibrating import calibrate
+from flows.monitoring.calibration import _rate, enough, interval, null_rates
+from flows.monitoring.looking import MonitorError
 from flows.monitors import drift, health
 from flows.monitors.base import Sample
-from flows.progress import Silent
-from flows.settings import Monitor
+from flows.output.progress import Silent
 from tests.flows.shop import Heard
 
 if TYPE_CHECKING:

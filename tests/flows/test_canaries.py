@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from flows import fitting
-from flows.canaries import Local
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.monitoring import monitor
-from flows.progress import Silent
-from flows.refusals import RunError
-from flows.scope import Scope
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.monitoring.canaries import Local
+from flows.monitoring.looking import monitor
+from flows.output.progress import Silent
+from flows.pipeline import fitting
+from flows.pipeline.refusals import RunError
+from flows.pipeline.scope import Scope
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from storage import canaries as kept_canaries
 from storage.canaries import Canaries
 from tests.encoders.endpoints import DIM, Endpoint, endpoint, units_of
@@ -431,9 +431,9 @@ def test_an_id_that_json_writes_otherwise_is_seen_within_a_content(tmp_path: Pat
 KILL = """
 import sys
 from pathlib import Path
-from flows.erase import Eraser
-from flows.progress import Silent
-from flows.refusals import RunError
+from flows.upkeep.erase import Eraser
+from flows.output.progress import Silent
+from flows.pipeline.refusals import RunError
 from tests.flows.engines import Stopping, die
 from tests.flows.plugins import installed
 from tests.flows.project import Project

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 
 from encoders.base import EncoderError
-from flows.chunking import split
-from flows.progress import Silent
-from flows.refusals import RunError
-from flows.scope import Scope
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.output.progress import Silent
+from flows.pipeline.chunking import split
+from flows.pipeline.refusals import RunError
+from flows.pipeline.scope import Scope
 from flows.sources.base import Chunk, Reject, SourceUsageError
 from storage.ids import hash_text
 from tests.flows.chunked import check_vectors, cut, expected, held
@@ -269,7 +269,7 @@ def test_a_pooled_encoder_makes_a_version_of_records(chunked: Project) -> None:
 
 
 def test_the_plan_tells_records_and_chunks(chunked: Project) -> None:
-    from flows import pipeline
+    from flows.pipeline import stages as pipeline
 
     write(chunked, TEXTS)
     told = Telling()

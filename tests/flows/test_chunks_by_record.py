@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from flows import lifecycle
 from flows.cli import run_command
-from flows.compare import compare
-from flows.erase import Eraser
-from flows.lineage import lineage
-from flows.progress import Silent
-from flows.queries import SearchError
-from flows.search import search
+from flows.lifecycle import promotion as lifecycle
+from flows.lifecycle.compare import compare
+from flows.lifecycle.lineage import lineage
+from flows.output.progress import Silent
+from flows.searching.queries import SearchError
+from flows.searching.search import search
+from flows.upkeep.erase import Eraser
 from storage.ids import hash_text
 from storage.model import UsageError
 from tests.flows.chunked import cut, expected, held

@@ -9,8 +9,8 @@ import pytest
 from sklearn.cluster import HDBSCAN
 from sklearn.metrics import adjusted_rand_score
 
-from flows import clustering, describing
-from flows.clustering import NOISE, Model, nearest
+from flows.analysis import clustering, describing
+from flows.analysis.clustering import NOISE, Model, nearest
 from flows.matrices import comparable, unit, usable
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import clusters
+from flows.analysis import clusters
+from flows.analysis.clustered import Asked
 from flows.cli import run_command
-from flows.clustered import Asked
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.progress import Silent
-from flows.settings import Gc, SettingsError
+from flows.config.settings import Gc, SettingsError
+from flows.output.progress import Silent
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from storage import clusters as kept
 from storage import query, views
 from storage.model import StorageError, UsageError
@@ -30,7 +30,7 @@ from tests.flows.topics import TOPICS, texts, topical
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from flows.clustered import Clustered
+    from flows.analysis.clustered import Clustered
     from tests.flows.project import Project
 
 

@@ -6,7 +6,7 @@ import weakref
 
 import pytest
 
-from flows import codes
+from flows.output import codes
 
 
 class Held:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.compare import compare, space_of
-from flows.configuration import load
+from flows.config.configuration import load
+from flows.lifecycle.compare import compare, space_of
 from storage.model import FindingRow, UsageError
 from storage.pairs import Pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.comparison import Comparison
+    from flows.lifecycle.comparison import Comparison
     from tests.flows.project import Project
 
 ROWS = [(f"r{n:03}", f"text {n}", "x") for n in range(120)]
@@ -157,9 +157,9 @@ def test_what_cannot_be_compared(
 @pytest.mark.realdata
 def test_real_texts_under_a_model_and_half_of_it(tmp_path: Path, data: Path) -> None:
     """MiniLM against its first 192 dimensions, over news: alike, and told to be so."""
-    from flows import pipeline
-    from flows.engine import Direct
-    from flows.progress import Silent
+    from flows.engines.engine import Direct
+    from flows.output.progress import Silent
+    from flows.pipeline import stages as pipeline
 
     lines = (data / "text" / "ag_news.csv").read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "news.csv").write_text("".join(lines[:151]), encoding="utf-8")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.conf_files import told, write_keys
-from flows.settings import SettingsError
+from flows.config.conf_files import told, write_keys
+from flows.config.settings import SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path

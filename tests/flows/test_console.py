@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from flows import console
+from flows.output import console
 
 WIDE = "a reason that is far too long to stand beside anything else in eighty columns, " * 2
 

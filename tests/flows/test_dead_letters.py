@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.refusals import RunError
+from flows.pipeline.refusals import RunError
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import HEADER, vector
 

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from flows.deadline import Overdue, Worker
+from flows.pipeline.deadline import Overdue, Worker
 from tests.processes import python
 
 where: ContextVar[str] = ContextVar("where", default="nowhere")
@@ -52,7 +52,7 @@ def test_what_hangs_is_given_up() -> None:
 
 def test_a_process_ends_though_a_thread_hangs() -> None:
     code = (
-        "import time\nfrom flows.deadline import Overdue, Worker\n"
+        "import time\nfrom flows.pipeline.deadline import Overdue, Worker\n"
         "try:\n    Worker(0.05).call(time.sleep, 10000)\nexcept Overdue:\n    print('gave up')\n"
     )
     with python(code) as child:
@@ -62,7 +62,7 @@ def test_a_process_ends_though_a_thread_hangs() -> None:
 
 def test_an_interrupt_reaches_the_caller_while_it_waits() -> None:
     code = (
-        "import time\nfrom flows.deadline import Worker\n"
+        "import time\nfrom flows.pipeline.deadline import Worker\n"
         "print('begun', flush=True)\n"
         "try:\n    Worker(10000).call(time.sleep, 3)\n"
         "except KeyboardInterrupt:\n    print('stopped')\n"

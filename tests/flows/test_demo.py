@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.cli import run_command
-from flows.configuration import load
-from flows.demo import demo
-from flows.settings import SettingsError
-from flows.status import status
+from flows.config.configuration import load
+from flows.config.settings import SettingsError
+from flows.demo.job import demo
+from flows.lifecycle.status import status
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:

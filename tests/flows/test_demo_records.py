@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows import demo_raw, demo_records
+from flows.demo import raw as demo_raw
+from flows.demo import records as demo_records
 from storage.ids import hash_bytes, hash_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.demo_records import Change, Disturbance
+    from flows.demo.records import Change, Disturbance
 
 
 @dataclass(frozen=True)

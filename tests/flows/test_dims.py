@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import dims
+from flows.analysis import dims
+from flows.analysis.widths import measure
 from flows.cli import run_command
-from flows.widths import measure
 from storage.model import UsageError
 
 if TYPE_CHECKING:

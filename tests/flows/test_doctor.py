@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import doctor
 from flows.cli import run_command
-from flows.doctor import Check, examine
-from flows.erase import Eraser
-from flows.progress import Silent
+from flows.output.progress import Silent
+from flows.upkeep import doctor
+from flows.upkeep.doctor import Check, examine
+from flows.upkeep.erase import Eraser
 from storage import cleaning
 from storage.locks import exclusive
 from tests.flows.engines import Interruption, Stopping, stop

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows import duplicates as module
+from flows.analysis import duplicates as module
+from flows.analysis.duplicates import duplicates
 from flows.cli import run_command
-from flows.duplicates import duplicates
-from flows.progress import Silent
+from flows.output.progress import Silent
 from storage.model import UsageError
 from tests.flows.project import vector
 from tests.flows.topics import texts, topical
 
 if TYPE_CHECKING:
-    from flows.duplicates import Found
+    from flows.analysis.duplicates import Found
     from tests.flows.project import Project
 
 

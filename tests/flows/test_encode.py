@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.encode import EncodingError, encode_shard
-from flows.progress import Silent
+from flows.output.progress import Silent
+from flows.pipeline.encode import EncodingError, encode_shard
 from storage.ids import hash_text
 from storage.staging import Spool
 from tests.flows.plugins.letters import Letters, Params, vector_of

@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 
 from flows.cli import run_command
-from flows.erase import Eraser
 from flows.export import Asked as Export
 from flows.export import export as write
-from flows.holdings import Holdings
-from flows.maps import Asked, draw
-from flows.progress import Silent
+from flows.maps.drawing import Asked, draw
+from flows.output.progress import Silent
 from flows.reports.files import make
+from flows.upkeep.erase import Eraser
+from flows.upkeep.holdings import Holdings
 from storage import cleaning
 from storage.findings import findings
 from storage.model import FindingRow, StorageError
@@ -353,9 +353,9 @@ def test_a_journal_that_cannot_be_read_is_told(project: Project) -> None:
 KILL = """
 import sys
 from pathlib import Path
-from flows.erase import Eraser
-from flows.holdings import Holdings
-from flows.progress import Silent
+from flows.upkeep.erase import Eraser
+from flows.upkeep.holdings import Holdings
+from flows.output.progress import Silent
 from tests.flows.engines import Stopping, die
 from tests.flows.plugins import installed
 from tests.flows.project import Project

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.cli import run_command
-from flows.maps import Asked, draw
-from flows.progress import Silent
+from flows.maps.drawing import Asked, draw
+from flows.output.progress import Silent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def atlas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text(ATLAS.format(python=sys.executable, log=str(log)), encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
-    monkeypatch.setattr("flows.explore.find_spec", lambda _: None)
+    monkeypatch.setattr("flows.maps.explore.find_spec", lambda _: None)
     return log
 
 
@@ -66,7 +66,7 @@ def test_without_embedding_atlas_it_says_how_to_have_it(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(project.root))
-    monkeypatch.setattr("flows.explore.find_spec", lambda _: None)
+    monkeypatch.setattr("flows.maps.explore.find_spec", lambda _: None)
     conf = str(project.settings().conf)
     assert run_command(["explore", "nots", "--conf", conf]) == 2
     assert "did you mean 'notes'" in capsys.readouterr().err, "what is wrong anyway comes first"

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from flows import console
-from flows.answers import told
-from flows.findings import below, figures, heading, show
+from flows.monitoring.findings import below, figures, heading, show
+from flows.output import console
+from flows.output.answers import told
 from storage.model import FindingRow
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import lifecycle, versions
 from flows.cli import run_command
-from flows.figures import told
-from flows.fit import Fitted, fit
-from flows.learning import Draw, FittingError
-from flows.progress import Silent
-from flows.scope import Scope
+from flows.lifecycle import promotion as lifecycle
+from flows.output.figures import told
+from flows.output.progress import Silent
+from flows.pipeline import versions
+from flows.pipeline.fit import Fitted, fit
+from flows.pipeline.learning import Draw, FittingError
+from flows.pipeline.scope import Scope
 from storage import fits
 from storage.locks import exclusive
 from storage.model import StorageError, UsageError

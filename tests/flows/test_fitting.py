@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from flows.fitting import built, forget, params_json
-from flows.learning import sample
-from flows.progress import Silent
+from flows.output.progress import Silent
+from flows.pipeline.fitting import built, forget, params_json
+from flows.pipeline.learning import sample
 from flows.sources.base import Chunk
 from storage.ids import hash_text
 

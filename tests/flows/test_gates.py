@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from flows.gates import Gates, Seen, judge
-from flows.similarity import Estimate
+from flows.lifecycle.gates import Gates, Seen, judge
+from flows.lifecycle.similarity import Estimate
 
 FINE = Seen(complete=True, dead=0.0, coverage=1.0)
 NEAR = Estimate(0.8, 0.01, 0.1)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.gc import Collector
-from flows.progress import Silent
-from flows.settings import Gc
+from flows.config.settings import Gc
+from flows.output.progress import Silent
+from flows.upkeep.gc import Collector
 from storage import cleaning
 from storage.locks import exclusive
 from storage.model import StorageError, UsageError
@@ -21,7 +21,7 @@ from tests.flows.engines import Interruption, Stopping, stop
 from tests.flows.project import vector
 
 if TYPE_CHECKING:
-    from flows.leftovers import Item
+    from flows.upkeep.leftovers import Item
     from tests.flows.project import Project
     from tests.processes import Forking
 
@@ -141,7 +141,7 @@ def test_the_first_state_stays_while_monitors_compare_with_it(project: Project) 
 
 
 def test_monitors_go_on_after_states_are_gone(project: Project) -> None:
-    from flows.monitoring import monitor
+    from flows.monitoring.looking import monitor
 
     runs(project, 4)
     collect(project)
@@ -313,8 +313,8 @@ def test_a_session_that_reads_goes_on_within_the_grace(project: Project) -> None
 KILL = """
 import sys, dataclasses
 from pathlib import Path
-from flows.gc import Collector
-from flows.progress import Silent
+from flows.upkeep.gc import Collector
+from flows.output.progress import Silent
 from tests.flows.engines import Stopping, die
 from tests.flows.plugins import installed
 from tests.flows.project import Project

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.decode import decode
-from flows.erase import Eraser
-from flows.fitting import encoder_of
-from flows.progress import Silent
-from flows.queries import SearchError
-from flows.search import search
-from flows.versions import open_source
+from flows.output.progress import Silent
+from flows.pipeline.decode import decode
+from flows.pipeline.fitting import encoder_of
+from flows.pipeline.versions import open_source
+from flows.searching.queries import SearchError
+from flows.searching.search import search
+from flows.upkeep.erase import Eraser
 from tests.flows.project import vector
 
 if TYPE_CHECKING:

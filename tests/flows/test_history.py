@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.monitoring import monitor
-from flows.progress import Silent
-from flows.queries import SearchError
-from flows.refusals import RunError
-from flows.search import search
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.monitoring.looking import monitor
+from flows.output.progress import Silent
+from flows.pipeline.refusals import RunError
+from flows.searching.queries import SearchError
+from flows.searching.search import search
 from flows.sources.base import SourceUsageError
 from storage.ids import hash_text
 from storage.model import UsageError

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.in_flight import results
+from flows.engines.in_flight import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

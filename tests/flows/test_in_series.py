@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import series
-from flows.in_series import in_series
+from flows.config.settings import Feature, Monitor, Plugin
+from flows.monitoring import series
+from flows.monitoring.in_series import in_series
+from flows.monitoring.series import Look
 from flows.monitors import drift
-from flows.series import Look
-from flows.settings import Feature, Monitor, Plugin
 from storage.catalog import Catalog
 from storage.ids import new_run_id
 from storage.model import Counts, FindingRow, Manifest, Version

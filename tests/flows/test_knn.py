@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 import flows
-from flows.narrowing import ANY, Narrow
-from flows.queries import SearchError
-from flows.search import search
+from flows.searching.narrowing import ANY, Narrow
+from flows.searching.queries import SearchError
+from flows.searching.search import search
 from storage.model import UsageError
 from storage.query import QueryError
 from tests.flows.plugins.letters import vector_of

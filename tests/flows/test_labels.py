@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 
 from encoders.base import EncoderError
-from flows.fit import fit
-from flows.learning import ALL
-from flows.progress import Silent
-from flows.search import search
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.output.progress import Silent
+from flows.pipeline.fit import fit
+from flows.pipeline.learning import ALL
+from flows.searching.search import search
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import lifecycle
-from flows.lifecycle import GateError
-from flows.settings import SettingsError
-from flows.stores import Stores
+from flows.config.settings import SettingsError
+from flows.config.stores import Stores
+from flows.lifecycle import promotion as lifecycle
+from flows.lifecycle.promotion import GateError
 from storage import standings
 from storage.model import FindingRow, StorageError, UsageError
 from tests.flows.chunked import cut
 
 if TYPE_CHECKING:
-    from flows.lifecycle import Promotion
-    from flows.settings import Settings
+    from flows.config.settings import Settings
+    from flows.lifecycle.promotion import Promotion
     from tests.flows.project import Project
 
 ROWS = [(f"r{n}", f"text {n}", "x") for n in range(200)]
@@ -218,7 +218,7 @@ def removed(project: Project) -> Settings:
     path = project.root / "vecmill.toml"
     text = project.settings().conf.read_text("utf-8")
     path.write_text(text.replace("features.notes", "features.others"), encoding="utf-8")
-    from flows.configuration import load
+    from flows.config.configuration import load
 
     return load(path)
 

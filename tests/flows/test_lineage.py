@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import lifecycle
-from flows.lineage import lineage, standing_after
-from flows.recipes import about, recipe, versions
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.lifecycle import promotion as lifecycle
+from flows.lifecycle.lineage import lineage, standing_after
+from flows.lifecycle.recipes import about, recipe, versions
 from storage import standings
 from storage.ids import hash_text
 from storage.model import UsageError

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows import batches
-from flows.encode import Bounds, EncodingError, encode_shard
-from flows.lookahead import Lookahead, Room
-from flows.progress import Silent
+from flows.output.progress import Silent
+from flows.pipeline import batches
+from flows.pipeline.encode import Bounds, EncodingError, encode_shard
+from flows.pipeline.lookahead import Lookahead, Room
 from storage.ids import hash_bytes
 from storage.staging import Spool
 from tests.flows.test_batches import answers

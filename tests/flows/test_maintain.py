@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.asked import Asked, answer
-from flows.engine import Direct
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.narrowing import Narrow
-from flows.progress import Silent
-from flows.recalled import recall_of
-from flows.search import Searched, live
-from flows.settings import Gc, SettingsError
-from flows.status import status
+from flows.config.settings import Gc, SettingsError
+from flows.engines.engine import Direct
+from flows.lifecycle.status import status
+from flows.output.progress import Silent
+from flows.searching.asked import Asked, answer
+from flows.searching.narrowing import Narrow
+from flows.searching.recalled import recall_of
+from flows.searching.search import Searched, live
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from storage.indexes import indexes
 from storage.locks import exclusive
 from storage.model import StorageError
 from tests.flows.engines import Interruption, Stopping
 
 if TYPE_CHECKING:
-    from flows.engine import Engine
-    from flows.leftovers import Item
+    from flows.engines.engine import Engine
+    from flows.upkeep.leftovers import Item
     from tests.flows.project import Project
 
 Row = tuple[int, str, str]

@@ -20,13 +20,14 @@ import soundfile
 from PIL import Image
 
 from encoders.thumbnail import thumbnail
-from flows import map_page, map_sounds
-from flows.map_colours import FAINT, MOST, Categories, Numbers, colours
-from flows.map_page import page
-from flows.map_picture import headings, picture
-from flows.map_sounds import sounds
-from flows.maps import Asked, Map, draw
-from flows.progress import Silent
+from flows.maps import page as map_page
+from flows.maps import sounds as map_sounds
+from flows.maps.colours import FAINT, MOST, Categories, Numbers, colours
+from flows.maps.drawing import Asked, Map, draw
+from flows.maps.page import page
+from flows.maps.picture import headings, picture
+from flows.maps.sounds import sounds
+from flows.output.progress import Silent
 from storage.model import Version
 from tests.flows.project import HEADER
 

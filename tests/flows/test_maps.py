@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from flows.cli import run_command
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.map_page import page
-from flows.maps import Asked, Map, draw
-from flows.progress import Silent
-from flows.settings import Gc
+from flows.config.settings import Gc
+from flows.maps.drawing import Asked, Map, draw
+from flows.maps.page import page
+from flows.output.progress import Silent
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from storage.model import StorageError, UsageError
 from tests.flows.chunked import cut
 
@@ -321,7 +321,7 @@ def test_titles_of_one_section_lie_together(project: Project, data: Path) -> Non
     """AG News by latent semantic analysis, by t-SNE."""
     import polars as pl
 
-    from flows.map_colours import Categories, colours
+    from flows.maps.colours import Categories, colours
 
     rows = pl.read_csv(data / "text" / "ag_news.csv").head(600)
     project.write(rows.select("id", pl.col("title") + " " + pl.col("body"), "label").rows())

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from flows.decode import decode
-from flows.learning import FittingError
-from flows.queries import SearchError
-from flows.search import search
+from flows.pipeline.decode import decode
+from flows.pipeline.learning import FittingError
+from flows.searching.queries import SearchError
+from flows.searching.search import search
 from storage.ids import hash_bytes
 from tests.flows.engines import Stopping
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flows.cli import run_command
-from flows.monitored_columns import kept
-from flows.settings import SettingsError
+from flows.config.monitored_columns import kept
+from flows.config.settings import SettingsError
 
 if TYPE_CHECKING:
     from tests.flows.project import Project

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.erase import Eraser
-from flows.monitoring import monitor
-from flows.progress import Silent
+from flows.monitoring.looking import monitor
+from flows.output.progress import Silent
+from flows.upkeep.erase import Eraser
 
 if TYPE_CHECKING:
     from tests.flows.project import Project

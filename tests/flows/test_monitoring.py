@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.monitoring import MonitorError, monitor
-from flows.progress import Silent
-from flows.refusals import RunError
+from flows.config.settings import SettingsError
+from flows.monitoring.looking import MonitorError, monitor
+from flows.output.progress import Silent
+from flows.pipeline.refusals import RunError
 from flows.reports import files
-from flows.settings import SettingsError
 
 if TYPE_CHECKING:
     from tests.flows.project import Project

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from flows.asked import Asked, answer
-from flows.hybrid import fused
-from flows.narrowing import Narrow
-from flows.queries import SearchError
-from flows.rescoring import search as rescored
-from flows.search import search
+from flows.searching.asked import Asked, answer
+from flows.searching.hybrid import fused
+from flows.searching.narrowing import Narrow
+from flows.searching.queries import SearchError
+from flows.searching.rescoring import search as rescored
+from flows.searching.search import search
 from storage.model import UsageError
 from tests.flows.chunked import cut
 from tests.flows.plugins.letters import vector_of

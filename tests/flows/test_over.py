@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.configuration import load
-from flows.scope import Scope
+from flows.config.configuration import load
+from flows.pipeline.scope import Scope
 from storage.aligned import Aligned
 from tests.flows.project import vector
 from tests.flows.shop import PHOTOS, Heard, unit

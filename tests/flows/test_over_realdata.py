@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import pipeline
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.search import search
-from flows.stores import Stores
+from flows.config.configuration import load
+from flows.config.stores import Stores
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
+from flows.searching.search import search
 from storage import query
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.settings import Settings
+    from flows.config.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 

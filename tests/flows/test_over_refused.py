@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from encoders.base import EncoderUsageError
-from flows import pipeline
-from flows.progress import Silent
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 from storage.model import UsageError
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import pipeline
 from flows.cli import run_command
-from flows.progress import Silent
-from flows.queries import SearchError
-from flows.search import search
-from flows.search_parts import search as search_by_parts
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
+from flows.searching.queries import SearchError
+from flows.searching.search import search
+from flows.searching.search_parts import search as search_by_parts
 from tests.flows.project import vector
 from tests.flows.shop import unit
 

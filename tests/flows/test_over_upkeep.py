@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import backfills, lifecycle
 from flows.cli import run_command
-from flows.derived import derived
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.progress import Silent
-from flows.scope import Scope
-from flows.settings import Gc
+from flows.config.settings import Gc
+from flows.lifecycle import promotion as lifecycle
+from flows.output.progress import Silent
+from flows.pipeline import backfills
+from flows.pipeline.scope import Scope
+from flows.upkeep.derived import derived
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from storage.locks import exclusive
 from storage.model import StorageError, UsageError
 from tests.flows.shop import PHOTOS

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows import kin, lifecycle
 from flows.cli import run_command
-from flows.fit import fit
-from flows.learning import Draw
-from flows.lineage import lineage
-from flows.progress import Silent
-from flows.recipes import versions
-from flows.versions import open_source
+from flows.lifecycle import promotion as lifecycle
+from flows.lifecycle.lineage import lineage
+from flows.lifecycle.recipes import versions
+from flows.output.progress import Silent
+from flows.pipeline import kin
+from flows.pipeline.fit import fit
+from flows.pipeline.learning import Draw
+from flows.pipeline.versions import open_source
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import vector
 from tests.flows.shop import NOTES, PHOTOS, unit

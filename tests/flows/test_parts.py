@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.refusals import RunError
-from flows.scope import Scope
+from flows.pipeline.refusals import RunError
+from flows.pipeline.scope import Scope
 from flows.sources.base import SourceUsageError
 from tests.flows.engines import Interruption, Stopping
 

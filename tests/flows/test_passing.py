@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from flows import pipeline
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.stores import Stores
+from flows.config.stores import Stores
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 from tests.flows.engines import Interruption, Stopping
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from flows.encode import Receipt
-    from flows.engine import Job
-    from flows.progress import Reporter
+    from flows.engines.engine import Job
+    from flows.output.progress import Reporter
+    from flows.pipeline.encode import Receipt
     from tests.flows.project import Project
 
 GOOD = (("a", "wheel", "x"), ("b", "grain", "y"), ("c", "flour", "z"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.refusals import RunError
+from flows.pipeline.refusals import RunError
 from tests.flows.engines import Interruption, Stopping
 
 if TYPE_CHECKING:

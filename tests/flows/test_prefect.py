@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 
 import flows.sources
+from flows.alerts.hooks import HookError
 from flows.cli import run_command
-from flows.hooks import HookError
-from flows.learning import Draw
-from flows.monitoring import monitor
+from flows.monitoring.looking import monitor
 from flows.monitors.base import by_default
-from flows.progress import Silent
+from flows.output.progress import Silent
+from flows.pipeline.learning import Draw
 from flows.runner import runner
 from flows.sources import base
 from tests.flows.shop import Heard

@@ -14,10 +14,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from flows import probing
+from flows.analysis import probing
+from flows.analysis.probes import Asked, probe
+from flows.analysis.probing import Scores
 from flows.cli import run_command
-from flows.probes import Asked, probe
-from flows.probing import Scores
 from storage.model import UsageError
 from tests.flows.topics import texts, topical
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flows.probes import Probed
+    from flows.analysis.probes import Probed
     from tests.flows.project import Project
 
 Data = tuple["NDArray[np.float64]", "NDArray[Any]"]

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from flows.monitors._profile import Profile, bucket, usual_length
-from flows.profiling import MAX_TEXTS, Profiler, languages
-from flows.scope import Scope
+from flows.pipeline.profiling import MAX_TEXTS, Profiler, languages
+from flows.pipeline.scope import Scope
 from storage import query
 from storage.ids import hash_text
 from storage.model import Counts

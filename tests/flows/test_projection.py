@@ -10,13 +10,13 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness as of_sklearn
 
-from flows import projection
-from flows.projection import lay_out, place, prepared, trustworthiness
+from flows.maps import projection
+from flows.maps.projection import lay_out, place, prepared, trustworthiness
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from flows.projection import Matrix, Method
+    from flows.maps.projection import Matrix, Method
 
 GROUPS, N, NEW, DIM = 4, 160, 24, 24
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.scope import Scope
+from flows.pipeline.scope import Scope
 from storage.ids import hash_text
 from tests.flows.chunked import check_vectors, cut, expected, held
 from tests.flows.engines import Interruption, Stopping

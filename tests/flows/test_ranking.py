@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.ranking import Best, softmax, top
+from flows.searching.ranking import Best, softmax, top
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

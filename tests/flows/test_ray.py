@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from encoders.base import EncoderError
-from flows import pipeline
-from flows.progress import Silent
-from flows.refusals import RunError
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
+from flows.pipeline.refusals import RunError
 from flows.runner import runner
 from tests import ray_cluster
 from tests.flows.plugins.placed import LIBRARY
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from prefect.client.orchestration import SyncPrefectClient
 
-    from flows.engine import Engine
+    from flows.engines.engine import Engine
 
 pytestmark = pytest.mark.slow
 __all__ = ["client"]
@@ -47,7 +47,7 @@ def cluster() -> Iterator[Path]:
 
 def engine(project: Project, **keys: Any) -> Engine:  # noqa: ANN401 - of any type
     """What `vecmill run --direct` takes for these keys."""
-    from flows.engine import direct
+    from flows.engines.engine import direct
 
     project.engine = {"kind": "ray", "workers": 2, "retries": 2} | keys
     return direct(project.settings().engine)
@@ -182,7 +182,7 @@ def test_a_node_with_other_libraries_is_refused(
 def test_more_workers_than_there_is_room_for_are_told_of_and_no_fault(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.ray_pool._SOON", 0.5)
+    monkeypatch.setattr("flows.engines.ray_pool._SOON", 0.5)
     project.write(ROWS)
     placed(project, pause=0.2)
     heard = Heard()
@@ -197,7 +197,7 @@ def test_more_workers_than_there_is_room_for_are_told_of_and_no_fault(
 def test_no_room_at_all_is_an_error_that_says_what_there_is(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flows.ray_pool._LEAST_PATIENCE", 1.0)
+    monkeypatch.setattr("flows.engines.ray_pool._LEAST_PATIENCE", 1.0)
     project.write(ROWS)
     told = (
         "2 workers of 64 CPUs and 0 GPUs found no room in the Ray cluster within 2 seconds; it has"

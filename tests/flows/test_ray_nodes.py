@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import pipeline
-from flows.engine import direct
+from flows.engines.engine import direct
+from flows.pipeline import stages as pipeline
 from tests import ray_cluster
 from tests.flows.project import Project
 from tests.flows.shop import Heard

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import pipeline
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.reading import Reading
-from flows.scope import Scope
-from flows.versions import open_source
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
+from flows.pipeline.reading import Reading
+from flows.pipeline.scope import Scope
+from flows.pipeline.versions import open_source
 from tests.flows.engines import Interruption, Stopping
 from tests.flows.project import check_counts
 
 if TYPE_CHECKING:
-    from flows.outcomes import Outcome
+    from flows.pipeline.outcomes import Outcome
     from tests.flows.project import Project
 
 LONG_AGO = 1_600_000_000

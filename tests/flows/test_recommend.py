@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.asking import Asked, Titles, parse_items, parse_titles
 from flows.cli import run_command
-from flows.erase import Eraser
-from flows.progress import Silent, listening
-from flows.queries import SearchError
-from flows.recommend import recommend
-from flows.search import search
+from flows.output.progress import Silent, listening
+from flows.searching.asking import Asked, Titles, parse_items, parse_titles
+from flows.searching.queries import SearchError
+from flows.searching.recommend import recommend
+from flows.searching.search import search
 from flows.sources.base import SourceError
+from flows.upkeep.erase import Eraser
 from storage.model import UsageError
 from tests.encoders import tastes
 from tests.flows.project import Project, vector

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.monitoring import monitor
-from flows.progress import Silent
+from flows.monitoring.looking import monitor
+from flows.output.progress import Silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

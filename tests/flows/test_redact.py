@@ -6,8 +6,8 @@ import traceback
 
 import pytest
 
-from flows.redact import RedactedError, redact, redact_all, redacting, remember, scrubbed
-from flows.retries import passes
+from flows.output.redact import RedactedError, redact, redact_all, redacting, remember, scrubbed
+from flows.pipeline.retries import passes
 
 SECRET = "p@ss w'rd\\42/öäü"  # noqa: S105 - a test's
 

@@ -12,16 +12,20 @@ import polars as pl
 import pytest
 
 from encoders.base import EncoderUsageError
-from flows import backfills, lifecycle, pipeline, reduced, rescoring
-from flows.checkup import look
+from flows.analysis import reduced
 from flows.cli import run_command
-from flows.gc import Collector
-from flows.monitoring import monitor
-from flows.progress import Silent, listening
-from flows.queries import SearchError
-from flows.scope import Scope
-from flows.search import search
-from flows.settings import Gc, SettingsError
+from flows.config.settings import Gc, SettingsError
+from flows.lifecycle import promotion as lifecycle
+from flows.monitoring.looking import monitor
+from flows.output.progress import Silent, listening
+from flows.pipeline import backfills
+from flows.pipeline import stages as pipeline
+from flows.pipeline.scope import Scope
+from flows.searching import rescoring
+from flows.searching.queries import SearchError
+from flows.searching.search import search
+from flows.upkeep.checkup import look
+from flows.upkeep.gc import Collector
 from storage.model import UsageError
 from tests.flows.plugins import installed
 from tests.flows.project import Project, vector

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import pipeline
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.reduced import FACTORS, measure
+from flows.analysis.reduced import FACTORS, measure
+from flows.config.configuration import load
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from flows.settings import Settings
+    from flows.config.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.realdata]
 

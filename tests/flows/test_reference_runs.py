@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.checkup import look
-from flows.gc import Collector
-from flows.monitoring import MonitorError, monitor
-from flows.progress import Silent
-from flows.settings import Gc
+from flows.config.settings import Gc
+from flows.monitoring.looking import MonitorError, monitor
+from flows.output.progress import Silent
+from flows.upkeep.checkup import look
+from flows.upkeep.gc import Collector
 
 if TYPE_CHECKING:
     from storage.model import FindingRow

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flows import references
+from flows.monitoring import references
 from storage.model import Counts, Manifest
 
 MONDAY = datetime(2026, 1, 5, 6, tzinfo=UTC)

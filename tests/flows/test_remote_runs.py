@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows import fitting
 from flows.cli import run_command
-from flows.engine import Direct
-from flows.refusals import RunError
+from flows.engines.engine import Direct
+from flows.pipeline import fitting
+from flows.pipeline.refusals import RunError
 from storage.ids import hash_text
 from storage.staging import staged_files, staged_hashes
 from tests.encoders.endpoints import DIM, Asked, Endpoint, Reply, endpoint, tokens_of, units_of

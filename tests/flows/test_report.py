@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import redact
 from flows.cli import run_command
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.maps import Asked, draw
-from flows.monitoring import monitor
+from flows.config.settings import Gc, SettingsError
+from flows.maps.drawing import Asked, draw
+from flows.monitoring.looking import monitor
 from flows.monitors.base import Part
-from flows.progress import Silent
+from flows.output import redact
+from flows.output.progress import Silent
 from flows.reports import kept as kept_reports
 from flows.reports.bars import pair_of
 from flows.reports.gather import collect
@@ -26,7 +25,8 @@ from flows.reports.page import page
 from flows.reports.short import markdown
 from flows.reports.verdict import Standing as About
 from flows.reports.verdict import by_severity, conclude
-from flows.settings import Gc, SettingsError
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from storage.model import Counts, FindingRow, Manifest, UsageError
 from tests.flows.test_map_page import version
 

@@ -17,7 +17,7 @@ import soundfile
 
 import flows.reports.page
 from flows.monitors.base import Part
-from flows.progress import Silent
+from flows.output.progress import Silent
 from flows.reports import gallery
 from flows.reports.gather import collect
 from flows.reports.index import index

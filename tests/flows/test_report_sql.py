@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from flows.monitoring import monitor
-from flows.progress import Silent
+from flows.monitoring.looking import monitor
+from flows.output.progress import Silent
 from storage import query
 
 if TYPE_CHECKING:

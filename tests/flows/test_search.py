@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.queries import SearchError
-from flows.search import search
+from flows.searching.queries import SearchError
+from flows.searching.search import search
 from tests.encoders.conftest import save_sentence_model
 from tests.flows.plugins.letters import vector_of
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.cli import run_command
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.monitoring import monitor
-from flows.progress import Silent
-from flows.settings import Gc
+from flows.config.settings import Gc
+from flows.monitoring.looking import monitor
+from flows.output.progress import Silent
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from tests.flows.shop import Heard
 
 if TYPE_CHECKING:

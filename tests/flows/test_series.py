@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pytest
 
-from flows import series
-from flows.series import Look
+from flows.monitoring import series
+from flows.monitoring.series import Look
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

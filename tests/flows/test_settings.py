@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import flows.monitors.base
-from flows.configuration import find, load
-from flows.settings import Settings, SettingsError
+from flows.config.configuration import find, load
+from flows.config.settings import Settings, SettingsError
 from storage.names import CATALOG_TABLES
 from tests.conftest import REPOSITORY
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import flows
-from flows.shell import Shell, cut, piped
+from flows.searching.shell import Shell, cut, piped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

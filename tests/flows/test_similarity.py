@@ -10,8 +10,8 @@ from scipy.spatial import procrustes as scipy_procrustes
 from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
-from flows import similarity
-from flows.similarity import cka, neighbours, overlap, procrustes, rank_biased_overlap
+from flows.lifecycle import similarity
+from flows.lifecycle.similarity import cka, neighbours, overlap, procrustes, rank_biased_overlap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

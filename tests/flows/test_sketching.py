@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows.calibrating import calibrate
-from flows.erase import Eraser
-from flows.gc import Collector
-from flows.monitoring import monitor
+from flows.monitoring.calibrating import calibrate
+from flows.monitoring.looking import monitor
+from flows.monitoring.references import Reference
+from flows.monitoring.sketch_files import Files
+from flows.monitoring.sketching import BASIS_SHARE, Limits, Sketching
 from flows.monitors import _analytic
-from flows.progress import Silent
-from flows.references import Reference
-from flows.refusals import RunError
-from flows.sketch_files import Files
-from flows.sketching import BASIS_SHARE, Limits, Sketching
+from flows.output.progress import Silent
+from flows.pipeline.refusals import RunError
+from flows.upkeep.erase import Eraser
+from flows.upkeep.gc import Collector
 from tests.flows.shop import Heard
 
 if TYPE_CHECKING:

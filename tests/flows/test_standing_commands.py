@@ -11,8 +11,8 @@ import pytest
 from filelock import FileLock
 
 from flows.cli import run_command
-from flows.refusals import RunError
-from flows.status import status
+from flows.lifecycle.status import status
+from flows.pipeline.refusals import RunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import pipeline, starter
-from flows.configuration import load
-from flows.engine import Direct
-from flows.progress import Silent
-from flows.settings import SettingsError
+from flows.config import starter
+from flows.config.configuration import load
+from flows.config.settings import SettingsError
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.refusals import RunError
-from flows.status import status
+from flows.lifecycle.status import status
+from flows.pipeline.refusals import RunError
 from storage.model import FindingRow
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image, ImageColor
 
 from encoders.thumbnail import thumbnail
-from flows import console
 from flows.cli import main
-from flows.search import search
-from flows.settings import SettingsError
-from flows.sheet import sheet
+from flows.config.settings import SettingsError
+from flows.output import console
+from flows.searching.search import search
+from flows.searching.sheet import sheet
 from flows.sources.base import SourceUsageError
 from storage import query
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL

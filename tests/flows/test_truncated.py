@@ -9,9 +9,9 @@ import pytest
 
 from encoders.base import Truncated
 from flows import cli
-from flows.engine import Direct
-from flows.scope import Scope
-from flows.status import status
+from flows.engines.engine import Direct
+from flows.lifecycle.status import status
+from flows.pipeline.scope import Scope
 from storage.model import Cut
 from tests.encoders.conftest import save_sentence_model
 from tests.flows.engines import Interruption, Stopping

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from encoders import machine
-from flows import tuned, tuning
 from flows.cli import run_command
-from flows.configuration import load
-from flows.progress import Silent
-from flows.tuning import Choice, Trial, Tuned
+from flows.config.configuration import load
+from flows.output.progress import Silent
+from flows.tuning import measuring as tuning
+from flows.tuning import tuned
+from flows.tuning.measuring import Choice, Trial, Tuned
 from storage.model import UsageError
 from tests.encoders.conftest import save_sentence_model
 

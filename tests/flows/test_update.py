@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.versions import targets
+from flows.pipeline.versions import targets
 from storage.model import UsageError
 
 if TYPE_CHECKING:

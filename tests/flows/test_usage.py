@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows import pipeline
 from flows.cli import run_command
-from flows.codes import FAILED, USAGE
-from flows.engine import Direct
-from flows.progress import Silent
+from flows.engines.engine import Direct
+from flows.output.codes import FAILED, USAGE
+from flows.output.progress import Silent
+from flows.pipeline import stages as pipeline
 
 if TYPE_CHECKING:
     from tests.flows.project import Project

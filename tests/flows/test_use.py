@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from encoders import interactions
-from flows.queries import SearchError
+from flows.searching.queries import SearchError
 from flows.use import EncoderTransformer, VectorTransformer, dataset
 from storage.model import UsageError
 from tests.flows.project import vector

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from flows import fitting, learning
-from flows.learning import FittingError
-from flows.progress import Silent
-from flows.refusals import RunError
-from flows.versions import open_source
+from flows.output.progress import Silent
+from flows.pipeline import fitting, learning
+from flows.pipeline.learning import FittingError
+from flows.pipeline.refusals import RunError
+from flows.pipeline.versions import open_source
 from storage.model import StorageError
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import vector

@@ -18,16 +18,17 @@ from hypothesis import strategies as st
 from encoders.excerpts import Excerpts, length
 from encoders.media import Audio, LimitError, Limits, MediaError, decode_audio
 from encoders.windows import Window, within
-from flows import cli, fitting
-from flows.decode import Failure, cell_reader
-from flows.erase import Eraser
-from flows.kept import Kept
-from flows.lineage import lineage
-from flows.progress import Silent
-from flows.search import search
-from flows.settings import SettingsError
+from flows import cli
+from flows.config.settings import SettingsError
+from flows.lifecycle.lineage import lineage
+from flows.output.progress import Silent
+from flows.pipeline import fitting
+from flows.pipeline.decode import Failure, cell_reader
+from flows.pipeline.kept import Kept
+from flows.pipeline.windows import Windows, cell, content_hash, parsed
+from flows.searching.search import search
 from flows.sources.base import Chunk
-from flows.windows import Windows, cell, content_hash, parsed
+from flows.upkeep.erase import Eraser
 from storage.ids import hash_bytes
 from tests.flows.engines import Stopping
 from tests.flows.project import vector

@@ -11,8 +11,8 @@ import pytest
 
 from encoders import word2vec
 from flows.cli import run_command
-from flows.queries import SearchError
-from flows.words import nearest, parse, worded_kinds
+from flows.searching.queries import SearchError
+from flows.searching.words import nearest, parse, worded_kinds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.configuration import load
-from flows.settings import Settings, SettingsError
+from flows.config.configuration import load
+from flows.config.settings import Settings, SettingsError
 from tests.flows.project import _toml
 from tests.fuzz.conftest import QUICK, THOROUGH
 

@@ -16,8 +16,8 @@ import soundfile
 from PIL import Image
 
 from encoders.media import LimitError, Limits, MediaError, decode_audio, decode_image
-from flows.decode import decode
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.pipeline.decode import decode
 from tests.processes import python
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def test_limits_must_leave_something(project: Project, given: str) -> None:
 SCARCE = """
 import os, resource, sys
 import polars
-from flows.decode import decode
+from flows.pipeline.decode import decode
 decode("image", polars.Series([sys.argv[2]]))
 with open("/proc/self/statm") as file:
     now = int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.search import search
-from flows.settings import SettingsError
+from flows.config.settings import SettingsError
+from flows.searching.search import search
 
 if TYPE_CHECKING:
     from tests.flows.project import Project

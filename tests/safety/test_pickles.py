@@ -13,7 +13,7 @@ import pytest
 
 from encoders import sentence, vision
 from encoders.base import EncoderError
-from flows import fitting
+from flows.pipeline import fitting
 from storage.model import StorageError
 from storage.states import States
 from tests.conftest import REPOSITORY

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows import fitting
-from flows.configuration import load
-from flows.settings import SettingsError
+from flows.config.configuration import load
+from flows.config.settings import SettingsError
+from flows.pipeline import fitting
 from tests.conftest import PREFECT_HOME
 from tests.flows.plugins import installed
 from tests.flows.project import Project

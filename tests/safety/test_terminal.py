@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows import answers, console
 from flows.cli import run_command
-from flows.visible import on_one_line, visible
+from flows.output import answers, console
+from flows.output.visible import on_one_line, visible
 
 if TYPE_CHECKING:
     from tests.flows.project import Project

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.backfills import Asked
+from flows.pipeline.backfills import Asked
 from storage import backfills
 from storage.backfills import Backfill, WindowRow
 from storage.model import UsageError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from encoders import base as encoders
-from flows import demo_raw
+from flows.demo import raw as demo_raw
 from flows.monitors import drift, health
 from tests.flows.monitors.samples import sample
 

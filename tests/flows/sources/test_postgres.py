@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from flows.retries import passes
+from flows.pipeline.retries import passes
 from flows.sources import base, query
 from flows.sources.base import SourceAwayError, SourceError, SourceUsageError
 from tests.flows.sources.reading import everything

@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from flows.decode import decode
-from flows.retries import passes
+from flows.pipeline.decode import decode
+from flows.pipeline.retries import passes
 from flows.sources import base, files, table
 from flows.sources._remote import is_uri
 from flows.sources.base import CHUNK_ROWS, SourceAwayError, SourceError

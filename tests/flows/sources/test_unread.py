@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from flows.retries import passes
+from flows.pipeline.retries import passes
 from flows.sources import base, files, table
 from flows.sources.base import CHUNK_ROWS, SourceAwayError, SourceError
 from storage.ids import hash_bytes

@@ -1,0 +1,1 @@
+"""The configuration: read, checked, written into, and the places that it names."""

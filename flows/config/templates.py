@@ -1,0 +1,70 @@
+"""Strings that take a part from the environment, ``${NAME}``, so that files hold no secret.
+
+``${NAME:-default}`` is for a variable that may be unset, ``$${`` for a literal ``${``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+from flows.output.redact import remember
+
+_VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
+
+
+class TemplateError(Exception):
+    """A variable that a string needs is not set."""
+
+
+def fill(value: Any, where: str) -> Any:  # noqa: ANN401 - TOML, or JSON
+    """Fill in all strings of a value from the environment.
+
+    `flows.output.redact` learns what they take.
+
+    Args:
+        value: with tables and lists.
+        where: what wants it, for the error.
+
+    Raises:
+        TemplateError: if a variable is not set and has no default.
+    """
+    if isinstance(value, dict):
+        return {key: fill(inner, f"{where}.{key}".lstrip(".")) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [fill(item, where) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def found(match: re.Match[str]) -> str:
+        if match[1]:
+            return match[0][1:]
+        name, separator, default = match[2].partition(":-")
+        if name in os.environ:
+            remember(name, os.environ[name])
+            return os.environ[name]
+        if separator:
+            return default
+        raise TemplateError(
+            f"{where} uses ${{{name}}}, but the environment variable {name} is not set; "
+            f"set it, or give a default with ${{{name}:-...}}"
+        )
+
+    return _VARIABLE.sub(found, value)
+
+
+def unfilled(value: Any) -> Any:  # noqa: ANN401 - TOML, or JSON
+    """What `fill` makes this value of, where no variable stands for any of it."""
+    if isinstance(value, dict):
+        return {key: unfilled(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [unfilled(inner) for inner in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
+def is_template(value: Any) -> bool:  # noqa: ANN401 - TOML
+    """Whether any string of a value has something to fill in, or a mark that is no such thing."""
+    if isinstance(value, dict | list):
+        return any(map(is_template, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and "${" in value

@@ -1,0 +1,138 @@
+"""Where each feature stands: one row a version, and one for a feature that has none yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flows.config.stores import Stores
+from flows.upkeep.indexing import told
+from flows.upkeep.tables import Upkeep
+from storage import cleaning
+from storage.entries import PUBLISHED
+from storage.indexes import indexes
+from storage.locks import is_free
+from storage.model import StorageError
+
+if TYPE_CHECKING:
+    from flows.config.settings import Settings
+    from storage.model import Version
+
+_STATUS = f"""
+SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
+       m.lance_version, m.dead, coalesce(u.dead, 0) AS unpublished_dead,
+       r.run_id AS last_run, r.status AS last_status, r.finished_at, r.error,
+       coalesce(f.alarms, 0) AS alarms, coalesce(f.watches, 0) AS watches,
+       c.cut_texts, c.cut_tokens, c.text_tokens
+FROM versions v
+LEFT JOIN ({PUBLISHED}) m USING (feature, version)
+LEFT JOIN (SELECT feature, version, count(*) AS dead FROM dead_letters WHERE NOT published
+           GROUP BY ALL) u USING (feature, version)
+LEFT JOIN (SELECT feature, version, arg_max(run_id, started_at) AS run_id,
+                  arg_max(status, started_at) AS status,
+                  arg_max_null(error, started_at) AS error,
+                  arg_max_null(finished_at, started_at) AS finished_at
+           FROM runs GROUP BY ALL) r USING (feature, version)
+LEFT JOIN (SELECT feature, version, arg_max(cut_texts, started_at) AS cut_texts,
+                  arg_max(cut_tokens, started_at) AS cut_tokens,
+                  arg_max(text_tokens, started_at) AS text_tokens
+           FROM runs WHERE status = 'done' AND encoded + resumed > 0
+           GROUP BY ALL) c USING (feature, version)
+LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarms,
+                  count(*) FILTER (verdict = 'watch') AS watches
+           FROM (SELECT * FROM findings WHERE run_id IN (SELECT run_id FROM manifests)
+                 QUALIFY run_id = max(run_id) OVER (PARTITION BY feature, version))
+           GROUP BY ALL) f USING (feature, version)
+ORDER BY v.feature, v.version
+"""  # noqa: S608 - our own words
+
+
+# Of a run that failed before it had a version; a later one that has a version takes its place.
+_UNBEGUN = """
+SELECT feature, arg_max(run_id, started_at) AS last_run, arg_max(status, started_at) AS last_status,
+       arg_max_null(finished_at, started_at) AS finished_at,
+       arg_max_null(error, started_at) AS error
+FROM runs GROUP BY feature HAVING arg_max_null(version, started_at) IS NULL
+"""
+
+
+_TABLE = ("fragments", "states", "deleted_rows", "unindexed", "upkeep")
+
+
+def status(settings: Settings) -> list[dict[str, Any]]:
+    """The standing of every version, and of configured features without one.
+
+    ``alarms`` counts the monitors that raised one at the last look: it stays after a run that
+    found nothing to do, since what they saw is still there; an alarm that kept a run from being
+    published is not among them. ``watches`` counts those whose last look is an alarm that their
+    series does not carry. ``cut_texts``, ``cut_tokens`` and
+    ``text_tokens`` are of the last run that encoded anything, or published what a killed one had:
+    texts longer than the encoder reads, their tokens beyond that, and the tokens of all its texts.
+    ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process
+    is gone counts as ``crashed`` here before the next run notes it. A last run that failed before
+    it had a version, such as of a source that is missing, is shown with all versions that are not
+    retired. ``fragments``, ``states`` (Lance versions, published or not), ``deleted_rows`` and
+    ``unindexed`` (the most rows that one of its indexes does not know) are of the table as it is
+    published, and ``upkeep`` says what of it `vecmill maintain` would mend; all are null where
+    there is no table to be read.
+    """
+    stores = Stores.of(settings)
+    found = stores.catalog.query(_STATUS)
+    rows: list[dict[str, Any]] = found.to_pylist()
+    _mark_crashed(stores, rows)
+    versions = [
+        v for name in {row["feature"] for row in rows} for v in stores.catalog.versions(name)
+    ]
+    by_key = {(version.feature, version.version): version for version in versions}
+    for row in rows:
+        version = by_key[row["feature"], row["version"]]
+        row.update(_upkeep(settings, stores, version, row["lance_version"]))
+    begun = {row["feature"] for row in rows}
+    for name, feature in settings.features.items():
+        if name not in begun:
+            row = {"feature": name, "encoder": feature.encoder.kind, "last_status": "never run"}
+            rows.append(dict.fromkeys([*found.column_names, *_TABLE]) | row)
+    unbegun = {row.pop("feature"): row for row in stores.catalog.query(_UNBEGUN).to_pylist()}
+    for row in rows:
+        if row["standing"] != "retired":
+            row.update(unbegun.get(row["feature"], {}))
+    return rows
+
+
+def _upkeep(
+    settings: Settings, stores: Stores, version: Version, published: int | None
+) -> dict[str, Any]:
+    """How a version's table lies there, and what would make it better."""
+    nothing = dict.fromkeys(_TABLE)
+    if published is None or version.dropped_at is not None:
+        return nothing
+    try:
+        found = cleaning.physical(stores.vectors, version.table, published)
+        there = indexes(stores.vectors, version.table, published)
+        upkeep = Upkeep(settings, stores, settings.gc, version, with_indexes=True)
+        todo = list(told(upkeep.tasks(published)))
+    except StorageError:
+        return nothing  # `vecmill doctor` says what of it is damaged
+    if found.small_fragments >= settings.gc.compact_fragments:
+        todo.insert(0, f"{found.small_fragments} small fragments")
+    unindexed = max((index.unindexed for index in there), default=0)
+    values = (found.fragments, len(found.versions), found.deleted_rows, unindexed, todo)
+    return dict(zip(_TABLE, values, strict=True))
+
+
+def _mark_crashed(stores: Stores, rows: list[dict[str, Any]]) -> None:
+    """Mark runs that are put down as running though nobody holds their feature's lock."""
+    running = [row for row in rows if row["last_status"] == "running"]
+    gone = {name for name in {row["feature"] for row in running} if _no_run(stores, name)}
+    if not gone:
+        return
+    # A run that ended between the two looks has freed its lock, but was put down as ended first.
+    again = stores.catalog.query("SELECT run_id FROM runs WHERE status = 'running'")
+    still = set(again["run_id"].to_pylist())
+    for row in running:
+        if row["feature"] in gone and row["last_run"] in still:
+            row["last_status"] = "crashed"
+            row["error"] = "the process ended before the run did; the next run goes on from there"
+
+
+def _no_run(stores: Stores, name: str) -> bool:
+    return is_free(stores.locks / f"{name}.lock")

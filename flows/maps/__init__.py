@@ -1,0 +1,1 @@
+"""Maps: features in two dimensions, as pictures and as pages."""

@@ -1,0 +1,1 @@
+"""Monitors at work: what they are given, what their series makes of it, what is kept of a run."""

@@ -1,0 +1,105 @@
+"""What commands print: rows for people or as JSON, sentences on standard error.
+
+Rich is imported where something is printed, so that ``--help`` does not wait for it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from base64 import b64encode
+from json import dumps
+from typing import TYPE_CHECKING, Any
+
+from flows.output.redact import redact
+from flows.output.visible import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What terminals obey and JSON leaves as it is; the others it escapes."""
+
+
+def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
+    """Say in words what each plan (`flows.pipeline.outcomes.Planned.row`) comes to."""
+    for row in rows:
+        version = f"{'a new version, ' if row['creates'] else ''}v{row['version']}"
+        seconds = row["seconds"]
+        time = (
+            "time not known before a first run" if seconds is None
+            else "less than a second" if seconds < 1
+            else f"about {seconds:,.0f} s"
+        )  # fmt: skip
+        money = "" if row["cost"] is None else f", about {row['cost']:,.4g} {row['currency']}"
+        work = f"{row['encoded']:,} to encode into {version}; {time}{money}"
+        say(f"{row['feature']}: {work if row['encoded'] else 'nothing to encode'}")
+        if row["problem"]:
+            complain(f"a run would fail: {row['problem']}")
+
+
+def failure(feature: str, error: Exception) -> dict[str, Any]:
+    """What ``--json`` says of a feature that failed."""
+    from flows.output.redact import redact
+
+    return {"feature": feature, "status": "failed", "error": redact(str(error))}
+
+
+def told(feature: str, finding: dict[str, Any]) -> str:
+    """A finding in one line: who says what of which feature, and why."""
+    return f"{feature}: {finding['monitor']}: {finding['verdict']}: {finding['summary']}"
+
+
+def print_json(rows: Iterable[dict[str, Any]], *, json: bool) -> None:
+    """Print a JSON object a row on standard output, if ``json`` asks for it."""
+    if json:
+        for row in rows:
+            print(_as_json(row), flush=True)  # noqa: T201 - the result
+
+
+def _as_json(row: dict[str, Any]) -> str:
+    text = dumps(_plain(row), default=str, ensure_ascii=False, allow_nan=False)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
+    """NaN and infinity, which JSON does not have, as null; bytes in base64."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Print rows as a table: `flows.output.console.table`."""
+    from flows.output import console
+
+    console.table(rows, columns)
+
+
+def listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) -> None:
+    """Print rows with one long text below each: `flows.output.console.listing`."""
+    from flows.output import console
+
+    console.listing(rows, columns, below)
+
+
+def say(message: str) -> None:
+    """Tell a person something, on standard error."""
+    from rich.markup import escape
+
+    from flows.output.console import err
+
+    err.print(escape(visible(redact(message))))
+
+
+def complain(message: str) -> None:
+    """Tell of what is wrong, on standard error."""
+    from rich.markup import escape
+
+    from flows.output.console import err
+
+    err.print(f"[red]error:[/red] {escape(visible(redact(message)))}")

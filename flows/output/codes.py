@@ -1,0 +1,65 @@
+"""Exit codes, and which error stands for which."""
+
+from __future__ import annotations
+
+import traceback
+
+from flows.output.answers import complain, say
+
+FINE, FAILED, USAGE, FINDING = 0, 1, 2, 3
+INTERRUPTED, UNREAD = 130, 141
+
+
+def code_of(error: Exception) -> int | None:
+    """The exit code of an error that a user can mend; None for a fault of ours."""
+    from encoders.base import EncoderError, EncoderUsageError
+    from flows.config.settings import SettingsError
+    from flows.config.templates import TemplateError
+    from flows.monitoring.looking import MonitorError
+    from flows.pipeline.learning import FittingError
+    from flows.pipeline.refusals import RunError
+    from flows.searching.queries import SearchError
+    from flows.sources.base import SourceError, SourceUsageError
+    from storage.model import StorageError, UsageError
+
+    usage = (
+        SettingsError, TemplateError, SearchError, MonitorError, EncoderUsageError,
+        SourceUsageError, UsageError,
+    )  # fmt: skip
+    if isinstance(error, usage):
+        return USAGE
+    mendable = (EncoderError, FittingError, RunError, SourceError, StorageError, OSError)
+    return FAILED if isinstance(error, mendable) else None
+
+
+def report(error: Exception, feature: str = "") -> int:
+    """Tell of an error, and give the exit code it stands for."""
+    from storage import damage
+
+    given = error
+    error = damage.told(error) or error  # a damaged table shows itself wherever it is read
+    from storage.disk import told as disk_error
+
+    error = disk_error(error) or error
+    code = code_of(error)
+    message = str(error)
+    if code is None:
+        say("".join(traceback.format_exception(error)))
+        message = "this is a fault of Vecmill's; please report it with the lines above"
+    told = feature and not message.startswith(feature)
+    complain(f"{feature}: {message}" if told else message)
+    _let_go(given)
+    return FAILED if code is None else code
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Forget what the frames of an error hold.
+
+    Prefect keeps errors to the end of the process, and with them open connections, of which DuckDB
+    complains then by the page.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

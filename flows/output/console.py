@@ -1,0 +1,205 @@
+"""What a person sees in a terminal: tables on stdout, progress and messages on stderr."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from flows.output.redact import redact
+from flows.output.visible import on_one_line, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+NOTHING = 1e-6
+"""Numbers nearer to 0 are shown as 0: a float32 distance of a record to itself may be -1e-7."""
+
+PIPE = 10_000
+"""The width of what has none; a line that is folded to 80 columns helps no program."""
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+for console in (out, err):
+    if not console.is_terminal:
+        console.width = PIPE
+
+
+class _Rate(ProgressColumn):
+    """Records a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+class Bars:
+    """A reporter that draws a bar a stage, with rate and time left."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._task: TaskID | None = None
+
+    def stage(self, feature: str, name: str, total: int | None) -> None:
+        """Close the stage before, and begin the next."""
+        self.end()
+        self._task = self._progress.add_task(f"{feature}: {name}", total=total)
+
+    def advance(self, records: int) -> None:
+        """Move the bar on."""
+        if self._task is not None:
+            self._progress.advance(self._task, records)
+
+    def note(self, message: str) -> None:
+        """Print the message above the bars."""
+        self._progress.console.print(escape(visible(redact(message))))
+
+    def end(self) -> None:
+        """Take the bar away; the result is told by what follows."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+
+class Lines:
+    """A reporter for logs and pipes: notes, and now and then how far a long stage is."""
+
+    def __init__(self, every: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """Tell of a stage every so many seconds, by this clock."""
+        self._every = every
+        self._clock = clock
+        self._name = ""
+        self._total: int | None = None
+        self._done = 0
+        self._told = clock()
+
+    def stage(self, feature: str, name: str, total: int | None) -> None:
+        """Begin to count anew."""
+        self._name, self._total, self._done = f"{feature}: {name}", total, 0
+        self._told = self._clock()
+
+    def advance(self, records: int) -> None:
+        """Count, and say how far it is where nothing was said for long."""
+        self._done += records
+        if self._clock() - self._told >= self._every:
+            self._told = self._clock()
+            of = "" if self._total is None else f" of {self._total:,}"
+            self.note(f"{self._name}, {self._done:,}{of}")
+
+    def note(self, message: str) -> None:
+        """Print the message on standard error."""
+        err.print(escape(visible(redact(message))))
+
+
+@contextmanager
+def reporting() -> Iterator[Bars | Lines]:
+    """Bars while standard error is a terminal, lines where it is not."""
+    if not err.is_terminal:
+        yield Lines()
+        return
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    )
+    with progress:
+        yield Bars(progress)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
+    """Print rows as a table on standard output; columns without a word or a count are left out.
+
+    A row that is too wide for the terminal becomes a few lines: folded cells are hard to read.
+    """
+    shown = [c for c in columns if any(_tells(row.get(c)) for row in rows)]
+    grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in shown:
+        numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
+        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        grid.add_row(*(escape(cell(row.get(c))) for c in shown))
+    if _folds(grid):
+        _blocks(rows, shown)
+    else:
+        out.print(grid)
+
+
+def _folds(grid: Table) -> bool:
+    """Whether the table is wider than the terminal if no cell is folded."""
+    free = Console(width=PIPE)
+    return Measurement.get(free, free.options, grid).maximum > out.width
+
+
+def _blocks(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Each row as its first cell, and below it the others by name."""
+    for row in rows:
+        first, *others = [c for c in columns if _tells(row.get(c))]
+        out.print(escape(cell(row.get(first))), style="bold")
+        words = "  ".join(f"{c.replace('_', ' ')} {cell(row.get(c))}" for c in others)
+        out.print(Padding(escape(words), (0, 0, 0, 4)))
+
+
+def _tells(value: object) -> bool:
+    """Whether a cell says something: a count of 0 does not, a distance or p-value of 0 does."""
+    return isinstance(value, float) or value not in (None, "", 0)
+
+
+def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: str) -> None:
+    """Print rows with a long column ``below``: under its row on a terminal, beside it in a pipe."""
+    if not out.is_terminal:
+        table(rows, [*columns, below])
+        return
+    for row in rows:
+        words = (cell(row.get(c)) for c in columns)
+        out.print(escape("  ".join(word for word in words if word)), style="bold")
+        out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, 4)))
+
+
+def cell(value: object) -> str:
+    """A value as a person reads it, on one line, and nothing in it that a terminal obeys."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return on_one_line(_bytes(value) if isinstance(value, bytes) else str(value))
+
+
+def _bytes(value: bytes) -> str:
+    """How much there is of a thumbnail, or of other bytes that nobody can read."""
+    webp = value[:4] == b"RIFF" and value[8:12] == b"WEBP"
+    return f"<{len(value) / 1000:.1f} kB{' webp' if webp else ''}>"
+
+
+def _number(value: float) -> str:
+    if abs(value) < NOTHING:
+        return "0"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - four digits

@@ -1,0 +1,295 @@
+"""What a run does: plan, encode, commit, check, publish; plain functions that need no Prefect.
+
+A run holds its feature's lock from the first look at the catalog to the last write, so that two
+runs of a feature follow one another, and whatever an earlier process left behind is known to be
+nobody's. Kill a run at any instant and run again: what was staged is used, what was committed but
+not published is dropped, and the result is that of an undisturbed run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flows.config.stores import Stores
+from flows.engines.engine import Job
+from flows.output.redact import redact
+from flows.pipeline import checks
+from flows.pipeline.costs import Costs
+from flows.pipeline.encode import Bounds, EncodingError
+from flows.pipeline.outcomes import Planned
+from flows.pipeline.refusals import RunError, refuse_dead, refuse_deletes
+from flows.pipeline.scope import Scope
+from flows.pipeline.steps import (
+    Run,
+    as_they_stand,
+    compare,
+    dead_letters,
+    letters,
+    note_chunks,
+    note_left_out,
+    read,
+    shares,
+)
+from flows.pipeline.versions import known_version, open_source, prepare
+from flows.searching import spaces
+from storage import disk
+from storage.ids import new_run_id
+from storage.locks import exclusive
+from storage.model import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flows.config.settings import Feature, Settings
+    from flows.engines.engine import Engine
+    from flows.output.progress import Reporter
+    from flows.pipeline.outcomes import Outcome
+    from flows.pipeline.scope import Target
+    from flows.pipeline.steps import Shares
+    from storage.catalog import Catalog
+    from storage.model import Counts, Version
+
+
+def embed(
+    settings: Settings,
+    name: str,
+    engine: Engine,
+    reporter: Reporter,
+    *,
+    refit: bool = False,
+    target: Target = "configured",
+    scope: Scope | None = None,
+) -> Outcome:
+    """Bring a version of a feature up to date with its source, and publish it.
+
+    Args:
+        settings: the configuration.
+        name: the feature.
+        engine: what carries out the steps.
+        reporter: told of progress.
+        refit: let an encoder that learns do so again, which makes a new version.
+        target: the version.
+        scope: what part of the source to take on; all that may have changed where none is given.
+
+    Raises:
+        RunError: if too many records are dead or would vanish, a monitor that blocks publishing
+            raises an alarm, or the encoder breaks its contract.
+        SourceError: if the source cannot be read.
+        StorageError: if the store cannot be had.
+    """
+    feature = settings.feature(name)
+    stores = Stores.of(settings, reporter)
+    if target == "configured":
+        spaces.check_configured(settings, feature, stores.catalog)
+    started = time.perf_counter()
+    lock = stores.locks / f"{name}.lock"
+    with exclusive(lock, name, settings.engine.wait_seconds, reporter.note):
+        stores.catalog.abandon_runs(name)
+        scope = scope or Scope()
+        more: dict[str, Any] = {"refit": refit, "target": target}
+        ready = partial(prepare, settings, feature, stores, reporter, **more)
+        version = _prepared(engine, stores.catalog, name, scope, ready)
+        run = Run(settings, feature, stores, version, reporter, started, scope)
+        window = (scope.since, scope.until)
+        stores.catalog.start_run(run.run_id, name, version.version, scope.kind, window)
+        try:
+            _carry_out(run, engine)
+        except BaseException as error:
+            _note_failure(stores.catalog, run.run_id, error)
+            if isinstance(error, EncodingError):
+                raise RunError(f"{name}: {error}") from error
+            if (full := disk.told(error)) is not None:
+                raise full from error
+            raise
+        finally:
+            run.close()
+        # What an earlier run has staged may lie in the rest of the source.
+        done = run.folder.parent if run.read_all else run.folder
+        shutil.rmtree(done, ignore_errors=True)
+        outcome = run.outcome()
+        _note_standing(outcome, stores.catalog, reporter)
+        spaces.note_apart(settings, feature, stores, reporter)
+        return outcome
+
+
+def _prepared(
+    engine: Engine, catalog: Catalog, name: str, scope: Scope, ready: Callable[[], Version]
+) -> Version:
+    """The version to work on; a run that fails before it has one is put down without."""
+    found: list[Version] = []
+    try:
+        engine.step("prepare", lambda: found.append(ready()))
+    except BaseException as error:
+        run_id = new_run_id()
+        with suppress(StorageError):  # the first error is what counts
+            catalog.start_run(run_id, name, None, scope.kind, (scope.since, scope.until))
+            _note_failure(catalog, run_id, error)
+        raise
+    return found[-1]
+
+
+def _carry_out(run: Run, engine: Engine) -> None:
+    engine.step("plan", run.plan)
+    if run.shards:
+        run.reporter.stage(run.feature.name, "encode", run.to_encode)
+        begun = time.perf_counter()
+        run.receipts = engine.encode(_job(run), run.shards, run.reporter)
+        run.encode_seconds = time.perf_counter() - begun
+    engine.step("commit", run.commit)
+    _note_cut(run)
+    if checks.wanted(run):
+        engine.step("check", partial(checks.check, run))
+    engine.step("publish", run.publish)
+
+
+def _job(run: Run) -> Job:
+    engine, feature = run.settings.engine, run.feature
+    bounds = Bounds(
+        feature.encoder.name,
+        engine.encode_timeout,
+        limits=feature.limits,
+        decoders=engine.decoders,
+        thumbnails=feature.thumbnails,
+        threads=engine.threads,
+    )
+    return Job(run.version, run.stores.states, bounds)
+
+
+def plan(
+    settings: Settings,
+    name: str,
+    reporter: Reporter,
+    *,
+    target: Target = "configured",
+    scope: Scope | None = None,
+) -> Planned:
+    """Work out what `embed` would do, and write nothing to the store."""
+    feature = settings.feature(name)
+    stores = Stores.of(settings, reporter)
+    if target == "configured":
+        spaces.check_configured(settings, feature, stores.catalog)
+    scope = scope or Scope()
+    version = known_version(feature, stores, target, settings.root)
+    version = version and replace(version, history=feature.history)
+    source = open_source(settings, feature, version)
+    reading = read(feature, stores, version, source, scope)
+    with tempfile.TemporaryDirectory(prefix="vecmill-plan-") as folder:
+        pictured = feature.thumbnails > 0
+        difference = compare(stores, version, reading, Path(folder), thumbnails=pictured)
+        try:
+            reporter.stage(name, "plan", None)
+            costs = Costs.of(version) if version else Costs.configured(feature.encoder)
+            wanted = 0
+            for chunk in reading.chunks():
+                left = None if scope.limit is None else scope.limit - wanted
+                to_encode = difference.add(chunk.records, letters(chunk.rejects), left)
+                wanted += len(to_encode)
+                costs.add(to_encode["content"])
+                reporter.advance(len(chunk.records) + len(chunk.rejects))
+                if scope.limit is not None and wanted >= scope.limit:
+                    break
+            remove = feature.vanished == "remove" and reading.whole and not reading.unchanged
+            counts = (
+                as_they_stand(stores, version)
+                if version and reading.unchanged
+                else difference.counts(remove_vanished=remove)
+            )
+            note_chunks(name, reading, reporter)
+            note_left_out(name, reading, difference, reporter, remove=remove)
+            problem = None
+            if not reading.unchanged:  # a run then leaves all as it is, and refuses nothing
+                dead = dead_letters(stores, version, reading, difference)
+                found = shares(stores, version, reading, counts, dead, difference)
+                problem = _problem(feature, scope, found, remove=remove)
+        finally:
+            difference.close()
+    planned = _planned(feature, stores, version, counts, problem)
+    return replace(planned, cost=costs.amount, currency=costs.currency)
+
+
+def _planned(
+    feature: Feature,
+    stores: Stores,
+    version: Version | None,
+    counts: Counts,
+    problem: str | None,
+) -> Planned:
+    published = stores.catalog.published(version) if version else None
+    versions = stores.catalog.versions(feature.name)
+    number = version.version if version else len(versions) + 1
+    pace = stores.catalog.pace(feature.name, number)
+    seconds = None if pace is None else pace.seconds(counts.encoded, counts.records)
+    return Planned(
+        feature=feature.name,
+        version=number,
+        creates=published is None,
+        fingerprint=version.fingerprint if version else None,
+        lance_version=published.lance_version if published else None,
+        counts=counts,
+        seconds=0.0 if not counts.encoded else seconds,
+        problem=problem,
+    )
+
+
+def _problem(feature: Feature, scope: Scope, found: Shares, *, remove: bool) -> str | None:
+    """Why a run would publish nothing, as far as that can be told without encoding."""
+    try:
+        refuse_dead(feature, found.records, found.dead)
+        if remove and not scope.allow_deletes:
+            refuse_deletes(feature, found.gone, found.ids)
+    except RunError as error:
+        return str(error)
+    return None
+
+
+def _note_cut(run: Run) -> None:
+    """Say how much of the texts the encoder did not read."""
+    unread, cut = run.unread, run.unread.cut
+    if cut.cut_texts:
+        limit = "" if unread.limit is None else f" ({unread.limit:,} tokens)"
+        advice = "; set chunk to have them read" if "chunk" in run.version.params else ""
+        run.reporter.note(
+            f"{run.feature.name}: {cut.cut_texts:,} of {unread.texts:,} texts were longer than "
+            f"the encoder reads{limit}: {cut.cut_tokens:,} of {cut.text_tokens:,} tokens were cut, "
+            f"and are not in the vectors{advice}"
+        )
+
+
+def _note_standing(outcome: Outcome, catalog: Catalog, reporter: Reporter) -> None:
+    """Say that readers do not see what was made, where that is so."""
+    live = catalog.live(outcome.feature)
+    if live is not None and live.version != outcome.version:
+        reporter.note(
+            f"{outcome.feature}: this run brought v{outcome.version} up to date, a "
+            f"{outcome.standing} version; readers go on seeing v{live.version}, which was not. "
+            f"{_advice(outcome)}"
+        )
+
+
+def _advice(outcome: Outcome) -> str:
+    feature, version = outcome.feature, outcome.version
+    promote = f"`vecmill promote {feature} {version}`"
+    if outcome.standing == "retired":
+        return (
+            f'To keep up to date what readers see, set update = "live" in [features.{feature}], '
+            f"or the encoder back to what it was; to go back to v{version}, {promote}"
+        )
+    return f"Make it live with {promote}"
+
+
+def _note_failure(catalog: Catalog, run_id: str, error: BaseException) -> None:
+    """Put the failure down in the catalog; if that fails too, the first error is what counts."""
+    told = "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    error = disk.told(error) or error
+    message = redact(f"{told}: {error}" if str(error) else told)
+    try:
+        catalog.fail_run(run_id, message)
+    except StorageError:
+        return

@@ -1,0 +1,99 @@
+"""``knn(...)`` in SQL: the records nearest to a query, or that have some words, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flows.config.nearest import hint
+from flows.searching.asked import Asked, answer_in
+from flows.searching.narrowing import Narrow
+from flows.searching.queries import QUERIES, SearchError
+from flows.searching.search import Searched, check_k, ordered
+from storage import views
+from storage.calls import Function
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pyarrow as pa
+
+    from flows.config.settings import Settings
+    from flows.config.stores import Stores
+    from storage.query import Connection
+
+_OPTIONAL = {
+    "query": "NULL", "k": "10", "filter": "NULL", "words": "NULL", "field": "NULL",
+    "text": "NULL", "image": "NULL", "audio": "NULL", "row": "NULL", "id": "NULL",
+    "exact": "false", "per_record": "false",
+}  # fmt: skip
+"""Names that SQL takes unquoted; ``filter`` is --where of `vecmill search`, ``field`` is --in."""
+
+
+def knn(settings: Settings, stores: Stores, con: Connection) -> Function:
+    """The function, over what a session shows.
+
+    Its arguments are the feature or a version such as ``articles_v2``, the query, and k. The query
+    is a text (the path of a file, or a row as JSON, where the feature is of such), or a vector; or
+    it is said by name what it is: ``id := 'n1'``, ``image := 'cat.jpg'``. ``words``, ``field``,
+    ``filter``, ``exact`` and ``per_record`` are the options of `vecmill search`.
+
+    Args:
+        settings: the configuration.
+        stores: its places.
+        con: the session; the states that it shows are searched.
+    """
+
+    def answer(given: Mapping[str, Any]) -> pa.Table:
+        narrow = Narrow(given["filter"], bool(given["exact"]))
+        searched = _shown(settings, stores, con, str(given["feature"]), narrow)
+        queries = {name: str(given[name]) for name in (*QUERIES, "id") if given[name] is not None}
+        k, query = int(given["k"]), given["query"]
+        if query is not None and not isinstance(query, str):
+            return _by_vector(searched, query, k)
+        if query is not None:
+            kind = searched.version.modality
+            kind = {"tabular": "row", "vector": "text"}.get(kind, kind)
+            queries.setdefault(kind, query)
+        if not queries and given["words"] is None:
+            raise SearchError("knn() needs a query: knn('articles', 'a text', 10), or id := 'n1'")
+        asked = Asked(
+            queries, k, given["words"], given["field"],
+            per_record=bool(given["per_record"]), narrow=narrow,
+        )  # fmt: skip
+        return answer_in(searched, asked)
+
+    return Function("knn", "feature", _OPTIONAL, answer)
+
+
+def _shown(
+    settings: Settings, stores: Stores, con: Connection, name: str, narrow: Narrow
+) -> Searched:
+    """The state that a session shows of a feature or version."""
+    found = next((view for view in views.shown(con) if name in view.names), None)
+    if found is None:
+        known = [one for view in views.shown(con) for one in view.names]
+        away = views.missing(con).get(name)
+        why = f": {away}" if away else hint(name, known)
+        raise SearchError(f"knn() finds no vectors of {name!r}{why}")
+    versions = stores.catalog.versions(found.feature)
+    version = next(version for version in versions if version.version == found.version)
+    manifests = stores.catalog.manifests(version)
+    manifest = next(m for m in reversed(manifests) if m.lance_version == found.lance_version)
+    return Searched(settings, stores, version, manifest, narrow)
+
+
+def _by_vector(searched: Searched, query: Any, k: int) -> pa.Table:  # noqa: ANN401 - as SQL gives it
+    """The rows nearest to a vector that SQL has."""
+    check_k(k)
+    try:
+        vector = np.asarray(query, np.float32)
+    except (TypeError, ValueError) as error:
+        raise SearchError(f"knn() takes a text or a vector as its query, got {query!r}") from error
+    if vector.shape != (searched.version.dim,):
+        raise SearchError(
+            f"the vectors of {searched.version.table} are {searched.version.dim} wide, the query "
+            f"of knn() has the shape {vector.shape}"
+        )
+    return ordered(searched.nearest([vector], k))

@@ -1,0 +1,1 @@
+"""Vectors in training code: what `flows.use` hands out."""

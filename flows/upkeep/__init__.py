@@ -1,0 +1,1 @@
+"""A store kept in order: cleaning, erasing, indexes, and a doctor."""
