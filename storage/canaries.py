@@ -9,10 +9,10 @@ store's files for an id byte by byte finds it.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage import swaps
 from storage.blotting import LEAST_ID, size, written
 from storage.model import StorageError
 from storage.parts import parent_of
@@ -108,14 +108,8 @@ class Canaries:
         self._sweep(table)
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(table)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        try:
-            rows.write_ipc(unfinished, compat_level=pl.CompatLevel.oldest())
-            with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with swaps.whole(path, durable=True) as fresh:
+            rows.write_ipc(fresh, compat_level=pl.CompatLevel.oldest())
 
     def count(self, table: str, ids: Collection[str], *, chunked: bool) -> int:
         """How many canaries are such records, or parts of them; a damaged file counts as one."""

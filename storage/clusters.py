@@ -363,9 +363,8 @@ def _without_empty(file: Path, sizes: Mapping[int, int]) -> None:
     with np.load(file, allow_pickle=False) as arrays:
         kept = dict(arrays)
     kept["centres"][[c for c in range(len(kept["centres"])) if not sizes.get(c)]] = np.nan
-    fresh = file.with_name(f"{file.stem}.fresh.npz")
-    np.savez(fresh, **kept)
-    fresh.replace(file)
+    with swaps.whole(file, ending=".npz") as fresh:
+        np.savez(fresh, **kept)
 
 
 def _forget(con: duckdb.DuckDBPyConnection, version: Version) -> None:

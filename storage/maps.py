@@ -8,14 +8,13 @@ are, not compressed, so that who searches the store's files for an id byte by by
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage import cleaning
+from storage import cleaning, swaps
 from storage.model import StorageError
 from storage.parts import parent_of
 
@@ -168,14 +167,8 @@ def _write(path: Path, kept: KeptMap) -> None:
             "added": pa.array(kept.added, pa.bool_()),
         }
     ).replace_schema_metadata({_META: json.dumps(dict(kept.meta))})
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        pq.write_table(table, unfinished, compression="none", use_dictionary=False)
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with swaps.whole(path, durable=True) as fresh:
+        pq.write_table(table, fresh, compression="none", use_dictionary=False)
 
 
 def _read(path: Path) -> KeptMap:

@@ -9,14 +9,13 @@ cannot be read is made anew from the rows.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage import cleaning
+from storage import cleaning, swaps
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -62,16 +61,9 @@ class Sketches:
         """Keep arrays under a name in the place of those before, whole or not at all."""
         path = self._path(table, name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
         packed: dict[str, Any] = {**arrays, _META: np.array(json.dumps(dict(meta)))}
-        try:
-            with unfinished.open("wb") as file:
-                np.savez(file, allow_pickle=False, **packed)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with swaps.whole(path, durable=True) as fresh, fresh.open("wb") as file:
+            np.savez(file, allow_pickle=False, **packed)
 
     def names(self, table: str) -> list[str]:
         """What is kept of a version."""

@@ -10,11 +10,11 @@ them even if it cuts its shards otherwise.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
+from storage import swaps
 from storage.model import Cut
 from storage.vectors import THUMBNAIL
 
@@ -113,9 +113,8 @@ class Spool:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"shard-{len(self.shards):06d}.parquet"
         # Whole or not there: `vecmill erase` reads what runs that ended early have left.
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        shard.write_parquet(unfinished)
-        unfinished.replace(path)
+        with swaps.whole(path) as fresh:
+            shard.write_parquet(fresh)
         self.shards.append(path)
         self._held, self._rows = ([rest] if len(rest) else []), len(rest)
 
@@ -169,12 +168,9 @@ def write_staged(path: Path, staged: Staged) -> None:
         }
     )
     table = table.replace_schema_metadata({_UNREAD: json.dumps(asdict(staged.unread))})
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    # Floats from an encoder hardly compress; trying costs more than it saves.
-    pq.write_table(table, unfinished, compression="none", use_dictionary=False)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    with swaps.whole(path, durable=True) as fresh:
+        # Floats from an encoder hardly compress; trying costs more than it saves.
+        pq.write_table(table, fresh, compression="none", use_dictionary=False)
 
 
 def staged_unread(files: Sequence[Path]) -> Unread:
@@ -203,10 +199,9 @@ def _forget(files: Sequence[Path], which: pl.Expr) -> None:
     for file in files:
         if pl.scan_parquet(file).select(which.any()).collect().item():
             alive = pl.read_parquet(file, memory_map=False).filter(~which)
-            unfinished = file.with_suffix(f".{os.getpid()}.tmp")
             told = pl.read_parquet_metadata(file)
-            alive.write_parquet(unfinished, metadata={k: told[k] for k in told if k == _UNREAD})
-            unfinished.replace(file)
+            with swaps.whole(file) as fresh:
+                alive.write_parquet(fresh, metadata={k: told[k] for k in told if k == _UNREAD})
 
 
 def clear_leftovers(folder: Path) -> None:

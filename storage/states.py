@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any, cast
 
+from storage import swaps
 from storage.model import StorageError
 
 if TYPE_CHECKING:
@@ -30,13 +30,10 @@ class States:
 
         path = self._path(digest)
         self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
         # ascontiguousarray would make a single number an array of one.
         packed = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-        save_file(packed, unfinished, metadata={"meta": json.dumps(dict(meta))})
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+        with swaps.whole(path, durable=True) as fresh:
+            save_file(packed, fresh, metadata={"meta": json.dumps(dict(meta))})
 
     def load(self, digest: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The arrays and the meta of a state.

@@ -1,16 +1,47 @@
-"""Putting a file or folder in the place of another."""
+"""Putting a file or folder in the place of another, so that each is seen whole or not at all."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _AT_FDCWD, _RENAME_EXCHANGE, _RENAME_SWAP = -100, 2, 2
+
+
+@contextmanager
+def whole(
+    target: Path, *, durable: bool = False, hidden: bool = False, ending: str = ""
+) -> Iterator[Path]:
+    """A file beside another, to be written and then put in its place; removed if that fails.
+
+    What a killed process leaves is called as the target, with the process's number and ``.tmp``.
+
+    Args:
+        target: the file's place; its folder must be there.
+        durable: have it written to the disk, and not only to its cache, before it is seen.
+        hidden: begin its name with a dot, where the folder is one that people look into.
+        ending: of its name, for writers that tell the format by it.
+
+    Yields:
+        The file to write.
+    """
+    dot = "." if hidden else ""
+    fresh = target.with_name(f"{dot}{target.name}.{os.getpid()}.tmp{ending}")
+    try:
+        yield fresh
+        if durable:
+            settle(fresh)
+        fresh.replace(target)
+    finally:
+        if fresh.parent.is_dir():
+            fresh.unlink(missing_ok=True)
 
 
 def put(fresh: Path, target: Path, old: Path) -> None:

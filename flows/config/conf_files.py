@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
 import shutil
 import tomllib
 from typing import TYPE_CHECKING, Any
 
 from flows.config.settings import SettingsError
+from storage import swaps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -162,12 +162,9 @@ def _with_inline(line: str, keys: Mapping[str, Value]) -> str:
 def _replace(file: Path, text: str) -> None:
     """Write a file whole or not at all, behind a link where it is one."""
     target = file.resolve()
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_bytes(text.encode("utf-8"))
-        shutil.copymode(target, unfinished)
-        unfinished.replace(target)
+        with swaps.whole(target, hidden=True) as fresh:
+            fresh.write_bytes(text.encode("utf-8"))
+            shutil.copymode(target, fresh)
     except OSError as error:
         raise SettingsError(f"cannot write {file}: {error.strerror or error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from flows.maps.colours import colours
 from flows.maps.page import page
 from flows.maps.picture import picture
 from flows.maps.sounds import sounds
+from storage import swaps
 from storage.model import UsageError
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
@@ -63,15 +63,12 @@ def write(settings: Settings, found: Map, column: str | None, targets: Sequence[
     values = None if column is None else found.rows[column]
     shades = colours(column, values, len(found.places))
     for target in targets:
-        unfinished = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
         try:
-            _write(settings, found, shades, unfinished)
-            unfinished.replace(target)
+            with swaps.whole(target, hidden=True, ending=target.suffix) as fresh:
+                _write(settings, found, shades, fresh)
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             raise UsageError(f"cannot write the map {target}: {why}") from error
-        finally:
-            unfinished.unlink(missing_ok=True)
 
 
 def _write(settings: Settings, found: Map, shades: Colours, target: Path) -> None:

@@ -5,16 +5,15 @@ One that is written elsewhere is a copy, which `vecmill erase` knows nothing of.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from flows.config.stores import Stores
+from flows.output.pages import write_page
 from flows.reports.gather import collect
 from flows.reports.index import index
 from flows.reports.kept import INDEX, folder, writing
 from flows.reports.page import page
 from storage import cleaning
-from storage.model import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +46,7 @@ def make(
     with writing(settings, reporter):
         report = collect(settings, name, reporter, number)
         where = target or kept_page(settings, name, number)
-        _write(where, page(report), own=target is None)
+        write_page(where, page(report), "report", make=target is None)
     return report, where
 
 
@@ -70,24 +69,6 @@ def make_all(
             reports.append(report)
             if own:
                 pages[name] = f"{name}.html"
-                _write(where.with_name(pages[name]), page(report), own=True)
-        _write(where, index(reports, pages), own=own)
+                write_page(where.with_name(pages[name]), page(report), "report", make=True)
+        write_page(where, index(reports, pages), "report", make=own)
     return reports, where
-
-
-def _write(target: Path, text: str, *, own: bool) -> None:
-    """Write a file, whole or not at all."""
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        if own:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding="utf-8")
-        unfinished.replace(target)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write the report {target}: {error.strerror or error}; name a file in a folder "
-            "that is there"
-        ) from error
-    finally:
-        if unfinished.parent.is_dir():
-            unfinished.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ to somebody or kept with a report. It is a copy, which `vecmill erase` knows not
 from __future__ import annotations
 
 import html
-import os
 from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +15,8 @@ from encoders.media import decode_image
 from encoders.thumbnail import TYPE, thumbnail
 from flows.config.stores import Stores
 from flows.output.console import cell
+from flows.output.pages import write_page
 from flows.output.visible import visible
-from storage.model import UsageError
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
 if TYPE_CHECKING:
@@ -94,18 +93,7 @@ def write_sheet(
         UsageError: if the file cannot be written.
     """
     page = sheet(feature, *asked, found, _picture(settings, of or feature, *asked))
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        unfinished.write_text(page, encoding="utf-8")
-        unfinished.replace(target)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write the sheet {target}: {error.strerror or error}; name a file in a folder "
-            "that is there"
-        ) from error
-    finally:
-        if unfinished.parent.is_dir():
-            unfinished.unlink(missing_ok=True)
+    write_page(target, page, "sheet")
 
 
 def sheet(

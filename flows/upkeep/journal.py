@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from storage import swaps
 from storage.blotting import LEAST_ID, size
 from storage.ids import new_run_id
 from storage.model import StorageError
@@ -68,12 +68,8 @@ def write(path: Path, journal: Journal) -> None:
     """Write a journal, whole or not at all, and durable before anything is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     clear(path)
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(asdict(journal), file)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    with swaps.whole(path, durable=True) as fresh:
+        fresh.write_text(json.dumps(asdict(journal)), encoding="utf-8")
 
 
 def clear(path: Path) -> None:
