@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 def test_what_fails_half_way_leaves_what_was_there(tmp_path: Path, *, hidden: bool) -> None:
     target = tmp_path / "kept.txt"
     target.write_text("before", "utf-8")
-    with pytest.raises(ValueError, match="half way"), swaps.whole(target, hidden=hidden) as fresh:
-        fresh.write_text("half", "utf-8")
-        raise ValueError("half way")
+    with pytest.raises(ValueError, match="half way"):
+        _fail(target, hidden=hidden)
     assert target.read_text("utf-8") == "before"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def _fail(target: Path, *, hidden: bool) -> None:
+    with swaps.whole(target, hidden=hidden) as fresh:
+        fresh.write_text("half", "utf-8")
+        raise ValueError("half way")
 
 
 @pytest.mark.parametrize("durable", [False, True])
