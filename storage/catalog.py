@@ -74,6 +74,10 @@ class Catalog:
         with self._file.write() as con:
             yield con
 
+    def copies(self) -> list[Path]:
+        """Copies of the file, each as it was before a release changed its schema."""
+        return self._file.copies()
+
     def rewrite(self) -> None:
         """Write the file anew, so that nothing that was deleted from it is left in it."""
         self._file.rewrite()

@@ -6,12 +6,11 @@ and closes it, behind a lock file that makes the others wait their turn.
 
 from __future__ import annotations
 
-import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from storage import disk
+from storage import disk, swaps
 from storage._attached import Instance
 from storage.model import StorageError
 
@@ -70,6 +69,7 @@ class DatabaseFile:
                 self._make()
             with self._connect(read_only=False) as con:
                 con.execute("SET TimeZone = 'UTC'")
+                self._keep_outdated(con)
                 con.execute("BEGIN")
                 self._ensure_schema(con)
                 yield con
@@ -106,8 +106,9 @@ class DatabaseFile:
     def rewrite(self) -> None:
         """Write the file anew and put it in the place of the old one, all in one turn.
 
-        DuckDB keeps deleted rows in free blocks of the file; a new file has none. Killed on the
-        way, the old file stays, and a ``.vecmill-`` file beside it that may be deleted.
+        DuckDB keeps deleted rows in free blocks of the file; a new file has none. Copies of the
+        file as it was under earlier schemas have them too, and go. Killed on the way, the old file
+        stays, and a ``.vecmill-`` file beside it that may be deleted.
 
         Raises:
             StorageError: as `write`.
@@ -115,17 +116,21 @@ class DatabaseFile:
         if not self.path.exists():
             return
         with self._turn(), self._telling():
+            for copy in self.copies():
+                copy.unlink(missing_ok=True)
             fresh = self._clear_fresh()
             with self._connect(read_only=False) as con:
                 con.execute("CHECKPOINT")
-                here = fetch(con, "SELECT current_database() AS name")[0]["name"]
-                target = str(fresh).replace("'", "''")
-                con.execute(f"ATTACH '{target}' AS fresh; COPY FROM DATABASE \"{here}\" TO fresh")
-                con.execute("CHECKPOINT fresh; DETACH fresh")
-            _sync(fresh)
+                _copy(con, fresh)
+            swaps.settle(fresh)
             # Both are whole and say the same, so it does not matter which one a crash leaves.
             self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
             fresh.replace(self.path)
+
+    def copies(self) -> list[Path]:
+        """Copies of the file, each as it was before a release changed its schema."""
+        found = self.path.parent.glob(f"{self.path.name}.schema-*")
+        return sorted(path for path in found if path.suffix.removeprefix(".schema-").isdecimal())
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -232,7 +237,7 @@ class DatabaseFile:
         with duckdb.connect(str(fresh)) as con:
             con.execute("SET TimeZone = 'UTC'")
             self._create(con)
-        _sync(fresh)
+        swaps.settle(fresh)
         fresh.replace(self.path)
 
     def _clear_fresh(self) -> Path:
@@ -252,8 +257,20 @@ class DatabaseFile:
                     f"cannot open the catalog {self.path}: it is no DuckDB file; {_RESTORE}"
                 )
 
+    def _keep_outdated(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Copy a file of an earlier schema before it is changed: the way back to that release."""
+        if not _has_schema(con) or (found := self._found(con)) == self._newest:
+            return
+        copy = self.path.with_name(f"{self.path.name}.schema-{found}")
+        with swaps.whole(copy, durable=True) as fresh:
+            _copy(con, fresh)
+        self._on_wait(
+            f"the catalog {self.path} is of schema {found} and becomes one of {self._newest}, "
+            f"which earlier releases do not read; as it was it is kept as {copy.name}"
+        )
+
     def _ensure_schema(self, con: duckdb.DuckDBPyConnection) -> None:
-        if not fetch(con, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema'"):
+        if not _has_schema(con):
             self._create(con)
             return
         for version in range(self._found(con), self._newest):
@@ -283,9 +300,18 @@ class DatabaseFile:
         return found
 
 
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+def _has_schema(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether there are tables, as there are not where the process died in its first write."""
+    return bool(fetch(con, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema'"))
+
+
+def _copy(con: duckdb.DuckDBPyConnection, target: Path) -> None:
+    """Write what a connection's own database holds into a file that is not there yet."""
+    target.unlink(missing_ok=True)
+    here = fetch(con, "SELECT current_database() AS name")[0]["name"]
+    path = str(target).replace("'", "''")
+    con.execute(f"ATTACH '{path}' AS fresh; COPY FROM DATABASE \"{here}\" TO fresh")
+    con.execute("CHECKPOINT fresh; DETACH fresh")
 
 
 def fetch(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[dict[str, Any]]:

@@ -117,6 +117,13 @@ class Leftovers:
             if table not in known and _TABLE.fullmatch(table)
             for file in self._stores.canaries.files(table)
         ]  # fmt: skip
+        for path in self._stores.catalog.copies():
+            days = self.policy.keep_days
+            why = f"the catalog as it was before an upgrade; kept for {days:g} days"
+            goes = time.time() - path.stat().st_mtime >= days * 86_400
+            size = cleaning.size_of(path)
+            item = Item(None, None, "temporary", str(path), goes=goes, why=why, bytes=size)
+            yield Work(item, (("temporary", partial(_remove_path, path)),) if goes else ())
         for path in found:
             if self.young(path):
                 continue

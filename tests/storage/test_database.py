@@ -170,12 +170,32 @@ def test_an_older_schema_is_brought_up_to_date(tmp_path: Path, *, reads_first: b
         assert fetch(con, "SELECT version FROM schema") == [{"version": 3}]
 
 
+def test_a_file_of_an_older_schema_is_kept_as_it_was_until_it_is_rewritten(tmp_path: Path) -> None:
+    old = DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 5)
+    add(old, 1)
+    assert old.copies() == []
+    told: list[str] = []
+    later = {1: "ALTER TABLE numbers ADD COLUMN name VARCHAR"}
+    file = DatabaseFile(tmp_path / "a.duckdb", SCHEMA, later, 5, told.append)
+    add_named(file, 2)
+    add_named(file, 3)
+    (copy,) = file.copies()
+    assert copy.name == "a.duckdb.schema-1"
+    (sentence,) = told
+    assert sentence.endswith(f"as it was it is kept as {copy.name}")
+    assert numbers(DatabaseFile(copy, SCHEMA, {}, 5)) == [1]
+    file.rewrite()
+    assert file.copies() == []
+    assert numbers(file) == [1, 2, 3]
+
+
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     add(DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 5), 1)
     later = {1: "ALTER TABLE numbers ADD COLUMN name VARCHAR; FROM nothing_here"}
     with pytest.raises(duckdb.Error, match="nothing_here"):
         add_named(DatabaseFile(tmp_path / "a.duckdb", SCHEMA, later, 5), 2)
     assert numbers(DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 5)) == [1]
+    assert numbers(DatabaseFile(tmp_path / "a.duckdb.schema-1", SCHEMA, {}, 5)) == [1]
 
 
 def test_a_wait_is_told_of(tmp_path: Path) -> None:
