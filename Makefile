@@ -9,15 +9,16 @@ VENV_USE := .venv-use
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
-SOURCES := encoders flows storage tests
+SOURCES := docs encoders flows storage tests
 
-.PHONY: help demo test test-quick check fmt bench constraints clean
+.PHONY: help demo test test-quick check fmt bench docs constraints clean
 
 help:
 	@echo "make demo    run the main job on real records of four modalities"
 	@echo "make test    run all tests"
 	@echo "make check   lint, types, layers"
 	@echo "make fmt     format the code"
+	@echo "make docs    build the documentation's pages into .cache/site"
 	@echo "make bench   measure, as ratios against named baselines"
 
 demo: $(VENV)/.base
@@ -43,6 +44,10 @@ fmt: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.bench
+
+docs: $(VENV)/.dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open .cache/site/index.html, or run $(BIN)/mkdocs serve"
 
 constraints: $(VENV)/.dev $(VENV_USE)/.made
 	@head -2 constraints.txt > constraints.new

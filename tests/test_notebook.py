@@ -1,0 +1,74 @@
+"""The example notebook runs from its first cell to its last, and shows what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOTEBOOK = REPOSITORY / "docs" / "examples" / "first_look.ipynb"
+
+pytestmark = [
+    pytest.mark.slow,
+    # of Jupyter's own: its sockets are of this machine alone, and its event loop is tornado's
+    pytest.mark.filterwarnings("ignore"),
+]
+
+
+def outputs(notebook: Any) -> Iterator[str]:  # noqa: ANN401 - nbformat's nodes have no types
+    """What the cells show, as text."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            yield output.get("text") or output.get("data", {}).get("text/plain", "")
+
+
+@pytest.fixture(scope="module")
+def shown() -> str:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(NOTEBOOK, 4)
+    with pytest.MonkeyPatch.context() as patch:
+        scripts = str(Path(sys.executable).parent)  # where `vecmill` lies
+        patch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
+        patch.setenv("PYTHONPATH", str(REPOSITORY))
+        patch.delenv("VECMILL_CONF", raising=False)
+        nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
+    return "\n".join(outputs(notebook))
+
+
+def test_a_changed_record_is_all_that_is_encoded_again(shown: str) -> None:
+    runs = re.findall(r"│ \d{8}T\S+ ┆ (\d+)\s+┆ (\d+)", shown)
+    (first, encoded), (second, again) = runs
+    assert first == second
+    assert int(encoded) > 100
+    assert again == "1"
+
+
+def test_what_is_near_to_a_sentence_is_about_it(shown: str) -> None:
+    near = re.findall(r"│ (\S+)\s+┆ random ┆ 0\.\d+", shown)
+    assert near[0] == "random.Random.sample"
+
+
+def test_neighbours_tell_more_than_the_largest_class(shown: str) -> None:
+    found = re.search(r"right: (0\.\d+), the largest class: (0\.\d+)", shown)
+    assert found is not None
+    assert float(found[1]) > 2 * float(found[2])
+
+
+def test_it_is_kept_with_what_it_shows_and_no_error_of_a_machine() -> None:
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.read(NOTEBOOK, 4)
+    kept = "\n".join(outputs(notebook))
+    assert "random.Random.sample" in kept
+    streams = {out.get("name") for cell in notebook.cells for out in cell.get("outputs", [])}
+    assert "stderr" not in streams
+    assert "/home" not in kept
+    assert "Traceback" not in kept
