@@ -1,0 +1,175 @@
+"""A SQL session for statements of people who may read the store, and nothing else of the machine.
+
+What `storage.query.connect` gives runs with the rights of its user: it reads files and writes them.
+Here the session is shut off first, by DuckDB's own settings (duckdb.org/docs, "Securing DuckDB"):
+no file, no network, no extension, no Python object, and none of these settings can be set again.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage import query
+from storage.calls import answered
+from storage.damage import told
+from storage.query import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from storage.calls import Function
+    from storage.query import Connection, Relation
+
+_READING = frozenset({"SELECT", "EXPLAIN"})
+_BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one statement may take.
+
+    Attributes:
+        seconds: to answer.
+        rows: that are fetched.
+        bytes: of these rows, after which no more are fetched.
+        memory: bytes that DuckDB may hold; what needs more fails, and nothing is put on disk.
+    """
+
+    seconds: float = 30.0
+    rows: int = 10_000
+    bytes: int = 32_000_000
+    memory: int = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a statement gave.
+
+    Attributes:
+        table: the rows that were fetched.
+        cut: why there are no more of them; None where these are all.
+    """
+
+    table: pa.Table
+    cut: str | None
+
+
+def load() -> None:
+    """Import DuckDB, and what it hands rows on by, which takes longer than most statements."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        con.sql("SELECT 1").to_arrow_table()
+
+
+def shut(con: Connection, files: Sequence[Path], limits: Limits) -> None:
+    """Shut a session off from the machine, for good.
+
+    Args:
+        con: of `storage.query.connect`; its views stay.
+        files: what its views read, such as the file of a clustering, and may be read.
+        limits: see there.
+    """
+    allowed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+    for setting in (
+        f"memory_limit = '{limits.memory}B'",
+        "temp_directory = ''",
+        "autoinstall_known_extensions = false",
+        "autoload_known_extensions = false",
+        "python_enable_replacements = false",
+        f"allowed_paths = [{allowed}]",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        con.execute(f"SET {setting}")
+
+
+def ask(con: Connection, sql: str, functions: Sequence[Function], limits: Limits) -> Rows:
+    """The rows of one statement that reads.
+
+    Args:
+        con: of `shut`.
+        sql: the statement.
+        functions: table functions that it may call (`storage.calls`).
+        limits: see there.
+
+    Raises:
+        QueryError: if it is no such statement, DuckDB refuses it, or it takes too long.
+    """
+    _check(con, sql)
+    ready = _answered(con, sql, functions)  # an encoder may have to be loaded: that is not counted
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        con.interrupt()
+
+    timer = threading.Timer(limits.seconds, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        return _fetched(query.run(con, ready), limits)
+    except QueryError as error:
+        if not late.is_set():
+            raise
+        raise QueryError(
+            f"this took longer than {limits.seconds:g} s and was stopped; ask for less, or use "
+            "`vecmill sql`, which waits"
+        ) from error
+    finally:
+        timer.cancel()
+        timer.join()  # so that it stops no later statement
+
+
+def _check(con: Connection, sql: str) -> None:
+    import duckdb
+
+    try:
+        kinds = [statement.type.name for statement in con.extract_statements(sql)]
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from error
+    if len(kinds) != 1:
+        raise QueryError(f"one statement is answered at a time, got {len(kinds)}")
+    if kinds[0] not in _READING:
+        raise QueryError(
+            f"{kinds[0]} is not answered here: only what reads is, such as SELECT, FROM, WITH, "
+            "DESCRIBE, SHOW, SUMMARIZE and EXPLAIN; `vecmill sql` takes more"
+        )
+
+
+def _answered(con: Connection, sql: str, functions: Sequence[Function]) -> str:
+    import duckdb
+
+    try:
+        return answered(con, sql, functions)
+    except duckdb.Error as error:
+        raise QueryError(str(error)) from error
+
+
+def _fetched(relation: Relation, limits: Limits) -> Rows:
+    """The first rows, as many as are allowed."""
+    import duckdb
+    import pyarrow as pa
+
+    batches, rows, size = [], 0, 0
+    cut = None
+    try:
+        reader = relation.limit(limits.rows + 1).to_arrow_reader(_BATCH)
+        for batch in reader:
+            batches.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows > limits.rows:
+                cut = f"the first {limits.rows:,} rows; there are more"
+            elif size > limits.bytes:
+                cut = f"the first {rows:,} rows: more would be over {limits.bytes // 10**6} MB"
+            if cut is not None:
+                break
+        table = pa.Table.from_batches(batches, schema=reader.schema)
+    except (duckdb.Error, pa.ArrowException, OSError) as error:  # as Arrow hands them on
+        raise (told(error) or QueryError(str(error))) from error
+    return Rows(table.slice(0, limits.rows), cut)

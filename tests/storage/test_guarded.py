@@ -1,0 +1,176 @@
+"""A SQL session that is shut off from the machine."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from storage import guarded
+from storage.guarded import Limits
+from storage.query import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from storage.query import Connection
+
+
+@pytest.fixture
+def con(tmp_path: Path) -> Iterator[Connection]:
+    """A session over a table, a view of Arrow's, and a view of a file."""
+    rows = pa.table({"a": [1, 2, 3]})
+    for name in ("own.parquet", "other.parquet"):
+        pq.write_table(rows, tmp_path / name)
+    (tmp_path / "secret.csv").write_text("word\nhidden\n")
+    with duckdb.connect() as found:
+        found.execute("CREATE TABLE runs AS SELECT 1 AS run")
+        found.execute("CREATE TEMP TABLE vecmill_missing (name VARCHAR, why VARCHAR)")
+        found.register("notes", rows)
+        found.execute(f"CREATE VIEW groups AS FROM read_parquet('{tmp_path}/own.parquet')")
+        guarded.shut(found, [tmp_path / "own.parquet"], Limits())
+        yield found
+
+
+def asked(con: Connection, sql: str, limits: Limits | None = None) -> guarded.Rows:
+    return guarded.ask(con, sql, [], limits or Limits())
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("FROM notes", 3),
+        ("FROM groups", 3),
+        ("SELECT run FROM runs", 1),
+        ("WITH x AS (FROM notes) SELECT sum(a) FROM x", 1),
+        ("DESCRIBE notes", 1),
+        ("SUMMARIZE notes", 1),
+        ("SHOW TABLES", 4),
+        ("EXPLAIN FROM notes", 1),
+        ("VALUES (1), (2)", 2),
+        ("SELECT 1 WHERE false", 0),
+    ],
+)
+def test_what_reads_is_answered(con: Connection, sql: str, rows: int) -> None:
+    found = asked(con, sql)
+    assert found.table.num_rows == rows
+    assert found.cut is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM '{folder}/secret.csv'",
+        "FROM '{folder}/other.parquet'",
+        "FROM '{folder}/x/../other.parquet'",
+        "FROM read_csv('{folder}/secret.csv')",
+        "FROM read_text('{folder}/*')",
+        "FROM read_blob('/etc/hostname')",
+        "FROM glob('{folder}/*')",
+        "FROM sniff_csv('{folder}/secret.csv')",
+        "FROM parquet_metadata('{folder}/other.parquet')",
+        "FROM read_duckdb('{folder}/other.db')",
+        "FROM 'http://127.0.0.1:9/x.parquet'",
+        "FROM duckdb_secrets()",
+        "FROM enable_logging(storage := 'file', storage_path := '{folder}/log')",
+        "FROM enable_profiling(save_location := '{folder}/profile')",
+        "FROM query('COPY (SELECT 1) TO ''{folder}/out.csv''')",
+        "FROM rows",
+        "FROM sql",
+        "FROM statements",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/out.csv'",
+    ],
+)
+def test_nothing_else_of_the_machine_can_be_had(con: Connection, tmp_path: Path, sql: str) -> None:
+    rows = pa.table({"local": [1]})  # which DuckDB would otherwise find by its name
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(QueryError, match=r"(?s).+"):
+        asked(con, sql.format(folder=tmp_path))
+    assert sorted(tmp_path.iterdir()) == before
+    assert rows.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("SET enable_external_access = true", "SET"),
+        ("RESET lock_configuration", "VARIABLE_SET|SET|RESET"),
+        ("PRAGMA threads = 1", "SET|PRAGMA"),
+        ("DROP TABLE runs", "DROP"),
+        ("DELETE FROM runs", "DELETE"),
+        ("INSERT INTO runs VALUES (2)", "INSERT"),
+        ("CREATE TABLE t AS FROM runs", "CREATE"),
+        ("COPY runs TO '{folder}/out.csv'", "COPY"),
+        ("EXPORT DATABASE '{folder}/out'", "EXPORT"),
+        ("ATTACH '{folder}/a.db'", "ATTACH"),
+        ("INSTALL httpfs", "LOAD"),
+        ("LOAD httpfs", "LOAD"),
+        ("CALL enable_logging()", "CALL"),
+    ],
+)
+def test_only_what_reads_is_taken(con: Connection, tmp_path: Path, sql: str, kind: str) -> None:
+    with pytest.raises(QueryError, match=rf"^({kind}) is not answered here: only what reads is"):
+        asked(con, sql.format(folder=tmp_path))
+    assert asked(con, "FROM runs").table.num_rows == 1
+
+
+@pytest.mark.parametrize(
+    "sql", ["", " -- nothing", "FROM runs; FROM notes", "SELECT 1; DROP TABLE runs"]
+)
+def test_there_is_one_statement_at_a_time(con: Connection, sql: str) -> None:
+    with pytest.raises(QueryError, match=r"one statement is answered at a time, got [02]"):
+        asked(con, sql)
+
+
+def test_the_settings_stay_as_they_are(con: Connection) -> None:
+    with pytest.raises(duckdb.Error, match="locked"):
+        con.execute("SET enable_external_access = true")
+    with pytest.raises(duckdb.Error, match="locked"):
+        con.execute("RESET lock_configuration")
+
+
+def test_a_statement_without_end_is_stopped_and_the_next_is_answered(con: Connection) -> None:
+    endless = "SELECT count(*) FROM range(1000000000000) a, range(1000) b WHERE a.range = -b.range"
+    with pytest.raises(QueryError, match=r"longer than 0\.3 s and was stopped"):
+        asked(con, endless, Limits(seconds=0.3))
+    assert asked(con, "FROM notes").table.num_rows == 3
+
+
+def test_so_is_an_analysis_of_one(con: Connection) -> None:
+    endless = "EXPLAIN ANALYZE SELECT count(*) FROM range(1000000000000) a, range(1000) b"
+    with pytest.raises(QueryError, match=r"was stopped"):
+        asked(con, endless + " WHERE a.range = -b.range", Limits(seconds=0.3))
+
+
+def test_rows_are_cut_and_it_is_said(con: Connection) -> None:
+    found = asked(con, "FROM range(100)", Limits(rows=10))
+    assert found.table.num_rows == 10
+    assert found.cut == "the first 10 rows; there are more"
+    exact = asked(con, "FROM range(10)", Limits(rows=10))
+    assert exact.table.num_rows == 10
+    assert exact.cut is None
+
+
+def test_so_are_rows_that_are_large(con: Connection) -> None:
+    found = asked(con, "SELECT repeat('x', 10000) FROM range(9000)", Limits(bytes=2_000_000))
+    assert found.cut is not None
+    assert re.fullmatch(r"the first [\d,]+ rows: more would be over 2 MB", found.cut)
+    assert 200 <= found.table.num_rows < 9000
+
+
+def test_what_needs_too_much_memory_fails_and_is_told(tmp_path: Path) -> None:
+    with duckdb.connect() as con:
+        guarded.shut(con, [], Limits(memory=50_000_000))
+        with pytest.raises(QueryError, match=r"(?i)memory"):
+            asked(con, "SELECT list(range) FROM range(100000000)")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_row_that_fails_is_told_in_duckdbs_words(con: Connection) -> None:
+    with pytest.raises(QueryError, match="Could not convert"):
+        asked(con, "SELECT CAST(word AS INTEGER) FROM (VALUES ('x')) t(word)")
