@@ -78,6 +78,10 @@ class Catalog:
         """Copies of the file, each as it was before a release changed its schema."""
         return self._file.copies()
 
+    def is_outdated(self) -> bool:
+        """Whether the file is of an earlier release, which the next call changes."""
+        return self._file.is_outdated()
+
     def rewrite(self) -> None:
         """Write the file anew, so that nothing that was deleted from it is left in it."""
         self._file.rewrite()

@@ -103,6 +103,18 @@ class DatabaseFile:
             self._create(con)
             yield con
 
+    def is_outdated(self) -> bool:
+        """Whether the next call brings the file up to date, and so writes it.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        if not self.path.exists():
+            return False
+        with self._turn(), self._telling(), self._connect(read_only=True) as con:
+            made = fetch(con, "SELECT 1 FROM duckdb_tables() LIMIT 1")
+            return bool(made) and self._found(con) != self._newest
+
     def rewrite(self) -> None:
         """Write the file anew and put it in the place of the old one, all in one turn.
 

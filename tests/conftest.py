@@ -40,6 +40,7 @@ LONG = (
     "flows/test_random_histories.py", "flows/test_random_edits.py", "flows/test_gc.py",
     "flows/test_crash.py", "flows/test_concurrent.py", "encoders/test_bert.py",
     "encoders/test_conv_autoencoder.py", "flows/monitors/test_analytic.py",
+    "flows/ui/test_browser.py", "flows/ui/test_pages.py",
     "flows/test_map_page.py", "flows/test_use.py", "flows/test_projection.py",
 )  # fmt: skip
 """Files that take longest, roughly in that order: more than some twenty seconds of a core each."""

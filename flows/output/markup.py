@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from flows.output.visible import visible
 
-_VOID = frozenset({"br", "img", "input", "meta"})
+_VOID = frozenset({"br", "img", "input", "link", "meta"})
 
 
 class Html(str):

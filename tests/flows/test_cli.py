@@ -47,7 +47,7 @@ COMMANDS = ("backfill", "caption", "cluster", "compare", "dead", "demo", "dims",
             "doctor", "duplicates", "erase", "explore", "export", "fit", "gc", "init",
             "label", "lineage", "maintain", "map", "monitor", "plan", "probe", "promote", "recipe",
             "recommend", "reduced", "replay", "report", "retire", "rollback", "run", "search",
-            "snooze", "sql", "status", "tune", "versions", "words")  # fmt: skip
+            "snooze", "sql", "status", "tune", "ui", "versions", "words")  # fmt: skip
 
 
 @dataclass(frozen=True)

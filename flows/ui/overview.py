@@ -1,0 +1,129 @@
+"""The first page: what is wrong, then how each feature stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flows.lifecycle.status import status
+from flows.output.markup import Html, el, put
+from flows.output.progress import Silent
+from flows.reports.gather import collect
+from flows.reports.grid import Cell, Column, cell, heading, table
+from flows.reports.index import sentence
+from flows.reports.tables import chip
+from flows.ui import frame
+from flows.ui.grids import moment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from flows.config.settings import Settings
+    from flows.reports.model import Report
+    from flows.ui.site import Site
+
+ORDER = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
+WORDS = {
+    "alarm": "an alarm", "watch": "to be watched", "empty": "nothing published",
+    "unwatched": "not looked at", "cannot tell": "cannot tell", "quiet": "fine",
+}  # fmt: skip
+_COLUMNS = (
+    Column("Feature"), Column("Verdict"), Column("Live"), Column("Rows", is_number=True),
+    Column("Dead letters", is_number=True), Column("Last run"), Column("Last look"),
+)  # fmt: skip
+
+
+def overview(site: Site, _: Request) -> Response:
+    """All features, the worst first."""
+    reports = reports_of(site)
+    found = sorted(
+        reports, key=lambda report: (ORDER.index(report.conclusion.state), report.feature)
+    )
+    state = found[0].conclusion.state if found else "empty"
+    title = el("div", el("h1", "This store"), chip(state, WORDS[state]), class_="title")
+    if not found:
+        begin = frame.nothing(
+            "Add a feature to the configuration, then ", el("code", "vecmill run"), "."
+        )
+        return frame.page(
+            "Overview", title, el("p", sentence(()), class_="verdict"), begin, here="/"
+        )
+    asked = site.jobs.start(
+        {}, "Looking at tables and unfinished runs", "upkeep", lambda _: _upkeep(site.settings)
+    )
+    rows = [_row(report) for report in found]
+    return frame.page(
+        "Overview",
+        title,
+        el("p", sentence(found), class_="verdict"),
+        frame.section("problems", "What needs somebody", _problems(found), frame.slot(asked)),
+        frame.section("features", "Features", table(_COLUMNS, rows, "Features, the worst first")),
+        here="/",
+    )
+
+
+def reports_of(site: Site) -> list[Report]:
+    """What there is to say of each feature, by what the catalog has alone."""
+    settings = site.settings
+    return [collect(settings, name, Silent(), pictures=False) for name in site.features()]
+
+
+def _problems(reports: Sequence[Report]) -> Html:
+    """Alarms, runs that failed, and what else a report notes; or that there is nothing."""
+    told = []
+    for report in reports:
+        link = el("a", report.name, href=f"/features/{report.feature}")
+        conclusion = report.conclusion
+        last = report.runs[0] if report.runs else None
+        if conclusion.state in {"alarm", "watch"}:
+            told.append(_line(conclusion.state, link, conclusion.sentence))
+        if last is not None and last.status not in {"done", "running"}:
+            words = f"the last run, of {last.started_at:%Y-%m-%d %H:%M}, is {last.status}"
+            told.append(_line("alarm", link, f"{words}: {last.error}" if last.error else words))
+        told += [_line("watch", link, note) for note in conclusion.notes]
+    if not told:
+        return frame.lead("No monitor raises an alarm, and no run has failed.")
+    return el("ul", *told, class_="said")
+
+
+def _line(state: str, link: Html, words: str) -> Html:
+    return el("li", chip(state), el("h3", link), el("p", words))
+
+
+def _row(report: Report) -> list[Cell]:
+    state = report.conclusion.state
+    last = report.runs[0] if report.runs else None
+    looked = max((watched.now.at for watched in report.findings), default=None)
+    live = "none" if report.version is None else f"v{report.version}"
+    if report.standing not in {None, "live"}:
+        live = f"none; v{report.version} is a {report.standing}"
+    ran = "never" if last is None else put(moment(last.started_at), el("small", last.status))
+    return [
+        heading(el("a", report.feature, href=f"/features/{report.feature}"),
+                el("small", report.facts.get("Encoder", "nothing has run yet"))),
+        cell(chip(state, WORDS[state])),
+        cell(live),
+        cell(report.facts.get("Rows", "")),
+        cell(report.facts.get("Dead letters", "")),
+        cell(ran),
+        cell("never" if looked is None else moment(looked)),
+    ]  # fmt: skip
+
+
+def _upkeep(settings: Settings) -> Html:
+    """What `vecmill status` says besides: runs that crashed, and what `vecmill maintain` mends."""
+    told = []
+    for row in status(settings):
+        name = row["feature"] if row["version"] is None else f"{row['feature']} v{row['version']}"
+        link = el("a", name, href=f"/features/{row['feature']}")
+        if row["last_status"] == "crashed":
+            told.append(_line("alarm", link, str(row["error"])))
+        if row["upkeep"]:
+            what = "; ".join(map(str, row["upkeep"]))
+            words = f"{what}; `vecmill maintain {row['feature']} --yes` mends it"
+            told.append(_line("watch", link, words))
+    if not told:
+        return frame.lead("Tables are in order, and no run has crashed.")
+    return el("ul", *told, class_="said")

@@ -1,0 +1,306 @@
+"""The pages of `vecmill ui`, as its own process serves them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from flows.engines.engine import Direct
+from flows.output.progress import Silent
+from flows.pipeline import stages
+from flows.ui import app
+from tests.flows.ui.served import COLOURS, HOSTILE, digests, serve
+from tests.processes import python
+
+if TYPE_CHECKING:
+    from tests.flows.project import Project
+    from tests.flows.ui.served import Served
+
+SEARCH = "/features/notes/search"
+PAGES = (
+    "/", "/runs", "/dead", "/alerts", "/sql", "/features/notes", "/features/notes?version=1",
+    f"{SEARCH}?text=milla+millb&k=5", f"{SEARCH}?id=r3", "/features/photos/search?id=red",
+    "/features/notes/record?id=r1", "/features/photos/record?id=red", "/features/notes/map",
+    "/features/notes/map/page?color=label", "/features/photos/map", "/features/notes/report",
+    "/features/notes/report/page", "/features/notes/plan", "/features/coming",
+    "/features/coming/search",
+)  # fmt: skip
+
+
+def test_the_overview_has_what_is_wrong_before_all_features(served: Served) -> None:
+    text = served.get("/").text
+    problems, features = text.index("What needs somebody"), text.index('id="features"')
+    assert problems < text.index("drift") < features
+    table = text[features:]
+    assert table.index("notes") < table.index("coming") < table.index("photos")
+    assert ">61<" in table, "the rows of notes"
+    assert ">1<" in table, "the dead letter of photos"
+    assert "nothing published" in table
+
+
+def test_what_is_slow_to_tell_comes_after(served: Served) -> None:
+    assert "no run has crashed" in served.answered(served.get("/")).text
+
+
+def test_a_feature_is_told_by_findings_versions_runs_and_dead_letters(served: Served) -> None:
+    text = served.get("/features/notes").text
+    for word in ("the texts moved", "Records that findings name", "Versions", "lsa", "Runs"):
+        assert word in text
+    assert '/features/notes/record?id=r1"' in text
+    photos = served.get("/features/photos").text
+    assert "torn.png" in photos
+    assert "has not been looked at yet" in photos
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/features/note", "no feature &#x27;note&#x27;; did you mean &#x27;notes&#x27;?"),
+        ("/features/notes?version=9", "version"),
+        ("/features/notes?version=x", "a version is named by its number"),
+        ("/features/notes/record?id=r999", "no record &#x27;r999&#x27;"),
+        ("/nowhere", "There is no such page"),
+        ("/jobs/none", "ask again"),
+        ("/jobs/none/rows.csv", "ask again"),
+        ("/static/none", "no such file"),
+    ],
+)
+def test_what_is_not_there_is_told_in_words(served: Served, path: str, words: str) -> None:
+    answer = served.get(path)
+    assert answer.status_code in {400, 404}
+    assert words in answer.text
+
+
+def test_a_text_finds_its_like(served: Served) -> None:
+    text = served.answered(served.get(f"{SEARCH}?text=milla+millb+millc&k=4")).text
+    assert "4 found, the best first" in text
+    assert text.count('<dd dir="auto">mill</dd>') == 4, "all of the topic"
+    assert "distance " in text
+
+
+def test_a_record_finds_its_like_and_not_itself(served: Served) -> None:
+    text = served.answered(served.get(f"{SEARCH}?id=r3&k=5")).text
+    assert "5 found" in text
+    assert ">r3</a>" not in text
+
+
+def test_words_and_conditions_narrow(served: Served) -> None:
+    text = served.answered(served.get(f"{SEARCH}?words=petsa&in=text&where=label='pets'&k=50")).text
+    assert "found, the best first" in text
+    assert ">pets</dd>" in text
+    assert ">mill</dd>" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("text=a&k=0", "from 1 to 200"),
+        ("text=a&k=many", "from 1 to 200"),
+        ("text=a&where=nothing = 1", "nothing"),
+        ("id=nobody", "no record"),
+    ],
+)
+def test_a_search_that_cannot_be_says_why(served: Served, query: str, words: str) -> None:
+    text = served.answered(served.get(f"{SEARCH}?{query}")).text
+    assert 'role="alert"' in text
+    assert words in text
+
+
+def test_a_picture_of_the_users_own_finds_its_like(served: Served) -> None:
+    picture = (served.project.root / "photos" / "red.png").read_bytes()
+    file = {"file": ("mine.png", picture)}
+    page = served.ask("POST", "/features/photos/search/image", files=file)
+    text = served.answered(page).text
+    assert f"{len(COLOURS)} found" in text
+    assert text.index(">red</a>") < text.index(">blue</a>")
+    assert text.count("data:image/webp;base64,") == len(COLOURS)
+
+
+def test_without_what_reads_files_it_is_said_how_to_get_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.root / "pictures").mkdir()
+    for colour in COLOURS:
+        Image.new("RGB", (40, 40), colour).save(project.root / "pictures" / f"{colour}.png")
+    project.source = {"kind": "files", "path": "pictures/*.png", "pattern": "{n}.png"}
+    project.encoder = {"kind": "vision", "centroids": 4, "size": 16}
+    project.run()
+    with TestClient(app.make(project.settings()), "http://localhost") as client:
+        assert 'type="file"' in client.get(SEARCH).text
+        monkeypatch.setitem(sys.modules, "python_multipart", None)
+        text = client.get(SEARCH).text
+    assert 'type="file"' not in text
+    assert "pip install &#x27;vecmill[ui]&#x27;" in text
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture"])
+def test_what_is_no_picture_is_refused(served: Served, data: bytes) -> None:
+    file = {"file": ("mine.png", data)}
+    page = served.ask("POST", "/features/photos/search/image", files=file)
+    assert 'role="alert"' in served.answered(page).text
+
+
+def test_a_record_is_traced_to_what_made_it(served: Served) -> None:
+    text = served.get("/features/photos/record?id=red").text
+    assert "photos_v1" in text
+    assert "vision" in text
+    assert "data:image/webp;base64," in text
+
+
+def test_a_plan_says_what_a_run_would_do(served: Served) -> None:
+    assert "nothing to encode" in served.post("/features/notes/plan").text
+    assert "61 to encode" in served.post("/features/coming/plan").text
+
+
+def test_the_map_is_the_one_that_is_kept(served: Served) -> None:
+    text = served.get("/features/notes/map/page?color=label").text
+    assert '"r59"' in text
+    assert "PCA" in text
+    assert "vecmill map photos" in served.get("/features/photos/map").text
+
+
+def test_the_report_is_the_one_that_the_command_writes(served: Served) -> None:
+    answer = served.get("/features/notes/report/page")
+    assert "How to get the same again" in answer.text
+    assert answer.headers["content-security-policy"] == "frame-ancestors 'self'"
+
+
+def test_sql_gives_rows_and_a_file(served: Served) -> None:
+    text = served.post(
+        "/sql", statement="SELECT record_id, label, vector FROM notes ORDER BY 1"
+    ).text
+    assert "61 rows" in text
+    assert "… of 8]" in text, "a vector is cut"
+    link = text.split('href="/jobs/')[1].split('"')[0]
+    rows = list(csv.reader(io.StringIO(served.get(f"/jobs/{link}").text)))
+    assert rows[0] == ["record_id", "label", "vector"]
+    assert len(rows) == 62
+    assert [HOSTILE, HOSTILE] in [row[:2] for row in rows]
+
+
+def test_sql_lists_what_can_be_asked(served: Served) -> None:
+    text = served.get("/sql").text
+    for name in ("notes", "notes_v1", "photos", "runs", "findings", "notes_clusters"):
+        assert f">{name}</a>" in text
+    assert "vecmill_shown" not in text
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "knn('photos', '/etc/hostname')",
+        "knn('photos_v1', '/etc/hostname')",
+        "knn('notes', image := '/etc/hostname')",
+        "knn('photos', audio := '/etc/hostname')",
+    ],
+)
+def test_no_search_in_sql_opens_a_file(served: Served, call: str) -> None:
+    text = served.post("/sql", statement=f"FROM {call}").text
+    assert "knn() opens no file here" in text
+
+
+def test_a_search_in_sql_is_answered(served: Served) -> None:
+    found = served.post("/sql", statement="SELECT label FROM knn('notes', 'milla millb', 4)").text
+    assert found.count(">mill<") == 4
+    found = served.post("/sql", statement="FROM knn('photos', id := 'red', k := 2)").text
+    assert "2 rows" in found
+
+
+def test_what_records_say_is_text_on_every_page(served: Served) -> None:
+    seen = 0
+    for path in PAGES:
+        text = served.answered(served.get(path)).text
+        seen += "&lt;script&gt;alert" in text
+        assert "<script>alert" not in text, path
+    answer = served.post("/sql", statement="FROM notes").text
+    assert "&lt;script&gt;alert" in answer
+    assert "<script>alert" not in answer
+    assert seen >= 2
+
+
+def test_nothing_is_written(served: Served) -> None:
+    before = digests(served.project.root)
+    for path in PAGES:
+        assert served.answered(served.get(path)).status_code == 200, path
+    served.post("/features/notes/plan")
+    served.post("/features/coming/plan")
+    for statement in ("FROM notes", "FROM notes_clusters", "DROP TABLE runs", "SET threads = 1"):
+        served.post("/sql", statement=statement)
+    assert digests(served.project.root) == before
+
+
+def test_a_store_that_is_not_there_yet_stays_away_and_ctrl_c_ends_it(project: Project) -> None:
+    project.encoder = {"kind": "lsa", "dim": 4}  # not of the tests: the process knows its own
+    project.write([("a", "one", "x")])
+    project.settings()
+    before = digests(project.root)
+    server = serve(project)
+    try:
+        assert "nothing published" in server.get("/").text
+        assert "never" in server.get("/").text
+        assert server.get("/features/notes/map").status_code == 400
+    finally:
+        server.process.send_signal(signal.SIGINT)
+        _, said = server.process.communicate(timeout=300)
+    assert server.process.returncode == 0, said
+    assert "ended" in said
+    assert digests(project.root) == before
+
+
+def test_new_runs_and_features_are_seen_without_a_restart(project: Project) -> None:
+    project.write([("a", "one", "x")])
+    with TestClient(app.make(project.settings()), "http://localhost") as client:
+        assert "never" in client.get("/").text
+        stages.embed(project.settings(), "notes", Direct(), Silent())
+        assert ">1<" in client.get("/").text
+        project.write([("a", "one", "x"), ("b", "two", "y")])
+        stages.embed(project.settings(), "notes", Direct(), Silent())
+        assert ">2<" in client.get("/").text
+        project.more = '[features.later]\nsource = "notes"\nencoder = "mill"\n'
+        project.settings()
+        assert "later" in client.get("/").text
+
+
+def test_a_configuration_that_breaks_meanwhile_is_told(project: Project) -> None:
+    project.write([("a", "one", "x")])
+    with TestClient(app.make(project.settings()), "http://localhost") as client:
+        (project.root / "vecmill.toml").write_text("[nonsense]\n", encoding="utf-8")
+        answer = client.get("/")
+    assert answer.status_code == 404
+    assert "nonsense" in answer.text
+
+
+def test_no_secret_is_on_a_page(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UI_TOKEN", "hush-hush-hush")
+    project.write([("a", "one", "hush-hush-hush")])
+    project.more = '[alerts.team]\nkind = "webhook"\nurl = "https://h.example/${UI_TOKEN}"\n'
+    stages.embed(project.settings(), "notes", Direct(), Silent())
+    with TestClient(app.make(project.settings()), "http://localhost") as client:
+        text = client.get(f"{SEARCH}?id=hush-hush-hush").text
+        text += client.get("/sql?statement=hush-hush-hush").text
+    assert "hush-hush-hush" not in text
+    assert "${UI_TOKEN}" in text
+
+
+def test_the_first_pages_load_no_encoder(served: Served) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from starlette.testclient import TestClient
+        from flows.config.configuration import load
+        from flows.ui.app import make
+        with TestClient(make(load(Path(sys.argv[1]))), "http://localhost") as client:
+            for path in ("/", "/features/notes", "/features/notes/search", "/sql"):
+                assert client.get(path).status_code == 200
+        print(sorted({"torch", "transformers", "prefect"} & {*sys.modules}))
+    """
+    process = python(code, served.project.root / "vecmill.toml")
+    out, err = process.communicate(timeout=300)
+    assert out.strip() == "[]", err
