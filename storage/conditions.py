@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_SECONDS = 10.0
+"""How long a condition may take over no rows; none that Lance takes needs a moment."""
+
+
 def literal(text: str) -> str:
     """A SQL string literal; ids come from records, so quotes in them must not end it."""
     return "'" + text.replace("'", "''") + "'"
@@ -63,17 +67,24 @@ def for_lance(dataset: Any, given: str, what: str) -> str:  # noqa: ANN401 - pyl
 
 
 def _check(schema: pa.Schema, given: str, what: str, columns: Sequence[str]) -> None:
-    """Have DuckDB read a condition over a table of these columns that has no rows."""
+    """Have DuckDB read a condition over a table of these columns that has no rows.
+
+    It is shut off meanwhile: a subquery could read files, and an error quote them.
+    """
     import duckdb
+
+    from storage import guarded
 
     empty = schema.empty_table().select(columns)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         con.register("rows", empty)
+        guarded.shut(con, [], guarded.Limits())
         try:
             if len(con.extract_statements(f"SELECT ({given}\n)")) != 1:
                 raise UsageError(f"a condition is one expression, got {given!r}")
-            con.sql(f"SELECT record_id FROM rows WHERE ({given}\n)").fetchall()
+            with guarded.stopping(con, _SECONDS):
+                con.sql(f"SELECT record_id FROM rows WHERE ({given}\n)").fetchall()
         except duckdb.Error as error:
             raise UsageError(_told(error, given, what, columns)) from error
 

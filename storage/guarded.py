@@ -8,6 +8,7 @@ no file, no network, no extension, no Python object, and none of these settings 
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from storage.damage import told
 from storage.query import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -103,24 +104,36 @@ def ask(con: Connection, sql: str, functions: Sequence[Function], limits: Limits
     """
     _check(con, sql)
     ready = _answered(con, sql, functions)  # an encoder may have to be loaded: that is not counted
+    with stopping(con, limits.seconds) as late:
+        try:
+            return _fetched(query.run(con, ready), limits)
+        except QueryError as error:
+            if not late.is_set():
+                raise
+            raise QueryError(
+                f"this took longer than {limits.seconds:g} s and was stopped; ask for less, or use "
+                "`vecmill sql`, which waits"
+            ) from error
+
+
+@contextmanager
+def stopping(con: Connection, seconds: float) -> Iterator[threading.Event]:
+    """Stop what a session does within the block once it has taken so long.
+
+    Yields:
+        Set once that was so: what DuckDB raises then is about that.
+    """
     late = threading.Event()
 
     def stop() -> None:
         late.set()
         con.interrupt()
 
-    timer = threading.Timer(limits.seconds, stop)
+    timer = threading.Timer(seconds, stop)
     timer.daemon = True
     timer.start()
     try:
-        return _fetched(query.run(con, ready), limits)
-    except QueryError as error:
-        if not late.is_set():
-            raise
-        raise QueryError(
-            f"this took longer than {limits.seconds:g} s and was stopped; ask for less, or use "
-            "`vecmill sql`, which waits"
-        ) from error
+        yield late
     finally:
         timer.cancel()
         timer.join()  # so that it stops no later statement

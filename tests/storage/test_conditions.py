@@ -8,12 +8,15 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from storage import conditions
 from storage.conditions import both, for_lance, other_than
 from storage.model import UsageError
 from storage.pushed import Pushed
 from tests.storage.conftest import NOW, matrix
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.storage.conftest import Store
 
 N = 12
@@ -108,3 +111,27 @@ def test_sql_may_ask_for_what_lance_cannot_filter_by(
         rows = con.sql(f"SELECT record_id FROM t WHERE {condition}").fetchall()  # noqa: S608 - ours
         assert con.sql(f"SELECT count(*) FROM t WHERE {condition}").fetchall() == [(n,)]  # noqa: S608 - ours
     assert len({*rows}) == n
+
+
+@pytest.mark.parametrize("reads", ["read_text", "read_csv"])
+def test_a_condition_reads_no_file_and_quotes_none(
+    table: Any,  # noqa: ANN401 - pylance ships no types
+    tmp_path: Path,
+    reads: str,
+) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("content\nhidden words\n", encoding="utf-8")
+    quoted = f"(SELECT CAST(content AS INTEGER) FROM {reads}('{secret}')) = 1"  # noqa: S608 - ours
+    with pytest.raises(UsageError, match="disabled by configuration") as raised:
+        for_lance(table, quoted, "notes")
+    assert "hidden" not in str(raised.value)
+
+
+def test_a_condition_without_end_is_stopped(
+    table: Any,  # noqa: ANN401 - pylance ships no types
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conditions, "_SECONDS", 0.3)
+    endless = "SELECT count(*) FROM range(1000000000000) a, range(1000) b WHERE a.range = -b.range"
+    with pytest.raises(UsageError, match="Interrupted"):
+        for_lance(table, f"({endless}) = 1", "notes")

@@ -206,6 +206,18 @@ def test_no_search_in_sql_opens_a_file(served: Served, call: str) -> None:
     assert "knn() opens no file here" in text
 
 
+def test_no_condition_opens_a_file(served: Served) -> None:
+    secret = served.project.root / "notes.csv"
+    reads = f"(SELECT CAST(content AS INTEGER) FROM read_text('{secret}')) = 1"  # noqa: S608 - ours
+    asked = {"text": "milla", "where": reads}
+    text = served.answered(served.ask("GET", SEARCH, params=asked)).text
+    assert "disabled by configuration" in text
+    statement = f"FROM knn('notes', 'milla', filter := $${reads}$$)"
+    text += served.post("/sql", statement=statement).text
+    assert text.count("disabled by configuration") == 2
+    assert "petsa" not in text
+
+
 def test_a_search_in_sql_is_answered(served: Served) -> None:
     found = served.post("/sql", statement="SELECT label FROM knn('notes', 'milla millb', 4)").text
     assert found.count(">mill<") == 4
