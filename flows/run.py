@@ -1,6 +1,7 @@
-"""The flows: `embed`, `backfill`, `fit` and `monitor`.
+"""The flows of one feature: `embed`, `backfill`, `fit` and `monitor`.
 
-Run them here, serve them on a schedule, or deploy them.
+Run them here or deploy them; those of `flows.operations.jobs` go through several features on a
+schedule.
 
 Without ``PREFECT_API_URL`` Prefect starts a server of its own for the life of the process; with it,
 runs are seen in that server's UI. Parameters are names and plain values, so that a deployment can
@@ -38,6 +39,7 @@ from flows.alerts.hooks import HookError
 from flows.config.configuration import load
 from flows.config.stores import Stores
 from flows.monitoring import looking as monitoring
+from flows.operations import shown
 from flows.output.progress import listener
 from flows.output.redact import redact, redacting, redacts
 from flows.pipeline import backfills, versions
@@ -78,6 +80,7 @@ def embed(
         are any, are a list under ``also``.
     """
     settings = load(Path(conf) if conf else None)
+    shown.tag(["vecmill", feature])
     engine = Tasks.of(replace(settings.engine, workers=workers or settings.engine.workers))
     rows: list[dict[str, Any]] = []
     for one in _targets(settings, feature, target, refit=refit):
@@ -88,6 +91,8 @@ def embed(
             scope=Scope.parse(scope),
         )
         rows.append(outcome.row())
+        shown.tag([f"{feature} v{outcome.version}"])
+        shown.materialized(settings, rows[-1])
         # After each, so that what is published is shown though a later one fails.
         _keep_page("\n\n".join(_page(feature, row) for row in rows), _key("run", feature))
     first, *others = rows
@@ -127,6 +132,7 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
     # Not as a decorator: Prefect would look for `datetime` where that is defined.
     with redacting():
         settings = load(Path(conf) if conf else None)
+        shown.tag(["vecmill", feature])
 
         def carry_out(target: Target, scope: Scope) -> dict[str, Any]:
             row: dict[str, Any] = embed(
@@ -166,6 +172,7 @@ def fit(
     """
     with redacting():  # not as a decorator, as in `backfill`
         settings = load(Path(conf) if conf else None)
+        shown.tag(["vecmill", feature])
         row = fitting_step.fit(settings, feature, Draw(sample, since, until), listener()).row()
         _keep_page(_page(feature, row), _key("fit", feature))
         return row
@@ -188,8 +195,12 @@ def monitor(
         The findings, `storage.model.FindingRow` as plain values.
     """
     settings = load(Path(conf) if conf else None)
+    shown.tag(["vecmill", feature])
     findings = monitoring.monitor(settings, feature, listener(), version, again=again)
     found = gather.collect(settings, feature, listener(), version, pictures=False)
+    if found.version is not None:
+        shown.tag([f"{feature} v{found.version}"])
+        shown.alarms(settings, feature, found.version, findings)
     page = files.kept_page(settings, feature, version) if settings.reports.page else None
     written = str(page) if page is not None and page.is_file() else None
     _keep_page(short.markdown(found, written), _key("findings", feature))

@@ -25,6 +25,11 @@ def write(settings: Settings, name: str, number: int | None, reporter: Reporter)
     """
     if settings.reports.page:
         _noting(reporter, name, partial(_page, settings, name, number, reporter))
+    metrics(settings, name, reporter)
+
+
+def metrics(settings: Settings, name: str, reporter: Reporter) -> None:
+    """Write the metrics of all features, where ``[reports]`` asks for them."""
     if settings.reports.prometheus is not None:
         _noting(reporter, name, partial(_metrics, settings, settings.reports.prometheus))
 

@@ -47,6 +47,8 @@ from flows.config.settings import (
 from flows.config.templates import TemplateError, fill, is_template, unfilled
 from flows.lifecycle.gates import Gates
 from flows.monitoring import references
+from flows.operations import schedules
+from flows.operations.recurrence import check_cron
 from flows.output.redact import redact, remember
 from flows.pipeline import kin
 from flows.searching import spaces
@@ -69,12 +71,11 @@ _SMALLEST, _LARGEST = 16, 512
 _MOST_CANARIES = 1000
 BLOCKS: tuple[str, ...] = get_args(Blocks)
 _PLAIN_HEADERS = ("accept", "content-type", "user-agent")
-_CRON_FIELDS = 5
 _MOST_FALSE = 0.5
 """A larger chance of ever raising a false alarm is not worth a series."""
 _SECTIONS = (
     *("store", "engine", "gc", "limits", "reports"),
-    *("sources", "encoders", "monitors", "alerts", "features"),
+    *("sources", "encoders", "monitors", "alerts", "features", "schedules"),
 )
 
 
@@ -131,11 +132,8 @@ class _FeatureKeys:
                 "history = true cannot be together with over: the parts of a record change at "
                 "times of their own; keep the histories of the parts, and join them in SQL"
             )
-        if self.schedule is not None and len(self.schedule.split()) != _CRON_FIELDS:
-            raise ValueError(
-                f"schedule must be a cron line of {_CRON_FIELDS} fields such as '0 * * * *', got "
-                f"{self.schedule!r}"
-            )
+        if self.schedule is not None:
+            check_cron("schedule", self.schedule)
         doubled = [
             name for place, name in enumerate(self.monitors) if name in self.monitors[:place]
         ]
@@ -259,7 +257,8 @@ def _check(
     defaults = tuple(monitors[kind] for kind in flows.monitors.base.by_default())
     monitored_columns.check(features, defaults)
     reports = parse(Reports, raw.get("reports", {}), "[reports]")
-    return Settings(conf, root, files, store, engine, features, defaults, gc, reports)
+    served = schedules.read(raw.get("schedules", {}), features)
+    return Settings(conf, root, files, store, engine, features, defaults, gc, reports, served)
 
 
 def _plugins(

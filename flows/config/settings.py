@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from flows.operations.schedules import Schedule
     from storage.model import Blocks
 
 _MAX_RETRIES = 10
@@ -242,8 +243,8 @@ class Feature:
             current one; a record without an event time is a dead letter then.
         update: what runs bring up to date while the encoder as configured is not the live one:
             the version of the ``configured`` encoder, the ``live`` one, or ``both``.
-        schedule: a cron line of five fields. It is checked and kept for the scheduler that is to
-            serve it; until then cron, or a Prefect deployment of `flows.run.embed`, starts runs.
+        schedule: a cron line of five fields, in UTC: short for a ``[schedules.NAME]`` of the
+            feature's name that runs it and no other.
         reference: what monitors compare a run with, as `flows.monitoring.references` understands
             it.
         false_alarms: the chance that a monitor's looks, one run after the other without end, ever
@@ -295,6 +296,7 @@ class Settings:
         root: the project folder, from which relative paths are taken.
         files: the files it was read from, in the order they were merged.
         default_monitors: for features that name no monitors of their own.
+        schedules: what `vecmill serve` and `vecmill deploy` start, by name.
     """
 
     conf: Path
@@ -306,6 +308,7 @@ class Settings:
     default_monitors: tuple[Monitor, ...]
     gc: Gc = Gc()
     reports: Reports = Reports()
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
 
     @property
     def catalog(self) -> Path:

@@ -1,0 +1,132 @@
+"""What Prefect shows of runs: notes in the log, tags, tables, assets with their lineage, events.
+
+What is published stays so where Prefect cannot take any of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from httpx import HTTPError
+from prefect.artifacts import create_table_artifact
+from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
+from prefect.exceptions import PrefectException
+
+from flows.operations import lineage
+from flows.output.progress import listener
+from flows.output.redact import redact, redact_all
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from flows.config.settings import Settings
+    from storage.model import FindingRow
+
+ALARM = "vecmill.alarm"
+"""The event of an alarm, which automations can wait for."""
+_TOLD = ("run", "rows", "new", "changed", "deleted", "dead", "lance_version", "fingerprint")
+
+
+class Logged:
+    """A reporter that writes into a flow run's log."""
+
+    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[Any]) -> None:
+        self._logger = logger
+
+    def stage(self, feature: str, name: str, total: int | None) -> None:
+        """Say what begins."""
+        self.note(f"{feature}: {name}" + ("" if total is None else f", {total:,} records"))
+
+    def advance(self, records: int) -> None:
+        """Say nothing: a log has no bars."""
+
+    def note(self, message: str) -> None:
+        """Write the message."""
+        self._logger.info("%s", redact(message))
+
+
+def tag(tags: Iterable[str]) -> None:
+    """Give the flow run that goes on here tags, beside those that it has."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    found = sorted({*context.flow_run.tags, *tags})
+    if found == sorted(context.flow_run.tags):
+        return
+    context.flow_run.tags = found
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(context.flow_run.id, tags=found)
+    except (PrefectException, HTTPError) as error:
+        listener().note(f"Prefect did not take the run's tags: {error}")
+
+
+def table(schedule: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Show the rows that a schedule's run has come to."""
+    if not rows:
+        return
+    columns = [c for c in dict.fromkeys(k for row in rows for k in row) if _tells(c, rows)]
+    shown = [{c: redact_all(_plain(row.get(c))) for c in columns} for row in rows]
+    key = f"vecmill-{schedule.replace('_', '-')}"
+    try:
+        create_table_artifact(shown, key=key, description=f"What {schedule} came to.")
+    except (PrefectException, HTTPError) as error:
+        listener().note(f"Prefect did not take the run's table: {error}")
+
+
+def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
+    """Show what a run has published as an asset, made of its source or of other features."""
+    key = lineage.feature(settings, row["feature"])
+    found = settings.feature(row["feature"])
+    properties = AssetProperties(
+        name=row["feature"],
+        description=f"{row['rows']:,} vectors, v{row['version']} by {found.encoder.name}",
+    )
+
+    @materialize(
+        Asset(key=key, properties=properties),
+        by="vecmill",
+        asset_deps=lineage.upstream(settings, row["feature"]),
+        name=f"asset {row['feature']}",
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+    def asset() -> None:
+        add_asset_metadata(key, {"version": row["version"], **{k: row[k] for k in _TOLD}})
+
+    asset()
+
+
+def alarms(
+    settings: Settings, feature: str, version: int, findings: Sequence[FindingRow]
+) -> None:
+    """Tell Prefect of each alarm, as an event of the feature's asset."""
+    for finding in findings:
+        if finding.verdict != "alarm":
+            continue
+        resource = {
+            "prefect.resource.id": lineage.feature(settings, feature),
+            "prefect.resource.name": feature,
+            "vecmill.feature": feature,
+            "vecmill.monitor": finding.monitor,
+        }
+        payload = {
+            "feature": feature,
+            "version": version,
+            "monitor": finding.monitor,
+            "summary": redact(finding.summary),
+        }
+        emit_event(ALARM, resource=resource, payload=payload)
+
+
+def _tells(column: str, rows: Sequence[Mapping[str, Any]]) -> bool:
+    return any(row.get(column) not in (None, "", 0) for row in rows)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
