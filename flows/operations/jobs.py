@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from flows import run as flows_run  # first: it sets what Prefect reads when it is imported
 
@@ -21,24 +21,23 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from flows.alerts import afterwards
-
-from flows.pipeline import kin
-from flows.output.codes import USAGE, code_of
 from flows.config.configuration import load
-from flows.upkeep.gc import Collector
-from flows.monitoring.looks import missed
 from flows.config.nearest import hint
+from flows.config.settings import SettingsError
+from flows.monitoring.looks import missed
 from flows.operations import shown
+from flows.output.codes import USAGE, code_of
 from flows.output.progress import listener, listening
 from flows.output.redact import redact, redacting
+from flows.pipeline import kin
 from flows.reports import files
-from flows.config.settings import SettingsError
+from flows.upkeep.gc import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from flows.operations.schedules import Schedule
     from flows.config.settings import Settings
+    from flows.operations.schedules import Schedule
 
 Rows = list[dict[str, Any]]
 LEFTOVERS = "what is no feature's"
@@ -135,7 +134,7 @@ class _Job:
             names = kin.ordered(settings.features, given or list(settings.features))
         return cls(settings, schedule, names, bool(given))
 
-    def __enter__(self) -> _Job:
+    def __enter__(self) -> Self:
         self._listening = listening(shown.Logged(get_run_logger()))
         self._listening.__enter__()
         return self

@@ -23,15 +23,20 @@ def feature(settings: Settings, name: str) -> str:
     return f"vecmill://{_store(settings)}/{name}"
 
 
-def upstream(settings: Settings, name: str) -> list[str]:
+def upstream(settings: Settings, name: str) -> tuple[str, ...]:
     """The keys of what a feature is made of: other features, or its source."""
     found = settings.feature(name)
     if found.over is not None:
-        return [feature(settings, part) for part in kin.parents(found)]
-    return [f"vecmill://{_store(settings)}/sources/{found.source.name}"]
+        return tuple(feature(settings, part) for part in kin.parents(found))
+    return (f"vecmill://{_store(settings)}/sources/{found.source.name}",)
 
 
 def _store(settings: Settings) -> str:
     where = settings.store.vectors
     found = _ODD.sub("-", where.split("://", 1)[1]).strip("/") if "://" in where else ""
     return found or project(settings)
+
+
+def deployment(settings: Settings, schedule: str) -> str:
+    """The name of a schedule's deployment, which no other project's has."""
+    return f"{project(settings).replace('/', '-')}.{schedule}"

@@ -21,6 +21,7 @@ ANCHOR = datetime(2020, 1, 1, tzinfo=UTC)
 """What is counted from where a schedule names no beginning; Prefect takes the same for rules."""
 
 _DAY = timedelta(days=1)
+_UNITS = ("hours", "minutes", "seconds")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Recurrence:
             from cronsim import CronSim
 
             return next(CronSim(self.text, moment.astimezone(zone)), None)
-        from dateutil.rrule import rrulestr
+        from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
 
         # Rules are of the wall's clock, whatever zone they name: so has Prefect it.
         rule = rrulestr(self.text, dtstart=ANCHOR.replace(tzinfo=None), ignoretz=True)
@@ -69,7 +70,10 @@ class Recurrence:
 
     def told(self) -> str:
         """As a table shows it."""
-        return f"every {self.interval}" if self.kind == "every" else self.text.split("\n")[-1]
+        if self.kind != "every":
+            return self.text.split("\n")[-1]
+        unit = next(unit for unit in _UNITS if not self.interval % timedelta(**{unit: 1}))
+        return f"every {self.interval // timedelta(**{unit: 1})} {unit}"
 
 
 def check_cron(name: str, text: str) -> None:

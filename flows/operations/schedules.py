@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from flows.config.nearest import hint
-from flows.operations.durations import duration
-from flows.operations.recurrence import Recurrence, check_cron, check_rrule, check_zone
 from flows.config.parsing import parse
 from flows.config.settings import SettingsError
+from flows.operations.durations import duration
+from flows.operations.recurrence import Recurrence, check_cron, check_rrule, check_zone
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

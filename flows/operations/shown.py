@@ -91,7 +91,7 @@ def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
     @materialize(
         Asset(key=key, properties=properties),
         by="vecmill",
-        asset_deps=lineage.upstream(settings, row["feature"]),
+        asset_deps=[*lineage.upstream(settings, row["feature"])],
         name=f"asset {row['feature']}",
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -102,9 +102,7 @@ def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
     asset()
 
 
-def alarms(
-    settings: Settings, feature: str, version: int, findings: Sequence[FindingRow]
-) -> None:
+def alarms(settings: Settings, feature: str, version: int, findings: Sequence[FindingRow]) -> None:
     """Tell Prefect of each alarm, as an event of the feature's asset."""
     for finding in findings:
         if finding.verdict != "alarm":

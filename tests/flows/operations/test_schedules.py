@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from flows.config.configuration import load
-from flows.operations.recurrence import ANCHOR, Recurrence
 from flows.config.settings import SettingsError
+from flows.operations.recurrence import ANCHOR, Recurrence
 
 if TYPE_CHECKING:
     from pathlib import Path

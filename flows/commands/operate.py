@@ -1,0 +1,93 @@
+"""Commands that put what is configured into operation: on a schedule, or in a work pool."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.output.answers import print_json, say, table
+from flows.output.codes import FAILED, FINE, INTERRUPTED
+
+if TYPE_CHECKING:
+    from flows.config.settings import Settings
+
+_Port = Annotated[int | None, Parameter(metavar="N", show_default=False)]
+_COLUMNS = ("schedule", "does", "features", "when", "timezone", "overlap", "next")
+
+
+@app.command
+def serve(
+    *, show: Flag = False, port: _Port = None, conf: Conf = None, json: AsJson = False
+) -> int:
+    """Start what [schedules] says when it is due, until SIGTERM or Ctrl-C.
+
+    It talks to the Prefect server that is configured (PREFECT_API_URL), or starts one on this
+    machine for its own life. Each run is a process of its own. When it ends, runs that go on are
+    stopped: what they have encoded is kept, nothing half done is published, and the next run goes
+    on from there. The exit code is 0 after SIGTERM and 130 after Ctrl-C.
+
+    Parameters
+    ----------
+    show
+        Only list the schedules, and when each is due next.
+    port
+        The port of the server that it starts; 4200, or a free one if that is taken.
+    """
+    settings = load(conf)
+    rows = _rows(_scheduled(settings))
+    print_json(rows, json=json)
+    if not json:
+        table(rows, _COLUMNS)
+    if show:
+        return FINE
+    # What runs log is what there is to see here; elsewhere it is told in our words.
+    if os.environ.get("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL") == "CRITICAL":
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
+    from flows.operations import serving
+
+    with serving.api(port, settings.catalog.parent / "prefect-server.log") as address:
+        say(f"Prefect's pages are at {address}")
+        number = serving.serve(settings, say, lambda: say("serving; Ctrl-C ends it"))
+    say("ended; the schedules are paused until they are served again")
+    if number is None:
+        return FAILED
+    return INTERRUPTED if number == signal.SIGINT else FINE
+
+
+def _scheduled(settings: Settings) -> Settings:
+    """The configuration, which must have a schedule."""
+    from flows.config.settings import SettingsError
+
+    if not settings.schedules:
+        files = ", ".join(str(file) for file in settings.files)
+        raise SettingsError(
+            f"nothing is scheduled in {files}; add a table such as [schedules.nightly] with "
+            "cron = '0 3 * * *'"
+        )
+    return settings
+
+
+def _rows(settings: Settings) -> list[dict[str, Any]]:
+    """The schedules, the one that is due first at the top."""
+    now = datetime.now(UTC)
+    rows = []
+    for schedule in settings.schedules.values():
+        due = schedule.when.after(now) if schedule.active else None
+        rows.append(
+            {
+                "schedule": schedule.name,
+                "does": schedule.does,
+                "features": ", ".join(schedule.features) or "all",
+                "when": schedule.when.told(),
+                "timezone": schedule.when.zone,
+                "overlap": schedule.overlap,
+                "active": schedule.active,
+                "next": due,
+            }
+        )
+    return sorted(rows, key=lambda row: (row["next"] is None, row["next"] or now))

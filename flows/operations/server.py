@@ -1,0 +1,115 @@
+"""A Prefect server of one's own, for as long as schedules are served and nobody names another."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import httpx
+
+from flows.pipeline.refusals import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PORT = 4200
+"""Where Prefect's server listens by default."""
+_LONGEST = 600.0
+"""Seconds that a first start may take: it makes a database, on a machine that may be busy."""
+_GRACE = 30.0
+
+
+def answers(port: int) -> bool:
+    """Whether a Prefect server answers at a port of this machine."""
+    try:
+        found = httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=5.0)
+    except httpx.HTTPError:
+        return False
+    return found.status_code == httpx.codes.OK and found.text.strip() == "true"
+
+
+@contextmanager
+def local(port: int | None, log: Path) -> Iterator[str]:
+    """A server on this machine for the block, or the one that answers at the port already.
+
+    Args:
+        port: where it listens; Prefect's usual one where None is given, or another if that is
+            taken.
+        log: the file that it writes into.
+
+    Yields:
+        The address of its API.
+
+    Raises:
+        RunError: if it does not start.
+    """
+    wanted = PORT if port is None else port
+    if answers(wanted):
+        # A second server over the same database would be in the first one's way.
+        yield _api(wanted)
+        return
+    if not _free(wanted):
+        if port is not None:
+            raise RunError(f"port {port} is taken; name another with --port")
+        wanted = _any()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "prefect", "server", "start"]
+    with log.open("ab") as file:
+        # Of a session of its own: Ctrl-C is for us, who still have to tell it how runs ended.
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [*command, "--host", "127.0.0.1", "--port", str(wanted)],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    try:
+        _wait(process, wanted, log)
+        yield _api(wanted)
+    finally:
+        _end(process)
+
+
+def _api(port: int) -> str:
+    return f"http://127.0.0.1:{port}/api"
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    began = time.monotonic()
+    while not answers(port):
+        if process.poll() is not None:
+            raise RunError(f"Prefect's server ended as it started; {log} says why")
+        if time.monotonic() - began > _LONGEST:
+            raise RunError(f"Prefect's server does not answer after {_LONGEST:g} s; see {log}")
+        time.sleep(0.5)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _any() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
