@@ -59,6 +59,61 @@ def serve(
     return INTERRUPTED if number == signal.SIGINT else FINE
 
 
+@app.command
+def deploy(
+    *,
+    pool: Annotated[str, Parameter(metavar="POOL")],
+    image: Annotated[str | None, Parameter(metavar="IMAGE", show_default=False)] = None,
+    write_only: Flag = False,
+    force: Flag = False,
+    notify: Annotated[str | None, Parameter(metavar="BLOCK", show_default=False)] = None,
+    conf: Conf = None,
+    json: AsJson = False,
+) -> int:
+    """Have the workers of a Prefect work pool start what [schedules] says when it is due.
+
+    Each schedule becomes a deployment, made anew where it is there already. With --write-only they
+    are written down instead, into a prefect.yaml for `prefect deploy --all`, beside a Dockerfile.
+
+    Parameters
+    ----------
+    pool
+        The work pool, such as one of `prefect work-pool create NAME --type process`.
+    image
+        The image that workers start, for a pool of containers; the Dockerfile makes one.
+    write_only
+        Write prefect.yaml, Dockerfile and .dockerignore into the project's folder, and ask no
+        server anything.
+    force
+        Write over files of these names.
+    notify
+        A notification block, such as slack-webhook/ops: automations have it told of runs that
+        fail and of alarms.
+    """
+    from flows.config.settings import SettingsError
+    from flows.operations import files, pools
+
+    settings = _scheduled(load(conf))
+    if write_only and notify is not None:
+        raise SettingsError("--notify asks the server; leave --write-only out, or deploy first")
+    target = pools.pool(settings, pool, image)
+    if write_only:
+        for path in files.write(settings.root, files.texts(settings, target), force=force):
+            say(f"wrote {path}")
+        return FINE
+    rows = pools.deploy(settings, target)
+    print_json(rows, json=json)
+    if not json:
+        table(rows, ("deployment", "schedule", "pool", "next"))
+        say(f"a worker takes them up: `prefect worker start --pool {pool}`")
+    if notify is not None:
+        from flows.operations import automations
+
+        for name in automations.make(settings, notify):
+            say(f"automation: {name}")
+    return FINE
+
+
 def _scheduled(settings: Settings) -> Settings:
     """The configuration, which must have a schedule."""
     from flows.config.settings import SettingsError

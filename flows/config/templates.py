@@ -1,6 +1,7 @@
 """Strings that take a part from the environment, ``${NAME}``, so that files hold no secret.
 
 ``${NAME:-default}`` is for a variable that may be unset, ``$${`` for a literal ``${``.
+``${secret:NAME}`` is what Prefect's block of the type `Secret` and that name holds.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from flows.output.redact import remember
 
+_SECRET = "secret:"  # noqa: S105 - what a secret is named by
 _VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
 
 
@@ -28,7 +30,7 @@ def fill(value: Any, where: str) -> Any:  # noqa: ANN401 - TOML, or JSON
         where: what wants it, for the error.
 
     Raises:
-        TemplateError: if a variable is not set and has no default.
+        TemplateError: if a variable is not set, or a secret not there, and has no default.
     """
     if isinstance(value, dict):
         return {key: fill(inner, f"{where}.{key}".lstrip(".")) for key, inner in value.items()}
@@ -41,6 +43,8 @@ def fill(value: Any, where: str) -> Any:  # noqa: ANN401 - TOML, or JSON
         if match[1]:
             return match[0][1:]
         name, separator, default = match[2].partition(":-")
+        if name.startswith(_SECRET):
+            return _secret(name.removeprefix(_SECRET), default if separator else None, where)
         if name in os.environ:
             remember(name, os.environ[name])
             return os.environ[name]
@@ -52,6 +56,24 @@ def fill(value: Any, where: str) -> Any:  # noqa: ANN401 - TOML, or JSON
         )
 
     return _VARIABLE.sub(found, value)
+
+
+def _secret(name: str, default: str | None, where: str) -> str:
+    from flows.operations import secrets
+
+    try:
+        value = secrets.value(name)
+    except secrets.SecretError as error:
+        raise TemplateError(f"{where} uses ${{{_SECRET}{name}}}, but {error}") from None
+    if value is not None:
+        remember(_SECRET + name, value)
+        return value
+    if default is not None:
+        return default
+    raise TemplateError(
+        f"{where} uses ${{{_SECRET}{name}}}, but Prefect has no block secret/{name}; make one on "
+        f"its page of blocks, or give a default with ${{{_SECRET}{name}:-...}}"
+    )
 
 
 def unfilled(value: Any) -> Any:  # noqa: ANN401 - TOML, or JSON

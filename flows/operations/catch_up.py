@@ -60,7 +60,8 @@ async def missed(client: PrefectClient, name: str, schedule: Schedule) -> Missed
     since = last.expected_start_time if last is not None else found.created
     if since is None:
         return None
-    due = schedule.when.after(since)
+    # Prefect's moments are of a class of their own, which cannot be divided.
+    due = schedule.when.after(datetime.fromtimestamp(since.timestamp(), UTC))
     if due is None or due > datetime.now(UTC):
         return None
     return Missed(f"it was due at {due:%Y-%m-%d %H:%M %Z}, and nothing served it")

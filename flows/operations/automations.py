@@ -1,0 +1,120 @@
+"""Automations on Prefect's server: who hears of a run that failed, and of an alarm."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from httpx import HTTPError
+from prefect.automations import Automation
+from prefect.blocks import notifications  # noqa: F401 - so that Prefect knows their types
+from prefect.blocks.abstract import NotificationBlock
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+from prefect.events.actions import SendNotification
+from prefect.events.schemas.automations import EventTrigger, Posture, ResourceSpecification
+from prefect.exceptions import PrefectException
+
+from flows.config.settings import SettingsError
+from flows.operations import lineage
+from flows.operations.shown import ALARM
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from flows.config.settings import Settings
+
+_FAILED = ("prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut")
+_RUN = """\
+{{ flow_run.name }} of {{ flow.name }}: {{ flow_run.state.name }}
+{{ flow_run.state.message }}
+{{ flow_run|ui_url }}
+"""
+_ALARM = """\
+{{ event.payload.feature }} v{{ event.payload.version }}, alarm: {{ event.payload.monitor }}
+{{ event.payload.summary }}
+"""
+
+
+def make(settings: Settings, block: str) -> list[str]:
+    """Have a notification block told of what fails and of alarms, in place of an earlier one.
+
+    Args:
+        settings: the configuration.
+        block: a type and a name, such as ``slack-webhook/ops``.
+
+    Returns:
+        The names of the automations.
+
+    Raises:
+        SettingsError: if there is no such block, or it sends no notifications.
+    """
+    number = _block(block)
+    project = lineage.project(settings)
+    made = [
+        Automation(
+            name=f"{project}: a run failed",
+            description="Made by `vecmill deploy --notify`.",
+            trigger=_of_runs(settings),
+            actions=[_tell(number, f"{project}: a run failed", _RUN)],
+        ),
+        Automation(
+            name=f"{project}: an alarm",
+            description="Made by `vecmill deploy --notify`.",
+            trigger=_of_alarms(settings),
+            actions=[_tell(number, f"{project}: an alarm", _ALARM)],
+        ),
+    ]
+    with get_client(sync_client=True) as client:
+        for automation in made:
+            for old in client.read_automations_by_name(automation.name):
+                client.delete_automation(old.id)
+            client.create_automation(automation)
+    return [automation.name for automation in made]
+
+
+def _tell(block: UUID, subject: str, body: str) -> SendNotification:
+    return SendNotification(block_document_id=block, subject=subject, body=body)
+
+
+def _of_runs(settings: Settings) -> EventTrigger:
+    """Of the runs of the project's deployments, and not once more of the subflows within them."""
+    deployments = {
+        "prefect.resource.role": "deployment",
+        "prefect.resource.name": lineage.deployment(settings, "*"),
+    }
+    return EventTrigger(
+        posture=Posture.Reactive,
+        expect=set(_FAILED),
+        match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+        match_related=ResourceSpecification(deployments),
+        threshold=1,
+        within=timedelta(0),
+    )
+
+
+def _of_alarms(settings: Settings) -> EventTrigger:
+    return EventTrigger(
+        posture=Posture.Reactive,
+        expect={ALARM},
+        match=ResourceSpecification({"prefect.resource.id": lineage.feature(settings, "*")}),
+        threshold=1,
+        within=timedelta(0),
+    )
+
+
+def _block(name: str) -> UUID:
+    try:
+        found = Block.load(name)
+    except ValueError as error:
+        raise SettingsError(
+            f"Prefect has no block {name}; `prefect block ls` lists those that it has"
+        ) from error
+    except (PrefectException, HTTPError) as error:
+        raise SettingsError(f"Prefect cannot be reached ({type(error).__name__})") from None
+    if not isinstance(found, NotificationBlock):
+        raise SettingsError(f"the block {name} sends no notifications; name one that does")
+    number: UUID | None = found._block_document_id  # noqa: SLF001 - Prefect shows it nowhere else
+    if number is None:
+        raise SettingsError(f"the block {name} is not kept by the server")
+    return number

@@ -1,0 +1,170 @@
+"""A `prefect.yaml`, a `Dockerfile` and a `.dockerignore` for a project, as texts.
+
+They say what `vecmill deploy` does by itself, for those who keep their deployments under version
+control or build them elsewhere. Prefect reads the first with ``prefect deploy --all``.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from flows.config.settings import SettingsError
+from flows.operations import lineage
+from flows.operations.recurrence import ANCHOR
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from flows.config.settings import Settings
+    from flows.operations.deployments import Pool
+    from flows.operations.schedules import Schedule
+
+IN_IMAGE = "/project"
+"""Where the project lies in an image."""
+_COLLISION = {"refuse": "CANCEL_NEW", "queue": "ENQUEUE"}
+_DOCKERFILE = """\
+# A worker's image: Vecmill, and this project's configuration. Made by `vecmill deploy`.
+#
+#     docker build -t {image} .
+#
+# Sources and the store are not in it: mount them at the paths that the configuration names, or
+# keep them in an object store. Secrets come as environment variables or from Prefect's blocks.
+FROM python:3.11-slim
+
+# Where Vecmill comes from: a release, or a wheel that lies in this folder (`pip wheel --no-deps`
+# in its repository makes one): --build-arg VECMILL=./vecmill-{version}-py3-none-any.whl
+ARG VECMILL=vecmill=={version}
+# The CPU's torch; empty for the CUDA build that PyPI has.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+WORKDIR {folder}
+COPY . {folder}
+RUN pip install --no-cache-dir ${{TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}} "$VECMILL"
+
+ENV VECMILL_CONF={folder}/{conf} \\
+    DO_NOT_TRACK=1
+CMD ["vecmill", "serve"]
+"""
+_IGNORED = """\
+# Made by `vecmill deploy`: what is no part of an image.
+.git
+.venv
+.cache
+**/__pycache__
+# the store, and secrets that belong to one machine
+{store}
+conf/local.toml
+.env
+"""
+
+
+def conf_in_image(settings: Settings) -> str:
+    """The configuration file as a container of the image finds it."""
+    return f"{IN_IMAGE}/{_relative(settings)}"
+
+
+def texts(settings: Settings, pool: Pool) -> dict[str, str]:
+    """The files by name, for a work pool."""
+    store = settings.catalog.parent
+    inside = store.is_relative_to(settings.root) and store != settings.root
+    return {
+        "prefect.yaml": prefect_yaml(settings, pool),
+        "Dockerfile": _DOCKERFILE.format(
+            image=pool.image or f"{lineage.project(settings).lower()}:latest",
+            version=version("vecmill"),
+            folder=IN_IMAGE,
+            conf=_relative(settings),
+        ),
+        ".dockerignore": _IGNORED.format(
+            store=store.relative_to(settings.root) if inside else "*.duckdb"
+        ),
+    }
+
+
+def prefect_yaml(settings: Settings, pool: Pool) -> str:
+    """The text of a `prefect.yaml` with a deployment a schedule."""
+    # JSON is YAML too: strings need no rules of their own.
+    made = [_deployment(settings, schedule, pool) for schedule in settings.schedules.values()]
+    lines = [
+        f"# Made by `vecmill deploy` from {settings.conf.name}; `prefect deploy --all` reads it.",
+        f"name: {json.dumps(lineage.project(settings))}",
+        f"prefect-version: {version('prefect')}",
+        "build: null",
+        "push: null",
+        *_pull(settings, pool),
+        "deployments:",
+        *(line for one in made for line in _item(one)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def write(folder: Path, files: dict[str, str], *, force: bool) -> list[Path]:
+    """Write files, each of which must be new or as it was written before.
+
+    Raises:
+        SettingsError: if there is another of one's name, and not ``force``; nothing is written.
+    """
+    others = [
+        name
+        for name, text in files.items()
+        if (folder / name).exists() and (folder / name).read_text("utf-8") != text
+    ]
+    if others and not force:
+        raise SettingsError(
+            f"{' and '.join(others)} in {folder} would be written over; move them away, or take "
+            "what stands there with --force"
+        )
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in files]
+
+
+def _relative(settings: Settings) -> str:
+    return settings.conf.relative_to(settings.root).as_posix()
+
+
+def _pull(settings: Settings, pool: Pool) -> list[str]:
+    """The step that a run begins with: where it is to stand."""
+    where = str(settings.root) if pool.image is None else IN_IMAGE
+    step = "prefect.deployments.steps.set_working_directory"
+    return ["pull:", f"  - {step}:", f"      directory: {json.dumps(where)}"]
+
+
+def _deployment(settings: Settings, schedule: Schedule, pool: Pool) -> dict[str, Any]:
+    from flows.operations import deployments
+
+    flow = deployments.FLOWS[schedule.does]
+    return {
+        "name": lineage.deployment(settings, schedule.name),
+        "description": deployments.described(settings, schedule),
+        "version": version("vecmill"),
+        "entrypoint": f"flows.operations.jobs.{flow.fn.__name__}",
+        "tags": deployments.tags(settings, schedule),
+        "parameters": deployments.parameters(settings, schedule, pool),
+        "concurrency_limit": {
+            "limit": 1,
+            "collision_strategy": _COLLISION[schedule.overlap],
+        },
+        "work_pool": {"name": pool.name, "job_variables": pool.variables()},
+        "schedules": [_due(schedule)],
+    }
+
+
+def _due(schedule: Schedule) -> dict[str, Any]:
+    when = schedule.when
+    more = {"timezone": when.zone, "active": schedule.active}
+    if when.kind == "every":
+        anchor = ANCHOR.isoformat()
+        return {"interval": int(when.interval.total_seconds()), "anchor_date": anchor, **more}
+    return {when.kind: when.text, **more}
+
+
+def _item(deployment: dict[str, Any]) -> list[str]:
+    first, *others = [f"{key}: {_yaml(value)}" for key, value in deployment.items()]
+    return [f"  - {first}", *(f"    {line}" for line in others)]
+
+
+def _yaml(value: Any) -> str:  # noqa: ANN401 - plain values
+    return json.dumps(value, ensure_ascii=False)
