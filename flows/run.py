@@ -94,7 +94,8 @@ def embed(
         shown.tag([f"{feature} v{outcome.version}"])
         shown.materialized(settings, rows[-1])
         # After each, so that what is published is shown though a later one fails.
-        _keep_page("\n\n".join(_page(feature, row) for row in rows), _key("run", feature))
+        page = "\n\n".join(_page(feature, row) for row in rows)
+        _keep_page(page, _key("run", feature), f"What the last run of {feature} did.")
     first, *others = rows
     return {**first, "also": others} if others else first
 
@@ -145,7 +146,8 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
             allow_alarms=allow_alarms,
         )
         rows = backfills.backfill(settings, feature, asked, carry_out, listener())
-        _keep_page(_windows_page(feature, rows), _key("backfill", feature))
+        told = f"What the last backfill of {feature} did."
+        _keep_page(_windows_page(feature, rows), _key("backfill", feature), told)
         return [asdict(row) for row in rows]
 
 
@@ -174,7 +176,8 @@ def fit(
         settings = load(Path(conf) if conf else None)
         shown.tag(["vecmill", feature])
         row = fitting_step.fit(settings, feature, Draw(sample, since, until), listener()).row()
-        _keep_page(_page(feature, row), _key("fit", feature))
+        told = f"What the encoder of {feature} learned from."
+        _keep_page(_page(feature, row), _key("fit", feature), told)
         return row
 
 
@@ -203,7 +206,8 @@ def monitor(
         shown.alarms(settings, feature, found.version, findings)
     page = files.kept_page(settings, feature, version) if settings.reports.page else None
     written = str(page) if page is not None and page.is_file() else None
-    _keep_page(short.markdown(found, written), _key("findings", feature))
+    told = f"What the monitors of {feature} found."
+    _keep_page(short.markdown(found, written), _key("findings", feature), told)
     return [asdict(finding) for finding in findings]
 
 
@@ -254,10 +258,10 @@ def _targets(
     return versions.targets(settings.feature(feature), Stores.of(settings, listener()))
 
 
-def _keep_page(page: str, key: str) -> None:
+def _keep_page(page: str, key: str, description: str) -> None:
     """Show a page with the flow run; what is published stays so where Prefect cannot take it."""
     try:
-        create_markdown_artifact(redact(page), key=key)
+        create_markdown_artifact(redact(page), key=key, description=description)
     except (PrefectException, HTTPError) as error:
         listener().note(f"Prefect did not take the run's page: {error}")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.config.settings import SettingsError
 from flows.engines import apart
 from flows.engines.engine import ray_needed
 from flows.engines.in_flight import Promise, results
@@ -17,7 +21,7 @@ from flows.output.redact import redacts
 from flows.pipeline.retries import passes, retry_pauses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from flows.config.settings import Engine
@@ -39,12 +43,14 @@ class Tasks:
         runner: what runs the tasks that encode.
         at_once: how many of them are handed to it at a time.
         apart: whether they run in other processes, to which a reporter cannot travel.
+        limit: the global concurrency limit of which each of them holds a slot, if any.
     """
 
     retries: int
     runner: TaskRunner[Any]
     at_once: int
     apart: bool = False
+    limit: str | None = None
 
     @classmethod
     def of(cls, keys: Engine) -> Tasks:
@@ -54,10 +60,15 @@ class Tasks:
             SettingsError: if that needs what is not installed.
         """
         if keys.kind == "local":
-            return cls(keys.retries, ThreadPoolTaskRunner(max_workers=keys.workers), keys.workers)
+            threads = ThreadPoolTaskRunner(max_workers=keys.workers)
+            return cls(keys.retries, threads, keys.workers, limit=keys.concurrency_limit)
         with ray_needed():
             from flows.engines.ray_runner import AT_ONCE, ActorTaskRunner
-        return cls(keys.retries, ActorTaskRunner(keys), AT_ONCE * keys.workers, apart=True)
+        return cls(
+            *(keys.retries, ActorTaskRunner(keys), AT_ONCE * keys.workers),
+            apart=True,
+            limit=keys.concurrency_limit,
+        )
 
     def step(self, name: str, function: Callable[[], None]) -> None:
         """Run the function as a task of that name."""
@@ -71,15 +82,16 @@ class Tasks:
 
     def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
         """Encode the shards as tasks of the runner."""
-        away = self.apart
+        away, limit = self.apart, self.limit
         listener = Silent() if away else reporter
 
         @task(name="encode", task_run_name="encode {shard}", **self._options())
         @redacts
         def encode(shard: str, folder: Path) -> Receipt:
-            if away:
-                return apart.encode(job, folder / shard, 0)
-            return job.encode(folder / shard, listener)
+            with slot(limit):
+                if away:
+                    return apart.encode(job, folder / shard, 0)
+                return job.encode(folder / shard, listener)
 
         receipts: list[Receipt] = []
         with self.runner as runner:
@@ -102,6 +114,32 @@ class Tasks:
             "cache_policy": NO_CACHE,
             "persist_result": False,
         }
+
+
+@contextmanager
+def slot(limit: str | None) -> Iterator[None]:
+    """Hold a slot of a global concurrency limit for the block, and wait for it first.
+
+    Raises:
+        SettingsError: if the server has no such limit.
+    """
+    if limit is None:
+        yield
+        return
+    with ExitStack() as held:
+        try:
+            held.enter_context(
+                # A server that is away for a while ends nothing that has its slot.
+                concurrency(limit, strict=True, raise_on_lease_renewal_failure=False)
+            )
+        except ConcurrencySlotAcquisitionError as error:
+            if error.__cause__ is not None:  # the server's own failure, which may pass
+                raise
+            raise SettingsError(
+                f"[engine] concurrency_limit = {limit!r}: Prefect has no global concurrency limit "
+                f"of that name; `prefect gcl create {limit} --limit 1` makes it"
+            ) from error
+        yield
 
 
 def _passes(_task: object, _run: object, state: Any) -> bool:  # noqa: ANN401 - Prefect's State

@@ -60,6 +60,9 @@ class Engine:
             also for room for a worker, at least a minute.
         encode_timeout: seconds that the encoder may take for what it is given at once, up to 32 of
             its batches; a run whose encoder takes longer fails. 0 lets it take any time.
+        concurrency_limit: a global concurrency limit of Prefect, by name: each task that encodes
+            holds one of its slots, so that runs of several processes share a GPU or an endpoint.
+            Not asked for by runs without Prefect.
     """
 
     kind: Literal["local", "ray"] = "local"
@@ -73,6 +76,7 @@ class Engine:
     retries: int = 2
     wait_seconds: float = 600.0
     encode_timeout: float = 1800.0
+    concurrency_limit: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("shard_size", "workers"):

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ALARM = "vecmill.alarm"
 """The event of an alarm, which automations can wait for."""
+_INNER = frozenset({"run", "lance_version", "fingerprint", "kind", "complete"})
+"""What a row tells that a person has no use for there."""
 _TOLD = ("run", "rows", "new", "changed", "deleted", "dead", "lance_version", "fingerprint")
 
 
@@ -70,17 +72,24 @@ def table(schedule: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Show the rows that a schedule's run has come to."""
     if not rows:
         return
-    columns = [c for c in dict.fromkeys(k for row in rows for k in row) if _tells(c, rows)]
+    known = dict.fromkeys(k for row in rows for k in row if k not in _INNER)
+    columns = [c for c in known if _tells(c, rows)]
     shown = [{c: redact_all(_plain(row.get(c))) for c in columns} for row in rows]
-    key = f"vecmill-{schedule.replace('_', '-')}"
+    key = f"vecmill-schedule-{schedule.replace('_', '-')}"
     try:
-        create_table_artifact(shown, key=key, description=f"What {schedule} came to.")
+        create_table_artifact(shown, key=key, description=f"What the schedule {schedule} did.")
     except (PrefectException, HTTPError) as error:
         listener().note(f"Prefect did not take the run's table: {error}")
 
 
 def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
-    """Show what a run has published as an asset, made of its source or of other features."""
+    """Show what a run has published as an asset, made of its source or of other features.
+
+    Prefect's own server keeps assets as events: they are in its feed, with what they are made of,
+    and automations can wait for them.
+    """
+    if not any(row[change] for change in ("new", "changed", "updated", "deleted")):
+        return
     key = lineage.feature(settings, row["feature"])
     found = settings.feature(row["feature"])
     properties = AssetProperties(
@@ -92,7 +101,8 @@ def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
         Asset(key=key, properties=properties),
         by="vecmill",
         asset_deps=[*lineage.upstream(settings, row["feature"])],
-        name=f"asset {row['feature']}",
+        name="asset",
+        task_run_name=f"asset {row['feature']}",
         cache_policy=NO_CACHE,
         persist_result=False,
     )

@@ -1,0 +1,48 @@
+"""One Prefect server for the tests of operation: a home and a port of its own, ended with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from tests.flows.operations.service import Served, Service, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.flows.project import Project
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server with its scheduler, which a process's temporary one has not."""
+    port = Service.port()
+    found = Service(f"http://127.0.0.1:{port}/api", tmp_path_factory.mktemp("prefect"))
+    server = found.start(
+        *("prefect", "server", "start", "--host", "127.0.0.1", "--port", port),
+        # It looks for what is to be scheduled this often.
+        PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="2",
+    )
+
+    def healthy() -> bool:
+        assert server.process.poll() is None, server.said()
+        return Service.answers(port)
+
+    try:
+        wait(healthy, "the server", server.said)
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def served(project: Project, service: Service) -> Iterator[Served]:
+    """A project in a folder of a name that no other test has, so that its deployments have too."""
+    project.root = project.root / f"p{uuid4().hex[:8]}"
+    project.root.mkdir()
+    found = Served(project, service)
+    yield found
+    if found.process is not None and found.process.process.poll() is None:
+        found.process.end()

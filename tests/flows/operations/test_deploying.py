@@ -1,0 +1,218 @@
+"""`vecmill deploy`: files that Prefect takes, deployments that a worker carries out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from flows.cli import run_command
+from flows.operations.files import IN_IMAGE, texts, write
+from flows.operations.pools import pool
+from tests.flows.operations.service import wait
+from tests.flows.test_alerts import listening
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.flows.operations.service import Served
+    from tests.flows.project import Project
+
+SCHEDULES = """
+[schedules.nightly]
+features = ["notes"]
+cron = "0 3 * * *"
+timezone = "Europe/Berlin"
+
+[schedules.tidy]
+does = "maintain"
+every = "2 days"
+overlap = "queue"
+active = false
+
+[schedules.often]
+does = "monitor"
+every = "90 minutes"
+"""
+
+
+def written(project: Project, image: str | None = None) -> dict[str, str]:
+    project.more = SCHEDULES
+    settings = project.settings()
+    return texts(settings, pool(settings, "boxes", image))
+
+
+def test_the_file_says_what_is_scheduled(project: Project) -> None:
+    found = yaml.safe_load(written(project)["prefect.yaml"])
+    root = project.root
+    assert found["pull"] == [
+        {"prefect.deployments.steps.set_working_directory": {"directory": str(root)}}
+    ]
+    by_name: dict[str, dict[str, Any]] = {one["name"]: one for one in found["deployments"]}
+    nightly, tidy, often = (by_name[f"{root.name}.{s}"] for s in ("nightly", "tidy", "often"))
+    assert nightly["entrypoint"] == "flows.operations.jobs.run"
+    assert nightly["parameters"] == {
+        "schedule": "nightly", "conf": str(root / "vecmill.toml"), "features": ["notes"],
+    }  # fmt: skip
+    assert nightly["schedules"] == [
+        {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "active": True}
+    ]
+    assert nightly["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    assert nightly["work_pool"] == {"name": "boxes", "job_variables": {}}
+    assert tidy["concurrency_limit"]["collision_strategy"] == "ENQUEUE"
+    assert tidy["schedules"][0]["rrule"].endswith("FREQ=DAILY;INTERVAL=2")
+    assert tidy["schedules"][0]["active"] is False
+    assert often["schedules"][0]["interval"] == 5400
+
+
+def test_in_an_image_everything_lies_where_the_dockerfile_puts_it(project: Project) -> None:
+    files = written(project, "registry/shop:1")
+    found = yaml.safe_load(files["prefect.yaml"])
+    (step,) = found["pull"]
+    assert step["prefect.deployments.steps.set_working_directory"]["directory"] == IN_IMAGE
+    one = found["deployments"][0]
+    assert one["work_pool"]["job_variables"] == {"image": "registry/shop:1"}
+    assert one["parameters"]["conf"] == f"{IN_IMAGE}/vecmill.toml"
+    steps = instructions(files["Dockerfile"])
+    assert [word for word, _ in steps] == [
+        "FROM", "ARG", "ARG", "WORKDIR", "COPY", "RUN", "ENV", "CMD",
+    ]  # fmt: skip
+    rest = {word: text for word, text in steps if word != "ARG"}
+    assert (rest["WORKDIR"], rest["COPY"]) == (IN_IMAGE, f". {IN_IMAGE}")
+    assert dict(pair.split("=", 1) for pair in shlex.split(rest["ENV"])) == {
+        "VECMILL_CONF": f"{IN_IMAGE}/vecmill.toml", "DO_NOT_TRACK": "1",
+    }  # fmt: skip
+    assert json.loads(rest["CMD"]) == ["vecmill", "serve"]
+    assert {"data", "conf/local.toml", ".env"} <= set(files[".dockerignore"].splitlines())
+
+
+def instructions(dockerfile: str) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile with their arguments; lines that go on are joined."""
+    lines = re.sub(r"\\\n", "", dockerfile).splitlines()
+    return [
+        (line.split(maxsplit=1)[0], line.split(maxsplit=1)[1])
+        for line in lines
+        if line and not line.startswith("#")
+    ]
+
+
+def test_no_file_of_the_users_is_written_over(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project.more = SCHEDULES
+    conf = str(project.settings().conf)
+    command = ["deploy", "--pool", "boxes", "--write-only", "--conf", conf]
+    assert run_command(command) == 0
+    assert run_command(command) == 0, "what it wrote itself is no reason to stop"
+    mine = project.root / "Dockerfile"
+    mine.write_text("FROM mine\n", encoding="utf-8")
+    before = (project.root / "prefect.yaml").read_text("utf-8")
+    capfd.readouterr()
+    assert run_command(["deploy", "--pool", "other", *command[3:]]) == 2
+    assert "prefect.yaml and Dockerfile in" in capfd.readouterr().err
+    assert mine.read_text("utf-8") == "FROM mine\n"
+    assert (project.root / "prefect.yaml").read_text("utf-8") == before
+    assert run_command([*command, "--force"]) == 0
+    assert mine.read_text("utf-8").startswith("# A worker's image")
+
+
+def test_what_cannot_be_deployed_is_told(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    conf = str(project.settings().conf)
+    assert run_command(["serve", "--show", "--conf", conf]) == 2
+    assert "nothing is scheduled in" in capfd.readouterr().err
+    project.more = SCHEDULES
+    project.settings()
+    assert run_command(["deploy", "--pool", "boxes", "--conf", conf]) == 2
+    assert "set PREFECT_API_URL to its address" in capfd.readouterr().err
+    more = ["--write-only", "--notify", "slack-webhook/ops", "--conf", conf]
+    assert run_command(["deploy", "--pool", "boxes", *more]) == 2
+    assert "--notify asks the server" in capfd.readouterr().err
+
+
+def test_the_list_of_schedules_says_when_each_is_due(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project.more = SCHEDULES
+    conf = str(project.settings().conf)
+    assert run_command(["serve", "--show", "--json", "--conf", conf]) == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert {row["schedule"]: row["when"] for row in rows} == {
+        "often": "every 90 minutes",
+        "nightly": "0 3 * * *",
+        "tidy": "RRULE:FREQ=DAILY;INTERVAL=2",
+    }
+    assert [row["schedule"] for row in rows][-1] == "tidy", "it is not active, so never due"
+    assert rows[-1]["next"] is None
+    assert rows[0]["next"] < rows[1]["next"]
+
+
+def test_files_are_written_whole_or_none(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("mine", encoding="utf-8")
+    with pytest.raises(Exception, match=r"^b in .* would be written over"):
+        write(tmp_path, {"a": "new", "b": "new"}, force=False)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_carries_out_what_prefect_deploys_and_tells_whom_it_should(
+    served: Served,
+) -> None:
+    """Through the file, through the API, with a secret of the server's, and with automations."""
+    project, service = served.project, served.service
+    name, secret = f"pool-{uuid4().hex[:8]}", f"s{uuid4().hex[:12]}"
+    conf = _with_secret(served, secret)
+    service.carry_out("prefect", "work-pool", "create", name, "--type", "process")
+    with listening() as hook:
+        _blocks(served, secret, hook.url)
+        service.carry_out("flows.cli", "deploy", "--pool", name, "--write-only", "--conf", conf)
+        file = project.root / "prefect.yaml"
+        service.carry_out("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file)
+        worker = service.start("prefect", "worker", "start", "--pool", name, "--name", name)
+        run = served.carried_out("nightly")
+        assert run["state_type"] == "COMPLETED", worker.said()
+        assert len(project.rows()) == 60
+        said = service.carry_out(
+            *("flows.cli", "deploy", "--pool", name, "--conf", conf),
+            *("--notify", f"custom-webhook/{secret}"),
+        )
+        assert f"automation: {project.root.name}: a run failed" in said
+        (project.root / f"{secret}.csv").unlink()
+        failed = served.carried_out("nightly")
+        assert failed["state_type"] == "FAILED"
+        wait(lambda: bool(hook.got), "the notification", worker.said)
+    (got,) = hook.got
+    assert got["said"].startswith("nightly of vecmill-run: Failed\n1 of 1 failed: notes: ")
+    worker.end()
+
+
+def _with_secret(served: Served, secret: str) -> str:
+    """A configuration whose source's path is a secret that Prefect's server keeps; its file."""
+    root = served.project.root
+    conf = root / "vecmill.toml"
+    served.conf(SCHEDULES)
+    plain = conf.read_text("utf-8")
+    conf.write_text(plain.replace('"notes.csv"', f'"${{secret:{secret}}}"'), encoding="utf-8")
+    (root / "notes.csv").rename(root / f"{secret}.csv")
+    return str(conf)
+
+
+def _blocks(served: Served, secret: str, url: str) -> None:
+    code = f"""
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
+
+Secret(value={secret + ".csv"!r}).save({secret!r})
+CustomWebhookNotificationBlock(
+    name={secret!r}, url={url!r}, json_data={{"said": "{{{{body}}}}"}}, headers={{}}, cookies={{}}
+).save({secret!r})
+"""
+    module = f"blocks_{secret}"
+    (served.service.folder / "site" / f"{module}.py").write_text(code, encoding="utf-8")
+    served.service.carry_out(module)
