@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -12,12 +13,14 @@ import pytest
 import flows.sources
 from flows.alerts.hooks import HookError
 from flows.cli import run_command
+from flows.config.settings import SettingsError
 from flows.monitoring.looking import monitor
 from flows.monitors.base import by_default
 from flows.output.progress import Silent
 from flows.pipeline.learning import Draw
 from flows.runner import runner
 from flows.sources import base
+from tests.flows.operations.service import wait
 from tests.flows.shop import Heard
 from tests.flows.test_alerts import listening
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun, TaskRun
 
+    from flows.config.settings import Settings
     from tests.flows.project import Project
 
 pytestmark = pytest.mark.slow
@@ -161,7 +165,8 @@ def test_steps_are_tasks_and_the_outcome_is_an_artifact(
     tasks = task_runs(client, run)
     assert {task.state_type for task in tasks} == {"COMPLETED"}
     kinds = [task.name.split("-")[0].split(" ")[0] for task in tasks]
-    assert sorted(kinds) == ["commit", *["encode"] * 5, "plan", "prepare", "publish"]
+    expected = ["asset", "commit", *["encode"] * 5, "plan", "prepare", "publish"]
+    assert sorted(kinds) == expected
     assert "| encoded | 40 |" in artifact(client, f"vecmill-run-{feature}")
 
 
@@ -244,6 +249,38 @@ def test_a_failing_run_is_failed_there_and_exit_code_1_here(
     assert got.err.startswith(f"error: {feature}: 10 of 10 records cannot be read or encoded")
     [run] = flow_runs(client, feature)
     assert run.state_type == "FAILED"
+
+
+def test_tasks_that_encode_hold_a_slot_and_wait_for_it(
+    project: Project, feature: str, client: SyncPrefectClient
+) -> None:
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+    from prefect.concurrency.sync import concurrency
+
+    name = f"l{uuid4().hex[:12]}"
+    project.engine = {"concurrency_limit": name, "shard_size": 64}
+    with pytest.raises(SettingsError, match=f"{name}.*has no global concurrency limit"):
+        embed(project, feature)
+    client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+    settings = project.settings()
+    with ThreadPoolExecutor() as threads:
+        with concurrency(name, strict=True):
+            running = threads.submit(carry_out, settings, feature)
+            wait(lambda: encodes(client, feature, "RUNNING"), "the task to begin")
+            assert project.encoded() == []
+        assert running.result()["encoded"] == 40
+    assert len(project.encoded()) == 40
+
+
+def carry_out(settings: Settings, feature: str) -> dict[str, Any]:
+    with runner(settings, Silent(), direct=False) as flows_:
+        return flows_.embed(feature)
+
+
+def encodes(client: SyncPrefectClient, feature: str, state: str) -> bool:
+    """Whether a task that encodes for a feature is in a state."""
+    tasks = [task for run in flow_runs(client, feature) for task in task_runs(client, run)]
+    return any(t.name.startswith("encode") and t.state_type == state for t in tasks)
 
 
 @pytest.fixture

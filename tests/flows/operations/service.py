@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.flows.project import Project
 
-LONG = 180.0
+LONG = 300.0
 """Seconds: a process that imports Prefect may take half a minute of a busy machine."""
 PLUGINS = """
 from tests.flows.plugins import install

@@ -50,10 +50,10 @@ encoder = "mill"
 
 
 def test_what_is_due_is_started_and_shown(served: Served) -> None:
-    served.project.feature = {"monitors": ["health"]}
+    served.project.feature = {"monitors": ["health", "encoder"]}
     process = served.serve(EVERYTHING)
     service, name = served.service, served.name("often")
-    by_hand = {s: served.begin(s) for s in ("broken", "tidy", "pages", "looks")}
+    by_hand = {s: served.begin(s) for s in ("broken", "tidy")}
     wait(lambda: "Completed" in states(service.runs(name)), name, process.said)
     run = next(r for r in service.runs(name) if r["state_name"] == "Completed")
     _check_run(served, run)
@@ -64,9 +64,13 @@ def test_what_is_due_is_started_and_shown(served: Served) -> None:
     assert sorted(states(service.inner(failed)))[-2:] == ["Failed"] * 2, "once, and once more"
     assert '"status": "failed"' in service.artifacts(failed)["vecmill-schedule-broken"]["data"]
 
+    served.project.encoder = {"breach": "turns"}
+    served.conf(EVERYTHING)
+    by_hand |= {s: served.begin(s) for s in ("pages", "looks")}
     others = [service.ended(by_hand[s], "FAILED", "COMPLETED") for s in ("tidy", "pages", "looks")]
     assert states(others) == ["Completed"] * 3
     assert list(served.project.root.rglob("notes.html"))
+    _check_alarm(served)
 
     assert process.end(signal.SIGTERM) == 0
     assert "ended; the schedules are paused" in process.said()
@@ -83,6 +87,21 @@ def _check_run(served: Served, run: Row) -> None:
     inner = {one["name"]: set(one["tags"]) for one in service.inner(run)}
     assert {"vecmill", "notes", "notes v1"} <= inner["embed notes"]
     assert '"records": 60' in service.artifacts(run)["vecmill-schedule-often"]["data"]
+
+
+def _check_alarm(served: Served) -> None:
+    """The encoder gives other vectors than it did, which is an event of what it has made."""
+
+    def found() -> list[Row]:
+        key = f"vecmill://{served.project.root.name}/notes"
+        events = served.service.events("vecmill.alarm")
+        return [event for event in events if event["resource"]["prefect.resource.id"] == key]
+
+    wait(lambda: bool(found()), "the alarm")
+    event = found()[0]
+    assert event["resource"]["vecmill.monitor"] == "encoder"
+    assert event["payload"]["feature"] == "notes"
+    assert "the encoder changed" in event["payload"]["summary"]
 
 
 def _check_asset(served: Served) -> None:
@@ -159,8 +178,23 @@ def test_a_server_of_its_own_lives_as_long_as_it_is_served(
 ) -> None:
     conf = served.conf('[schedules.s]\nevery = "30 days"\n')
     port = service.port()
-    process = service.vecmill("serve", "--conf", conf, "--port", port, PREFECT_API_URL="")
+    process = service.vecmill(
+        *("serve", "--conf", conf, "--port", port),
+        PREFECT_API_URL="",
+        PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
+        PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
+    )
     process.says("serving; Ctrl-C ends it")
     assert f"Prefect's pages are at http://127.0.0.1:{port}" in process.said()
+    process.says("Prefect's server has scheduled nothing yet. Do its services run?")
     assert process.end(signal.SIGTERM) == 0
     assert not service.answers(port)
+
+
+def test_a_server_that_is_not_there_is_told_in_a_line(served: Served, service: Service) -> None:
+    conf = served.conf('[schedules.s]\nevery = "30 days"\n')
+    address = f"http://127.0.0.1:{service.port()}/api"
+    process = service.vecmill("serve", "--conf", conf, PREFECT_API_URL=address)
+    assert process.code() == 1
+    assert f"error: Prefect's server at {address}: ConnectError" in process.said()
+    assert "Traceback" not in process.said()
