@@ -1,12 +1,14 @@
 """The command line. Results go to standard output, everything else to standard error.
 
-Exit codes: 0 fine, 1 a run failed, 2 usage or configuration, 3 a finding; 130 after Ctrl-C and 141
-where the reader of a pipe has left, as shells have it. The commands are in `flows.commands`.
+Exit codes: 0 fine, 1 a run failed, 2 usage or configuration, 3 a finding; 130 after Ctrl-C, 143
+after SIGTERM and 141 where the reader of a pipe has left, as shells have it. The commands are in
+`flows.commands`.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -16,11 +18,13 @@ from cyclopts import CycloptsError
 from flows.commands import load_all
 from flows.commands._app import app
 from flows.output.answers import complain, say
-from flows.output.codes import FINE, INTERRUPTED, UNREAD, USAGE, report
+from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
 from flows.output.progress import Silent, listening
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_GOES_ON = "nothing half done is published, and the next run goes on from here"
 
 load_all()
 for _name in app:
@@ -30,8 +34,17 @@ for _name in app:
         app[_name].help_format = "markdown"
 
 
+class _Terminated(BaseException):
+    """Raised where a SIGTERM comes, so that what is under way is left as it should be."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = run_command(argv)
         sys.stdout.flush()
@@ -57,12 +70,18 @@ def run_command(argv: Sequence[str] | None = None) -> int:
     except CycloptsError:
         return USAGE
     except KeyboardInterrupt:
-        complain("interrupted; nothing half done is published, and the next run goes on from here")
+        complain(f"interrupted; {_GOES_ON}")
         return INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - every error becomes a message and an exit code
         return report(error)
+    except BaseException as error:
+        # Within a flow the signal is Prefect's, which is not imported for this.
+        if not isinstance(error, _Terminated) and type(error).__name__ != "TerminationSignal":
+            raise
+        complain(f"ended by SIGTERM; {_GOES_ON}")
+        return TERMINATED
     return code if isinstance(code, int) else FINE
 
 

@@ -60,7 +60,7 @@ class Tasks:
             SettingsError: if that needs what is not installed.
         """
         if keys.kind == "local":
-            threads = ThreadPoolTaskRunner(max_workers=keys.workers)
+            threads: TaskRunner[Any] = ThreadPoolTaskRunner(max_workers=keys.workers)
             return cls(keys.retries, threads, keys.workers, limit=keys.concurrency_limit)
         with ray_needed():
             from flows.engines.ray_runner import AT_ONCE, ActorTaskRunner

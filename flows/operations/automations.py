@@ -11,8 +11,8 @@ from prefect.blocks import notifications  # noqa: F401 - so that Prefect knows t
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
+from prefect.events import EventTrigger, Posture, ResourceSpecification
 from prefect.events.actions import SendNotification
-from prefect.events.schemas.automations import EventTrigger, Posture, ResourceSpecification
 from prefect.exceptions import PrefectException
 
 from flows.config.settings import SettingsError
@@ -79,7 +79,7 @@ def _tell(block: UUID, subject: str, body: str) -> SendNotification:
 
 def _of_runs(settings: Settings) -> EventTrigger:
     """Of the runs of the project's deployments, and not once more of the subflows within them."""
-    deployments = {
+    deployments: dict[str, str | list[str]] = {
         "prefect.resource.role": "deployment",
         "prefect.resource.name": lineage.deployment(settings, "*"),
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from flows.config.settings import SettingsError
 from flows.operations import lineage
 from flows.operations.recurrence import ANCHOR
+from flows.output.pages import write_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,7 +118,7 @@ def write(folder: Path, files: dict[str, str], *, force: bool) -> list[Path]:
             "what stands there with --force"
         )
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_page(folder / name, text, "file")
     return [folder / name for name in files]
 
 

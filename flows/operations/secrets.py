@@ -7,6 +7,7 @@ alone, and `flows.output.redact` keeps it out of all that is written down.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any, cast
 
 from flows import run as _run  # noqa: F401 - first: it sets what Prefect reads when it is imported
 
@@ -29,7 +30,7 @@ def value(name: str) -> str | None:
         SecretError: if the server cannot be asked, or what it holds is no text.
     """
     try:
-        found = Secret.load(name)
+        found = cast("Secret[Any]", Secret.load(name))
     except ValueError:
         return None
     except (PrefectException, HTTPError, RuntimeError) as error:

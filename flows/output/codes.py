@@ -7,7 +7,7 @@ import traceback
 from flows.output.answers import complain, say
 
 FINE, FAILED, USAGE, FINDING = 0, 1, 2, 3
-INTERRUPTED, UNREAD = 130, 141
+INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
 
 
 def code_of(error: Exception) -> int | None:

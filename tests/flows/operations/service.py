@@ -87,6 +87,13 @@ class Service:
         """Start a command of ours."""
         return self.start("flows.cli", *arguments, **more)
 
+    def script(self, code: str, *arguments: object) -> str:
+        """Run some code to its end; what it printed."""
+        module = f"script_{len(self.processes)}"
+        assert self.environment  # which makes the folder that modules are found in
+        (self.folder / "site" / f"{module}.py").write_text(code, encoding="utf-8")
+        return self.carry_out(module, *arguments)
+
     @staticmethod
     def port() -> int:
         """A port that nobody listens at."""

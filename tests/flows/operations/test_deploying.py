@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from flows.cli import run_command
 from flows.operations.files import IN_IMAGE, texts, write
@@ -165,54 +165,56 @@ def test_a_worker_carries_out_what_prefect_deploys_and_tells_whom_it_should(
     served: Served,
 ) -> None:
     """Through the file, through the API, with a secret of the server's, and with automations."""
-    project, service = served.project, served.service
-    name, secret = f"pool-{uuid4().hex[:8]}", f"s{uuid4().hex[:12]}"
-    conf = _with_secret(served, secret)
-    service.carry_out("prefect", "work-pool", "create", name, "--type", "process")
+    service, root = served.service, served.project.root
+    name, value = f"n{uuid4().hex[:12]}", f"v{uuid4().hex[:12]}.csv"
+    conf = _with_secret(served, name, value)
     with listening() as hook:
-        _blocks(served, secret, hook.url)
+        service.script(BLOCKS, name, value, hook.url)
+        service.carry_out("prefect", "work-pool", "create", name, "--type", "process")
         service.carry_out("flows.cli", "deploy", "--pool", name, "--write-only", "--conf", conf)
-        file = project.root / "prefect.yaml"
+        file = root / "prefect.yaml"
         service.carry_out("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file)
         worker = service.start("prefect", "worker", "start", "--pool", name, "--name", name)
         run = served.carried_out("nightly")
         assert run["state_type"] == "COMPLETED", worker.said()
-        assert len(project.rows()) == 60
-        said = service.carry_out(
-            *("flows.cli", "deploy", "--pool", name, "--conf", conf),
-            *("--notify", f"custom-webhook/{secret}"),
-        )
-        assert f"automation: {project.root.name}: a run failed" in said
-        (project.root / f"{secret}.csv").unlink()
+        assert '"encoded": 60' in service.artifacts(run)["vecmill-schedule-nightly"]["data"]
+
+        deploy = ("deploy", "--pool", name, "--conf", conf)
+        said = service.carry_out("flows.cli", *deploy, "--notify", f"custom-webhook/{name}")
+        assert f"automation: {root.name}: a run failed" in said
+        (root / value).unlink()
         failed = served.carried_out("nightly")
         assert failed["state_type"] == "FAILED"
         wait(lambda: bool(hook.got), "the notification", worker.said)
     (got,) = hook.got
-    assert got["said"].startswith("nightly of vecmill-run: Failed\n1 of 1 failed: notes: ")
+    assert got["said"].startswith("nightly of vecmill-run: Failed\n")
+    assert "1 of 1 failed: notes: no file matches" in got["said"]
+    assert f"${{secret:{name}}}" in got["said"]
+    assert value not in worker.said()
+    assert value not in json.dumps([failed, *service.inner(failed)])
     worker.end()
 
 
-def _with_secret(served: Served, secret: str) -> str:
+BLOCKS = """
+import sys
+
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
+
+name, value, url = sys.argv[1:]
+Secret(value=value).save(name)
+CustomWebhookNotificationBlock(
+    name=name, url=url, json_data={"said": "{{body}}"}, headers={}, cookies={}
+).save(name)
+"""
+
+
+def _with_secret(served: Served, name: str, value: str) -> str:
     """A configuration whose source's path is a secret that Prefect's server keeps; its file."""
     root = served.project.root
     conf = root / "vecmill.toml"
     served.conf(SCHEDULES)
     plain = conf.read_text("utf-8")
-    conf.write_text(plain.replace('"notes.csv"', f'"${{secret:{secret}}}"'), encoding="utf-8")
-    (root / "notes.csv").rename(root / f"{secret}.csv")
+    conf.write_text(plain.replace('"notes.csv"', f'"${{secret:{name}}}"'), encoding="utf-8")
+    (root / "notes.csv").rename(root / value)
     return str(conf)
-
-
-def _blocks(served: Served, secret: str, url: str) -> None:
-    code = f"""
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
-from prefect.blocks.system import Secret
-
-Secret(value={secret + ".csv"!r}).save({secret!r})
-CustomWebhookNotificationBlock(
-    name={secret!r}, url={url!r}, json_data={{"said": "{{{{body}}}}"}}, headers={{}}, cookies={{}}
-).save({secret!r})
-"""
-    module = f"blocks_{secret}"
-    (served.service.folder / "site" / f"{module}.py").write_text(code, encoding="utf-8")
-    served.service.carry_out(module)

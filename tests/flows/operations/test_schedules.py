@@ -138,7 +138,7 @@ def test_it_is_due_when_prefect_has_it_due(recurrence: Recurrence, expected: str
     found = recurrence.after(MOMENT)
     assert found == datetime.fromisoformat(expected)
     theirs = _of_prefect(recurrence)
-    moment = found
+    moment: datetime | None = found
     for date in asyncio.run(theirs.get_dates(n=12, start=MOMENT)):
         assert moment == date
         assert moment is not None
@@ -153,9 +153,8 @@ def _of_prefect(recurrence: Recurrence) -> Any:  # noqa: ANN401 - one of three
         return schedules.CronSchedule(cron=recurrence.text, timezone=zone)
     if recurrence.kind == "rrule":
         return schedules.RRuleSchedule(rrule=recurrence.text, timezone=zone)
-    return schedules.IntervalSchedule(
-        interval=recurrence.interval, anchor_date=ANCHOR, timezone=zone
-    )
+    keys = {"interval": recurrence.interval, "anchor_date": ANCHOR, "timezone": zone}
+    return schedules.IntervalSchedule.model_validate(keys)
 
 
 def test_what_is_due_no_more_says_so() -> None:

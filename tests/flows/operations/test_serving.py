@@ -173,6 +173,25 @@ def test_sigterm_stops_what_goes_on_and_the_next_start_makes_it_good(served: Ser
     assert "catch-up" in service.runs(name)[-1]["tags"]
 
 
+@pytest.mark.parametrize("how", [["--direct"], []], ids=["direct", "as a flow"])
+def test_a_run_that_is_terminated_says_so_and_is_gone_on_from(
+    served: Served, service: Service, how: list[str]
+) -> None:
+    served.project.encoder = {"breach": "slow"}
+    command = ["run", "--conf", served.conf(""), *how]
+    # As quiet as it is by itself.
+    process = service.vecmill(*command, PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL")
+    served.encoding(process)
+    assert process.end(signal.SIGTERM) == 143
+    told = "error: ended by SIGTERM; nothing half done is published, and the next run goes on"
+    assert told in process.said()
+    assert "Traceback" not in process.said()
+    assert served.project.rows_or_none() is None
+    served.project.encoder = {}
+    assert served.project.run().counts.resumed > 0
+    assert len(served.project.rows()) == 60
+
+
 def test_a_server_of_its_own_lives_as_long_as_it_is_served(
     served: Served, service: Service
 ) -> None:
