@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from httpx import HTTPError
-from prefect.automations import Automation
+from prefect.automations import AutomationCore
 from prefect.blocks import notifications  # noqa: F401 - so that Prefect knows their types
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
@@ -18,6 +18,7 @@ from prefect.exceptions import PrefectException
 from flows.config.settings import SettingsError
 from flows.operations import lineage
 from flows.operations.shown import ALARM
+from flows.pipeline.refusals import RunError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -48,28 +49,32 @@ def make(settings: Settings, block: str) -> list[str]:
 
     Raises:
         SettingsError: if there is no such block, or it sends no notifications.
+        RunError: if the server does not take them.
     """
     number = _block(block)
     project = lineage.project(settings)
     made = [
-        Automation(
+        AutomationCore(
             name=f"{project}: a run failed",
             description="Made by `vecmill deploy --notify`.",
             trigger=_of_runs(settings),
             actions=[_tell(number, f"{project}: a run failed", _RUN)],
         ),
-        Automation(
+        AutomationCore(
             name=f"{project}: an alarm",
             description="Made by `vecmill deploy --notify`.",
             trigger=_of_alarms(settings),
             actions=[_tell(number, f"{project}: an alarm", _ALARM)],
         ),
     ]
-    with get_client(sync_client=True) as client:
-        for automation in made:
-            for old in client.read_automations_by_name(automation.name):
-                client.delete_automation(old.id)
-            client.create_automation(automation)
+    try:
+        with get_client(sync_client=True) as client:
+            for automation in made:
+                for old in client.read_automations_by_name(automation.name):
+                    client.delete_automation(old.id)
+                client.create_automation(automation)
+    except (PrefectException, HTTPError) as error:
+        raise RunError(f"Prefect's server did not take the automations: {error}") from error
     return [automation.name for automation in made]
 
 
