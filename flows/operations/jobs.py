@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -118,7 +119,7 @@ class _Job:
     settings: Settings
     schedule: Schedule
     names: list[str]
-    named: bool
+    named: bool  # rather than all that there are
     began: float = field(default_factory=time.monotonic)
 
     @classmethod
@@ -230,6 +231,8 @@ class _Job:
                 rows += self._tried(step, name)
         except Exception as error:  # noqa: BLE001 - the other features have a right to their turn
             failed[name] = redact(str(error)) or type(error).__name__
+            if isinstance(error, TimeoutError) and self._remaining() <= 0:
+                failed[name] = f"the time-out of {self.schedule.timeout} has passed"
             rows.append({"feature": name, "status": "failed", "error": failed[name]})
             listener().note(f"{name}: failed: {failed[name]}")
 
@@ -240,7 +243,7 @@ class _Job:
                 return step(name)
             except Exception as error:
                 # What the configuration says wrongly is as wrong the next time.
-                if not left or code_of(error) == USAGE or (self._left() or pause + 1) <= pause:
+                if not left or code_of(error) == USAGE or self._remaining() <= pause:
                     raise
                 listener().note(f"{name}: failed, {left} more to try, in {pause:g} s: {error}")
                 time.sleep(pause)
@@ -250,10 +253,15 @@ class _Job:
         """Seconds until the schedule's time-out; None where it has none."""
         if self.schedule.timeout is None:
             return None
-        left = self.schedule.timeout.total_seconds() - (time.monotonic() - self.began)
+        left = self._remaining()
         if left <= 0:
-            raise JobError(f"not begun: the time-out of {self.schedule.timeout} has passed")
+            raise JobError(f"not begun: the time-out of {self.schedule.timeout} had passed")
         return left
+
+    def _remaining(self) -> float:
+        if self.schedule.timeout is None:
+            return inf
+        return self.schedule.timeout.total_seconds() - (time.monotonic() - self.began)
 
     def _within(self, inner: Any) -> Any:  # noqa: ANN401 - a flow of any signature
         """A flow that ends with the schedule's time-out."""

@@ -1,0 +1,60 @@
+"""What a schedule starts: time-outs, and what is said of names that are not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from flows.config.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from tests.flows.operations.service import Served
+
+pytestmark = pytest.mark.slow
+
+BOTH = '[features.more]\nsource = "notes"\nencoder = "mill"\n'
+
+
+@pytest.fixture
+def jobs(served: Served) -> Iterator[ModuleType]:
+    """The flows, run in this process and seen by the server of these tests."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.operations import jobs
+
+    with temporary_settings({PREFECT_API_URL: served.service.api}):
+        yield jobs
+
+
+def test_a_time_out_is_for_all_of_it_and_what_was_encoded_is_kept(
+    served: Served, jobs: ModuleType
+) -> None:
+    served.project.encoder = {"breach": "slow"}
+    schedule = '[schedules.s]\nevery = "1 day"\ntimeout = "4 seconds"\nretries = 3\n'
+    conf = served.conf(BOTH + schedule)
+    with pytest.raises(jobs.JobError) as raised:
+        jobs.run("s", conf)
+    assert str(raised.value) == (
+        "2 of 2 failed: notes: the time-out of 0:00:04 has passed; "
+        "more: not begun: the time-out of 0:00:04 had passed"
+    )
+    assert served.project.rows_or_none() is None
+    served.project.encoder = {}
+    conf = served.conf(BOTH + schedule.replace("4 seconds", "1 hour"))
+    notes, more = jobs.run("s", conf)
+    assert (notes["status"], notes["rows"], more["rows"]) == ("done", 60, 60)
+    assert notes["encoded"] + notes["resumed"] == 60
+
+
+def test_names_that_are_not_there_are_told_with_the_nearest(
+    served: Served, jobs: ModuleType
+) -> None:
+    conf = served.conf('[schedules.s]\nevery = "1 day"\n')
+    with pytest.raises(SettingsError, match="no schedule 'z'; there are: s"):
+        jobs.run("z", conf)
+    with pytest.raises(SettingsError, match="no feature 'note'; did you mean 'notes'"):
+        jobs.run("s", conf, ["note"])
