@@ -153,6 +153,12 @@ class Service:
         found: Row = self.get(f"flow_runs/{number}")
         return found
 
+    def pause(self, deployment: str) -> None:
+        """Have the schedule of a deployment start nothing more."""
+        found = self.deployment(deployment)
+        assert found is not None
+        self.post(f"deployments/{found['id']}/pause_deployment")
+
     def cancel(self, number: str) -> None:
         """Ask for a run to be cancelled, as its page does."""
         state = {"type": "CANCELLING", "name": "Cancelling"}
@@ -215,14 +221,18 @@ class Process:
 
 
 def _answer(ask: Callable[[], httpx.Response]) -> Any:  # noqa: ANN401 - JSON
-    """What is answered; Prefect asks for another try while its database is busy."""
-    answer = ask()
+    """What is answered; another try while Prefect's database is busy, as its own client has it."""
     deadline = time.monotonic() + LONG
-    while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and time.monotonic() < deadline:
+    while True:
+        try:
+            answer = ask()
+        except httpx.TimeoutException:
+            assert time.monotonic() < deadline, "the server does not answer"
+            continue
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            answer.raise_for_status()
+            return answer.json() if answer.content else None
         time.sleep(1.0)
-        answer = ask()
-    answer.raise_for_status()
-    return answer.json() if answer.content else None
 
 
 def wait(done: Callable[[], bool], what: str, said: Callable[[], str] = str) -> None:

@@ -53,28 +53,30 @@ def test_what_is_due_is_started_and_shown(served: Served) -> None:
     served.project.feature = {"monitors": ["health", "encoder"]}
     process = served.serve(EVERYTHING)
     service, name = served.service, served.name("often")
-    by_hand = {s: served.begin(s) for s in ("broken", "tidy")}
     wait(lambda: "Completed" in states(service.runs(name)), name, process.said)
+    service.pause(name)  # it has shown what it is to show, and each run costs
     run = next(r for r in service.runs(name) if r["state_name"] == "Completed")
     _check_run(served, run)
     _check_asset(served)
 
-    failed = service.ended(by_hand["broken"], "FAILED", "COMPLETED")
+    failed = served.carried_out("broken")
+    assert failed["state_type"] == "FAILED"
     assert "1 of 2 failed: broken: " in failed["state"]["message"]
     assert sorted(states(service.inner(failed)))[-2:] == ["Failed"] * 2, "once, and once more"
     assert '"status": "failed"' in service.artifacts(failed)["vecmill-schedule-broken"]["data"]
 
+    assert served.carried_out("tidy")["state_type"] == "COMPLETED", process.said()
+    assert served.carried_out("pages")["state_type"] == "COMPLETED", process.said()
+    assert list(served.project.root.rglob("notes.html"))
+
     served.project.encoder = {"breach": "turns"}
     served.conf(EVERYTHING)
-    by_hand |= {s: served.begin(s) for s in ("pages", "looks")}
-    others = [service.ended(by_hand[s], "FAILED", "COMPLETED") for s in ("tidy", "pages", "looks")]
-    assert states(others) == ["Completed"] * 3
-    assert list(served.project.root.rglob("notes.html"))
+    assert served.carried_out("looks")["state_type"] == "COMPLETED", process.said()
     _check_alarm(served)
 
     assert process.end(signal.SIGTERM) == 0
     assert "ended; the schedules are paused" in process.said()
-    found = service.deployment(name)
+    found = service.deployment(served.name("tidy"))
     assert found is not None
     assert found["paused"]
 
