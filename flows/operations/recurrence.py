@@ -21,6 +21,7 @@ ANCHOR = datetime(2020, 1, 1, tzinfo=UTC)
 """What is counted from where a schedule names no beginning; Prefect takes the same for rules."""
 
 _DAY = timedelta(days=1)
+_DAILY = f"DTSTART:{ANCHOR:%Y%m%dT%H%M%S}\nRRULE:FREQ=DAILY;INTERVAL="
 _UNITS = ("hours", "minutes", "seconds")
 
 
@@ -43,8 +44,7 @@ class Recurrence:
         """A recurrence every so often; whole days begin at midnight of the time zone."""
         if interval % _DAY:
             return cls("every", str(int(interval.total_seconds())), zone)
-        start = f"DTSTART:{ANCHOR:%Y%m%dT%H%M%S}"
-        return cls("rrule", f"{start}\nRRULE:FREQ=DAILY;INTERVAL={interval // _DAY}", zone)
+        return cls("rrule", f"{_DAILY}{interval // _DAY}", zone)
 
     @property
     def interval(self) -> timedelta:
@@ -70,6 +70,8 @@ class Recurrence:
 
     def told(self) -> str:
         """As a table shows it."""
+        if self.text.startswith(_DAILY):
+            return f"every {self.text.removeprefix(_DAILY)} days"
         if self.kind != "every":
             return self.text.split("\n")[-1]
         unit = next(unit for unit in _UNITS if not self.interval % timedelta(**{unit: 1}))

@@ -146,7 +146,7 @@ def test_the_list_of_schedules_says_when_each_is_due(
     assert {row["schedule"]: row["when"] for row in rows} == {
         "often": "every 90 minutes",
         "nightly": "0 3 * * *",
-        "tidy": "RRULE:FREQ=DAILY;INTERVAL=2",
+        "tidy": "every 2 days",
     }
     assert [row["schedule"] for row in rows][-1] == "tidy", "it is not active, so never due"
     assert rows[-1]["next"] is None

@@ -202,6 +202,8 @@ def test_a_server_of_its_own_lives_as_long_as_it_is_served(
     process = service.vecmill(
         *("serve", "--conf", conf, "--port", port),
         PREFECT_API_URL="",
+        # A home of its own too: another server over the same database would schedule for it.
+        PREFECT_HOME=str(served.project.root / "home"),
         PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
         PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
     )
