@@ -32,6 +32,7 @@ os.environ.update(
 PREFECT_HOME.mkdir(parents=True, exist_ok=True)  # Prefect makes one folder, not its parents
 
 LONG = (
+    "flows/operations/test_serving.py", "flows/operations/test_deploying.py",
     "faults/test_killed.py", "flows/test_demo.py", "encoders/test_contract.py",
     "flows/monitors/test_drift.py", "faults/test_many.py", "flows/test_cli.py",
     "faults/test_full.py", "flows/test_erase.py", "flows/monitors/test_contract.py",
