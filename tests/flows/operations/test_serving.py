@@ -70,7 +70,8 @@ def test_what_is_due_is_started_and_shown(served: Served) -> None:
     assert list(served.project.root.rglob("notes.html"))
 
     served.project.encoder = {"breach": "turns"}
-    served.conf(EVERYTHING)
+    served.project.write([*served.ROWS, *((f"more{i}", f"more {i}", "x") for i in range(5))])
+    served.project.run()
     assert served.carried_out("looks")["state_type"] == "COMPLETED", process.said()
     _check_alarm(served)
 
