@@ -1,4 +1,4 @@
-"""What a schedule starts: time-outs, and what is said of names that are not there."""
+"""What a schedule starts: time-outs, events, and what is said of names that are not there."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.config.settings import SettingsError
+from tests.flows.operations.service import wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from tests.flows.operations.service import Served
+    from tests.flows.operations.service import Row, Served
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +49,30 @@ def test_a_time_out_is_for_all_of_it_and_what_was_encoded_is_kept(
     notes, more = jobs.run("s", conf)
     assert (notes["status"], notes["rows"], more["rows"]) == ("done", 60, 60)
     assert notes["encoded"] + notes["resumed"] == 60
+
+
+def test_an_alarm_is_an_event_of_the_feature(served: Served, jobs: ModuleType) -> None:
+    project = served.project
+    project.feature = {"monitors": ["encoder"]}
+    conf = served.conf('[schedules.s]\ndoes = "monitor"\nevery = "1 day"\n')
+    project.run()
+    project.encoder = {"breach": "turns"}
+    project.write([*served.ROWS, *((f"more{i}", f"more {i}", "x") for i in range(5))])
+    project.run()
+    (row,) = jobs.monitor("s", conf)
+    assert (row["feature"], row["monitor"], row["verdict"]) == ("notes", "encoder", "alarm")
+    key = f"vecmill://{project.root.name}/notes"
+
+    def found() -> list[Row]:
+        events = served.service.events("vecmill.alarm")
+        return [event for event in events if event["resource"]["prefect.resource.id"] == key]
+
+    wait(lambda: bool(found()), "the alarm")
+    (event,) = found()
+    assert event["resource"]["vecmill.monitor"] == "encoder"
+    payload = event["payload"]
+    assert (payload["feature"], payload["version"]) == ("notes", 1)
+    assert "the encoder changed" in payload["summary"]
 
 
 def test_names_that_are_not_there_are_told_with_the_nearest(
