@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from storage import swaps
 from storage.blotting import LEAST_ID, size, written
+from storage.frames import apart
 from storage.model import StorageError
 from storage.parts import parent_of
 from storage.staging import SPOOL_COLUMNS
@@ -200,7 +201,7 @@ class Choice:
         if self.kept is not None:
             rows = rows.filter(~pl.col("content_hash").is_in(self.kept["content_hash"].implode()))
         held = rows if self._held is None else pl.concat([self._held, rows])
-        self._held = held.sort("content_hash").head(self._left)
+        self._held = apart(held.sort("content_hash").head(self._left))
 
     def close(self) -> None:
         """Keep what was chosen, without vectors yet. Call it before anything of it is encoded."""

@@ -16,6 +16,7 @@ from storage import _difference_parts as of_parts
 from storage import _difference_sql as sql
 from storage.database import fetch
 from storage.entries import dead_table
+from storage.frames import gathered
 from storage.model import Counts
 from storage.staging import staged_hashes
 from storage.vectors import HISTORY_KEY, KEY, SYSTEM_COLUMNS, THUMBNAIL, has_thumbnails
@@ -130,8 +131,9 @@ class Difference:
 
     def learn_dead(self, staged: Sequence[Path]) -> None:
         """Read from staged files which contents could not be encoded."""
-        for contents in staged_hashes(staged):
-            self.know_dead(contents.filter(contents["reason"].is_not_null()))
+        # Each statement looks through all contents, and most files have none that failed.
+        for failed in gathered(_failed(staged)):
+            self.know_dead(failed)
 
     def used(self, staged: Sequence[Path]) -> list[Path]:
         """Those of the staged files whose vectors go into rows to write."""
@@ -500,6 +502,11 @@ class Difference:
             self._con.execute(statement)
         self._con.unregister("given")
         self._classified = False
+
+
+def _failed(staged: Sequence[Path]) -> Iterator[pl.DataFrame]:
+    for contents in staged_hashes(staged):
+        yield contents.filter(contents["reason"].is_not_null())
 
 
 def _part_names(parts: Parts | None, kept: Mapping[str, str]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from flows.pipeline.reading import Reading
 from flows.pipeline.refusals import RunError, refuse_dead, refuse_deletes
 from flows.pipeline.versions import open_source
 from storage.difference import Difference
+from storage.frames import gathered
 from storage.ids import new_run_id
 from storage.model import (
     Counts,
@@ -361,7 +362,8 @@ def compare(
     if version:
         if not reading.scope.retry_dead:
             difference.know_dead(stores.catalog.known_dead(version))
-        for contents in staged_hashes(staged_files(stores.staging / version.table)):
+        staged = staged_hashes(staged_files(stores.staging / version.table))
+        for contents in gathered(staged):
             if not reading.scope.retry_dead:
                 difference.know_dead(contents.filter(contents["lasting"]), staged=True)
             difference.know_staged(contents.filter(contents["reason"].is_null()))
