@@ -39,7 +39,6 @@ from storage.staging import (
     staged_hashes,
     staged_unread,
 )
-from storage.vectors import HISTORY_KEY, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,9 +188,8 @@ class Run:
         if difference.rewrites:
             self._lance_version = vectors.rewrite(table, rows, codes)
         else:
-            gone = difference.vanished(remove_vanished=remove)
-            key = HISTORY_KEY if self.version.history else KEY
-            self._lance_version = vectors.commit(table, base, rows, gone, key, codes)
+            gone = difference.gone(remove_vanished=remove)
+            self._lance_version = vectors.commit(table, base, rows, gone, codes)
         before = published.rows if published else 0
         grown = difference.row_change(remove_vanished=remove)
         found = vectors.rows(table, self._lance_version)
