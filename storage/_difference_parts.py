@@ -48,20 +48,17 @@ WHERE record_id IN (SELECT {parent} FROM given)
 """
 # A record that was read has the parts that it was read to have, however little else was read.
 SHORTENED = """
-SELECT DISTINCT record_id FROM base WHERE record_id NOT IN (SELECT record_id FROM snapshot)
-AND {parent} IN (SELECT record_id FROM wholes)
-ORDER BY record_id
+SELECT DISTINCT record_id FROM base ANTI JOIN snapshot USING (record_id)
+WHERE {parent} IN (SELECT record_id FROM wholes)
 """
 VANISHED = """
-SELECT DISTINCT record_id FROM base WHERE record_id NOT IN (SELECT record_id FROM snapshot)
-AND ({parent} IN (SELECT record_id FROM wholes)
-    OR {parent} NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL))
-ORDER BY record_id
+SELECT DISTINCT record_id FROM base ANTI JOIN snapshot USING (record_id)
+WHERE {parent} IN (SELECT record_id FROM wholes)
+    OR {parent} NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL)
 """
 GONE = """
-SELECT DISTINCT {parent} AS record_id FROM base
-WHERE {parent} NOT IN (SELECT record_id FROM wholes)
-AND {parent} NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL)
+SELECT DISTINCT {parent} AS record_id FROM base b
+ANTI JOIN wholes w ON b.{parent} = w.record_id ANTI JOIN dead d ON b.{parent} = d.record_id
 """
 # The words about the part come off first: what failed before is read back from the catalog.
 REASON = (

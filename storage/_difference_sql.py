@@ -55,8 +55,7 @@ SELECT min(seq) AS seq, content_hash FROM given ANTI JOIN repeated USING (seq)
 WHERE content_hash NOT IN (SELECT content_hash FROM had) GROUP BY content_hash
 """
 NOTE_UNMET = """
-INSERT INTO unmet SELECT DISTINCT content_hash FROM given
-WHERE content_hash NOT IN (SELECT content_hash FROM known)
+INSERT INTO unmet SELECT DISTINCT content_hash FROM given ANTI JOIN known USING (content_hash)
 """
 # What an interrupted run has dealt with is as new to the version as what this one encodes.
 FIND_FRESH = """
@@ -73,17 +72,17 @@ DELETE FROM wanted WHERE seq IN (SELECT seq FROM excess);
 DELETE FROM given WHERE content_hash IN (SELECT content_hash FROM excess)
     AND seq NOT IN (SELECT seq FROM repeated) RETURNING seq
 """
+# Not by NOT IN: what that looks rows up in has to fit into memory.
 VANISHED = """
-SELECT DISTINCT record_id FROM base WHERE record_id NOT IN (SELECT record_id FROM snapshot)
-AND record_id NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL)
-ORDER BY record_id
+SELECT DISTINCT record_id FROM base
+ANTI JOIN snapshot USING (record_id) ANTI JOIN dead USING (record_id)
 """
 OVERTAKEN = """
 row_number() OVER (PARTITION BY record_id, event_time ORDER BY run_id DESC, content_hash) > 1
 """
 CLASSIFY = """
 CREATE OR REPLACE TABLE outcome AS
-SELECT s.*, b.record_id IS NULL AS added, CASE
+SELECT s.*, b.nth AS base_nth, b.record_id IS NULL AS added, CASE
     WHEN d.content_hash IS NOT NULL THEN 'dead'
     WHEN b.record_id IS NULL THEN {unmatched}
     WHEN b.content_hash <> s.content_hash OR b.overtaken THEN 'changed'
@@ -93,35 +92,52 @@ FROM snapshot s
 LEFT JOIN base b ON {same}
 LEFT JOIN dead_content d ON s.content_hash = d.content_hash
 """
-# A content may be staged twice, by a task that outlived its run. And what a run staged that died
-# after it had published stands in the base already.
+# What a run staged that died after it had published stands in the base already. A content may be
+# staged twice, by a task that outlived its run.
+CHOOSE = """
+CREATE OR REPLACE TABLE reused AS
+SELECT content_hash, arg_min(nth, record_id) AS nth
+FROM base SEMI JOIN (FROM outcome WHERE outcome IN ('new', 'changed')) USING (content_hash)
+GROUP BY content_hash;
+CREATE OR REPLACE TABLE chosen (content_hash VARCHAR, nth BIGINT)
+"""
 CHOOSE_STAGED = """
-CREATE OR REPLACE TEMP TABLE chosen AS
-SELECT filename, file_row_number
-FROM read_parquet([{files}], filename = true, file_row_number = true)
+INSERT INTO chosen
+SELECT content_hash, min((file_index::BIGINT << {file_bits}) | file_row_number)
+FROM read_parquet([{files}], file_row_number = true)
+SEMI JOIN (FROM outcome WHERE outcome IN ('new', 'changed')) USING (content_hash)
+ANTI JOIN reused USING (content_hash)
 WHERE reason IS NULL
-AND content_hash NOT IN (SELECT content_hash FROM known WHERE origin = 'base')
-QUALIFY row_number() OVER (PARTITION BY content_hash ORDER BY filename, file_row_number) = 1
-"""
-USED_STAGED = """
-WITH firsts AS (
-    SELECT content_hash, filename
-    FROM read_parquet([{files}], filename = true, file_row_number = true)
-    WHERE reason IS NULL
-    QUALIFY row_number() OVER (PARTITION BY content_hash ORDER BY filename, file_row_number) = 1)
-SELECT DISTINCT filename FROM firsts WHERE content_hash IN (
-    SELECT content_hash FROM outcome WHERE outcome IN ('new', 'changed')
-    INTERSECT SELECT content_hash FROM known WHERE origin IN ('run', 'staged'))
-"""
-REUSE = """
-CREATE OR REPLACE TEMP TABLE reused AS
-SELECT content_hash, arg_min(vector, record_id) AS vector, min(encoded_at) AS encoded_at,
-    arg_min({thumbnail}, record_id) AS thumbnail
-FROM published
-WHERE content_hash IN (
-    SELECT content_hash FROM outcome WHERE outcome IN ('new', 'changed')
-    INTERSECT SELECT content_hash FROM known WHERE origin = 'base')
 GROUP BY content_hash
+"""
+FROM_STAGED = """
+SELECT o.seq, o.record_id, o.content_hash, o.event_time{kept}, c.nth
+FROM chosen c JOIN outcome o USING (content_hash) WHERE o.outcome IN ('new', 'changed')
+"""
+# An updated record keeps the run and the time that made its vector.
+FROM_PUBLISHED = """
+SELECT o.seq, o.record_id, o.content_hash, o.event_time{kept}, r.nth, true AS fresh
+FROM reused r JOIN outcome o USING (content_hash) WHERE o.outcome IN ('new', 'changed')
+UNION ALL
+SELECT o.seq, o.record_id, o.content_hash, o.event_time{kept}, o.base_nth, false
+FROM outcome o WHERE o.outcome = 'updated'
+"""
+# Whole rows are not sorted, which takes more memory than there is where they are long.
+ORDER = "SELECT nth, seq FROM placed ORDER BY nth, seq"
+PART = """
+FROM placed
+WHERE nth BETWEEN $first AND $last
+AND (nth > $first OR seq >= $from) AND (nth < $last OR seq <= $to)
+ORDER BY nth
+"""
+STAYING = """
+SELECT nth FROM base
+ANTI JOIN (FROM outcome WHERE outcome IN ('new', 'changed', 'updated')) USING ({key})
+{stays} ORDER BY nth
+"""
+GOING = """
+SELECT base_nth AS nth FROM outcome WHERE outcome IN ('changed', 'updated') AND base_nth IS NOT NULL
+UNION ALL SELECT nth FROM base WHERE {vanished} ORDER BY nth
 """
 # A record may be read or published and dead as well; one refused for its id is another record.
 COUNT_KNOWN = f"""
@@ -141,4 +157,20 @@ WITH firsts AS (
 SELECT (SELECT count(*) FROM outcome WHERE event_time >= since AND event_time < until),
     (SELECT count(*) FROM firsts WHERE moment >= since AND moment < until)
 FROM bounds ORDER BY nth
+"""
+STILL_DEAD = f"""
+SELECT {DEAD} FROM before b
+ANTI JOIN {{seen}} s ON b.place = s.place ANTI JOIN dead d ON b.place = d.place
+ANTI JOIN {{seen}} t ON b.record_id = t.record_id ANTI JOIN dead e ON b.record_id = e.record_id
+"""
+KNOW_DEAD = """
+INSERT INTO dead_content
+SELECT content_hash, any_value(reason), bool_or(lasting) FROM given
+ANTI JOIN dead_content USING (content_hash) ANTI JOIN base USING (content_hash)
+WHERE content_hash IS NOT NULL GROUP BY content_hash;
+INSERT INTO known SELECT content_hash, 'dead' FROM dead_content ANTI JOIN known USING (content_hash)
+"""
+KNOW_STAGED = """
+INSERT INTO known
+SELECT DISTINCT content_hash, 'staged' FROM given ANTI JOIN known USING (content_hash)
 """

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from storage import swaps
+from storage.assembly import StagedRows
 from storage.blotting import LEAST_ID, size, written
+from storage.frames import apart
 from storage.model import StorageError
 from storage.parts import parent_of
 from storage.staging import SPOOL_COLUMNS
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+_READ = 1024
 MAX_BYTES = 16 * 2**20
 """What the contents of a version's canaries take at most."""
 
@@ -200,7 +203,7 @@ class Choice:
         if self.kept is not None:
             rows = rows.filter(~pl.col("content_hash").is_in(self.kept["content_hash"].implode()))
         held = rows if self._held is None else pl.concat([self._held, rows])
-        self._held = held.sort("content_hash").head(self._left)
+        self._held = apart(held.sort("content_hash").head(self._left))
 
     def close(self) -> None:
         """Keep what was chosen, without vectors yet. Call it before anything of it is encoded."""
@@ -230,31 +233,28 @@ def _bounded(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _vectors(staged: Sequence[Path], hashes: Sequence[str]) -> pl.DataFrame:
     """What is staged for these contents: columns content_hash, vector, encoded_at."""
+    import numpy as np
     import polars as pl
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    columns = pl.Schema(
-        {
-            "content_hash": pl.String(),
-            "vector": pl.List(pl.Float32),
-            "encoded_at": pl.Datetime("us", "UTC"),
-        }
-    )
-    parts, left = [pl.DataFrame(schema=columns)], set(hashes)
+    columns = {"content_hash": pa.string(), "vector": pa.large_list(pa.float32())}
+    columns |= {"encoded_at": pa.timestamp("us", tz="UTC")}
+    schema = pa.schema(columns)
+    parts, left = [schema.empty_table()], set(hashes)
     for file in staged:
         if not left:
             break
         # A hundred vectors among millions: those of a file are read only where it has one of them.
-        here = pl.read_parquet(file, columns=["content_hash", "reason"])
-        there = here.filter(pl.col("reason").is_null())["content_hash"]
-        met = left.intersection(there.to_list())
-        if not met:
-            continue
-        wanted = pl.col("content_hash").is_in(list(met)) & pl.col("reason").is_null()
-        parts.append(
-            pl.scan_parquet(file).filter(wanted).select(columns.names()).cast(columns).collect()
-        )
-        left -= met
-    return pl.concat(parts).unique("content_hash", keep="first")
+        here = pq.read_table(file, columns=["content_hash", "reason"], use_threads=False)
+        alive = here["content_hash"].to_pylist(), here["reason"].to_pylist()
+        met = {name: n for n, (name, why) in enumerate(zip(*alive, strict=True)) if why is None}
+        met = {name: met[name] for name in left.intersection(met)}
+        if met:
+            places = np.array(sorted(met.values()))
+            parts.append(StagedRows([file], schema, _READ).take(places).cast(schema))
+            left -= met.keys()
+    return pl.DataFrame(pa.concat_tables(parts))
 
 
 def _of(

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, cast
 
 from storage import _difference_parts as of_parts
 from storage import _difference_sql as sql
+from storage.assembly import FILE, StagedRows, fitted, numbered, published_rows, rows_at_once
 from storage.database import fetch
 from storage.entries import dead_table
+from storage.frames import gathered
 from storage.model import Counts
 from storage.staging import staged_hashes
 from storage.vectors import HISTORY_KEY, KEY, SYSTEM_COLUMNS, THUMBNAIL, has_thumbnails
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from storage.parts import Parts
 
 _BATCH = 8192
+_ROOMY = 2**28
+"""Bytes to compare from which on DuckDB may hold more: some million records."""
+_ROW = 200
+"""Bytes that a published row takes here, more or less."""
 
 
 class Difference:
@@ -49,7 +55,8 @@ class Difference:
             loses the parts that it has no more.
         thumbnails: whether the table keeps small copies of images (`storage.vectors.THUMBNAIL`).
             Where it did not before, rows get one when their content is encoded.
-        memory_limit: what DuckDB may hold before it goes to disk.
+        memory: MiB that DuckDB may hold before it goes to disk. Where it has far more to compare
+            it may hold more, by the root of how much: a join on disk needs that.
 
     Attributes:
         rewrites: whether the kept columns are others than published, so that every row of the
@@ -65,14 +72,17 @@ class Difference:
         history: bool = False,
         parts: Parts | None = None,
         thumbnails: bool = False,
-        memory_limit: str = "1GB",
+        memory: int = 128,
     ) -> None:
         import duckdb
 
         scratch.parent.mkdir(parents=True, exist_ok=True)
         scratch.unlink(missing_ok=True)
         self._con = duckdb.connect(str(scratch))
-        self._con.execute(f"SET memory_limit = '{memory_limit}'; SET TimeZone = 'UTC'")
+        self._memory, self._size = memory, 0
+        self._allow(0)
+        # Each thread holds some of it for itself, and most of a plan's work is not DuckDB's.
+        self._con.execute("SET threads = 2; SET GLOBAL TimeZone = 'UTC'")
         # DuckDB draws its bar over ours where it takes the process for a shell.
         self._con.execute("SET enable_progress_bar = false")
         self._con.execute(sql.SCHEMA)
@@ -90,10 +100,18 @@ class Difference:
         self._seen = "wholes" if parts else "snapshot"
         self._rows = self._records = self._wholes = self._rejected = self._nameless = 0
         self._classified = False
-        numbered = kept.empty_table().rename_columns(list(self._kept.values())).schema
-        self._with_given(_empty_snapshot(numbered), "CREATE TABLE snapshot AS FROM given")
+        self._chosen_from: Sequence[Path] | None = None
+        empty = kept.empty_table().rename_columns(list(self._kept.values())).schema
+        self._with_given(_empty_snapshot(empty), "CREATE TABLE snapshot AS FROM given")
         self.rewrites = base is not None and self._columns_differ(base)
+        self._allow(0 if base is None else _ROW * base.count_rows())
         self._load_base()
+
+    def _allow(self, size: int) -> None:
+        """Let DuckDB hold what so many bytes more to compare call for."""
+        self._size += size
+        limit = self._memory * max(1.0, (self._size / _ROOMY) ** 0.5)
+        self._con.execute(f"SET memory_limit = '{limit:.0f}MiB'")
 
     def close(self) -> None:
         """Let go of the scratch file."""
@@ -109,38 +127,23 @@ class Difference:
         """
         if staged:
             self._with_given(contents, sql.NOTE_UNMET)
-        self._with_given(
-            contents,
-            "INSERT INTO dead_content SELECT content_hash, any_value(reason), bool_or(lasting) "
-            "FROM given "
-            "WHERE content_hash NOT IN (SELECT content_hash FROM dead_content) "
-            "AND content_hash NOT IN (SELECT content_hash FROM base) GROUP BY content_hash",
-            "INSERT INTO known SELECT content_hash, 'dead' FROM dead_content "
-            "WHERE content_hash NOT IN (SELECT content_hash FROM known)",
-        )
+        self._with_given(contents, sql.KNOW_DEAD)
 
     def know_staged(self, contents: pl.DataFrame) -> None:
         """Contents that an interrupted run has staged (column content_hash)."""
-        self._with_given(
-            contents,
-            sql.NOTE_UNMET,
-            "INSERT INTO known SELECT DISTINCT content_hash, 'staged' FROM given "
-            "WHERE content_hash NOT IN (SELECT content_hash FROM known)",
-        )
+        self._with_given(contents, sql.NOTE_UNMET, sql.KNOW_STAGED)
 
     def learn_dead(self, staged: Sequence[Path]) -> None:
         """Read from staged files which contents could not be encoded."""
-        for contents in staged_hashes(staged):
-            self.know_dead(contents.filter(contents["reason"].is_not_null()))
+        # Each statement looks through all contents, and most files have none that failed.
+        for failed in gathered(_failed(staged)):
+            self.know_dead(failed)
 
     def used(self, staged: Sequence[Path]) -> list[Path]:
         """Those of the staged files whose vectors go into rows to write."""
-        if not staged:
-            return []
-        self._classify()
-        found = fetch(self._con, sql.USED_STAGED.format(files=_listed(staged)))
-        names = {row["filename"] for row in found}
-        return [path for path in staged if str(path) in names]
+        self._choose(staged)
+        found = fetch(self._con, f"SELECT DISTINCT nth >> {FILE} AS file FROM chosen ORDER BY file")
+        return [staged[row["file"]] for row in found]
 
     def add(
         self, records: pl.DataFrame, rejects: Sequence[DeadLetter], limit: int | None = None
@@ -173,6 +176,7 @@ class Difference:
         columns = ", ".join(self._con.table("snapshot").columns)
         kept = [records[name].alias(ours) for name, ours in self._kept.items()]
         given = records.select(seq, "record_id", "place", "content_hash", "event_time", *kept)
+        self._allow(int(given.estimated_size()))
         if self.parts:
             begins = pl.col(self._part_names["number"]) == 0
             given = given.with_columns(head=pl.when(begins).then("seq").forward_fill())
@@ -347,12 +351,7 @@ class Difference:
         A run over a part of the source can say nothing of the rest.
         """
         self._con.register("before", before)
-        found = self._con.sql(
-            f"SELECT {sql.DEAD} FROM before b WHERE place NOT IN (SELECT place FROM {self._seen}) "
-            "AND place NOT IN (SELECT place FROM dead WHERE place IS NOT NULL) AND (record_id "
-            f"IS NULL OR (record_id NOT IN (SELECT record_id FROM {self._seen}) AND "
-            "record_id NOT IN (SELECT record_id FROM dead WHERE record_id IS NOT NULL)))"
-        ).to_arrow_table()
+        found = self._con.sql(sql.STILL_DEAD.format(seen=self._seen)).to_arrow_table()
         self._con.unregister("before")
         return found
 
@@ -391,65 +390,135 @@ class Difference:
             run_id: the run that new and changed records are put down to.
             remove_vanished: whether vanished records are left out of what stays.
         """
-        kept = "".join(f", o.{ours} AS {_name(name)}" for name, ours in self._kept.items())
-        none = f", NULL::BLOB AS {THUMBNAIL}" if self._thumbnails else ""
-        own = f", v.{THUMBNAIL}" if self._thumbnails else ""
-        no_rows = (
-            f"SELECT o.record_id, NULL::FLOAT[{dim:d}] AS vector, o.content_hash, o.event_time, "
-            f"o.event_time AS encoded_at, $run_id::VARCHAR AS run_id{kept}{none} "
-            "FROM snapshot o WHERE false"
-        )
-        parts = [no_rows]
-        written = (
-            "SELECT o.record_id, v.vector, o.content_hash, o.event_time, v.encoded_at, "
-            "{run}{kept} FROM {vectors} v JOIN outcome o ON {on} WHERE o.outcome IN ({outcomes})"
-        )
-        fresh = {"run": "$run_id", "kept": kept + own, "outcomes": "'new', 'changed'"}
-        by_content = "o.content_hash = v.content_hash"
+        import pyarrow as pa
+
+        self._choose(staged)
+        schema = self._row_schema(dim)
+        put_together = self._put_together(staged, schema, run_id, remove_vanished=remove_vanished)
+        return pa.RecordBatchReader.from_batches(schema, put_together)
+
+    def gone(self, *, remove_vanished: bool) -> Iterator[int]:
+        """The places of the published rows that are to go, ascending: replaced, or vanished.
+
+        Args:
+            remove_vanished: as in `vanished`.
+        """
+        self._classify()
+        vanished = self._vanished(remove_vanished=remove_vanished)
+        of_those = "false" if vanished is None else f"record_id IN ({vanished})"
+        going = sql.GOING.format(vanished=of_those)
+        # A cursor of its own, since the rows to write stream meanwhile.
+        for batch in self._con.cursor().sql(going).to_arrow_reader(_BATCH):
+            yield from batch.column("nth").to_pylist()
+
+    def _choose(self, staged: Sequence[Path]) -> None:
+        """Say of each content of the rows to write where its vector lies."""
+        self._classify()
+        if self._chosen_from == staged:
+            return
+        self._con.execute(sql.CHOOSE)
         if staged:
             files = _listed(staged)
-            self._con.execute(sql.CHOOSE_STAGED.format(files=files))
-            vectors = (
-                f"(SELECT content_hash, vector::FLOAT[{dim:d}] AS vector, encoded_at"
-                f"{_staged_thumbnail(staged) if self._thumbnails else ''} FROM read_parquet("
-                f"[{files}], filename = true, file_row_number = true, union_by_name = true) "
-                "SEMI JOIN chosen USING (filename, file_row_number))"
-            )
-            parts.append(written.format(**fresh, vectors=vectors, on=by_content))
-        if self._base is not None:
-            thumbnail = THUMBNAIL if self._pictured else "NULL::BLOB"
-            self._con.execute(sql.REUSE.format(thumbnail=thumbnail))
-            parts.append(written.format(**fresh, vectors="reused", on=by_content))
-            old = {"run": "v.run_id", "kept": kept + (own if self._pictured else none)}
-            old["outcomes"] = "'updated'"
-            by_key = " AND ".join(f"o.{column} = v.{column}" for column in self._key)
-            parts.append(written.format(**old, vectors="published", on=by_key))
-        if self.rewrites:
-            parts.append(self._rows_that_stay(remove_vanished=remove_vanished))
-        whole = " UNION ALL ".join(parts)
-        # DuckDB takes the vectors for few, and would hold all of them to look records up in: joined
-        # as it is written, they stream past the records. No query that comes after needs more.
-        self._con.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-        return self._con.sql(whole, params={"run_id": run_id}).to_arrow_reader(_BATCH)
+            self._con.execute(sql.CHOOSE_STAGED.format(files=files, file_bits=FILE))
+        self._chosen_from = staged
 
-    def _rows_that_stay(self, *, remove_vanished: bool) -> str:
+    def _row_schema(self, dim: int) -> pa.Schema:
+        kept = "".join(f", {ours} AS {_name(name)}" for name, ours in self._kept.items())
+        none = f", NULL::BLOB AS {THUMBNAIL}" if self._thumbnails else ""
+        return (
+            self._con.sql(
+                f"SELECT record_id, NULL::FLOAT[{dim:d}] AS vector, content_hash, event_time, "
+                f"event_time AS encoded_at, record_id AS run_id{kept}{none} FROM snapshot LIMIT 0"
+            )
+            .to_arrow_table()
+            .schema
+        )
+
+    def _put_together(
+        self, staged: Sequence[Path], schema: pa.Schema, run_id: str, *, remove_vanished: bool
+    ) -> Iterator[pa.RecordBatch]:
+        """All rows to write: those with staged vectors first, then by their published places."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        at_once = rows_at_once(schema.field("vector").type.list_size)
+        thumbnail = [THUMBNAIL] if self._thumbnails else []
+        fields = [schema.field(name) for name in ("vector", "encoded_at", *thumbnail)]
+        files = StagedRows(staged, pa.schema(fields), at_once)
+        for known in self._known(sql.FROM_STAGED, at_once):
+            found = files.take(known["nth"].to_numpy())
+            own = {name: found[name] for name in found.column_names}
+            ours = pa.repeat(run_id, len(known))
+            yield from fitted({**self._named(known), **own, "run_id": ours}, schema)
+        if self._base is None:
+            return
+        for known in self._known(sql.FROM_PUBLISHED, at_once):
+            found = self._published(known, ["vector", "encoded_at", "run_id"])
+            own = {name: found[name] for name in found.column_names}
+            own["run_id"] = pc.if_else(known["fresh"], run_id, found["run_id"])
+            yield from fitted({**self._named(known), **own}, schema)
+        if self.rewrites:
+            yield from self._rows_that_stay(schema, at_once, remove_vanished=remove_vanished)
+
+    def _known(self, statement: str, at_once: int) -> Iterator[pa.Table]:
+        """What is known of rows, without vectors, by the places of these; some rows at a time."""
+        kept = "".join(f", o.{ours}" for ours in self._kept.values())
+        con = self._con.cursor()
+        con.execute("CREATE OR REPLACE TABLE placed AS " + statement.format(kept=kept))
+        parts = [
+            (batch["nth"][0], batch["seq"][0], batch["nth"][-1], batch["seq"][-1])
+            for batch in con.sql(sql.ORDER).to_arrow_reader(at_once)
+        ]
+        for part in parts:
+            first, start, last, end = (bound.as_py() for bound in part)
+            bounds = {"first": first, "from": start, "last": last, "to": end}
+            yield con.sql(sql.PART, params=bounds).to_arrow_table()
+
+    def _named(self, known: pa.Table) -> dict[str, pa.ChunkedArray]:
+        """The columns of rows under the names that their table has."""
+        system = {name: known[name] for name in ("record_id", "content_hash", "event_time")}
+        return system | {name: known[ours] for name, ours in self._kept.items()}
+
+    def _published(self, known: pa.Table, columns: Sequence[str]) -> pa.Table:
+        """Columns of the published rows at the places of these."""
+        import pyarrow as pa
+
+        pictured = [THUMBNAIL] if self._pictured else []
+        found = published_rows(self._base, known["nth"].to_numpy(), [*columns, *pictured])
+        if self._thumbnails and not pictured:
+            found = found.append_column(THUMBNAIL, pa.nulls(len(found), pa.binary()))
+        return found
+
+    def _rows_that_stay(
+        self, schema: pa.Schema, at_once: int, *, remove_vanished: bool
+    ) -> Iterator[pa.RecordBatch]:
         """Published rows without a readable record: what they have no value for is null."""
+        import pyarrow as pa
+
         vanished = self._vanished(remove_vanished=remove_vanished)
-        gone = "" if vanished is None else f"AND record_id NOT IN ({vanished})"
-        system = ", ".join(SYSTEM_COLUMNS)
+        stays = "" if vanished is None else f"ANTI JOIN ({vanished}) USING (record_id)"
+        staying = sql.STAYING.format(key=", ".join(self._key), stays=stays)
         snapshot = self._con.table("snapshot")
         types = dict(zip(snapshot.columns, snapshot.types, strict=True))
-        had = set(self._con.table("published").columns)
+        had = self._published_columns()
         kept = "".join(
-            f", TRY_CAST({_name(name)} AS {types[ours]})" if name in had else ", NULL"
+            f", TRY_CAST({_name(name) if name in had else 'NULL'} AS {types[ours]}) AS {ours}"
             for name, ours in self._kept.items()
         )
-        if self._thumbnails:
-            kept += f", {THUMBNAIL}" if self._pictured else ", NULL::BLOB"
-        return (
-            f"SELECT {system}{kept} FROM published ANTI JOIN (FROM outcome WHERE outcome IN "
-            f"('new', 'changed', 'updated')) USING ({', '.join(self._key)}) WHERE true {gone}"
-        )
+        con = self._con.cursor()
+        for batch in self._con.cursor().sql(staying).to_arrow_reader(at_once):
+            known = pa.Table.from_batches([batch])
+            found = self._published(known, [*SYSTEM_COLUMNS, *had])
+            con.register("staying", found)
+            cast = con.sql(f"SELECT record_id{kept} FROM staying").to_arrow_table()
+            con.unregister("staying")
+            given = {name: cast[ours] for name, ours in self._kept.items()}
+            own = {name: found[name] for name in found.column_names if name not in had}
+            yield from fitted({**own, **given}, schema)
+
+    def _published_columns(self) -> list[str]:
+        """The kept columns that are published already."""
+        return [] if self._base is None else [n for n in self._kept if n in self._base.schema.names]
 
     def _columns_differ(self, base: pyarrow.dataset.Dataset) -> bool:
         schema = self._con.table("snapshot").limit(0).to_arrow_table().schema
@@ -461,19 +530,25 @@ class Difference:
 
     def _load_base(self) -> None:
         if self._base is None:
-            self._con.execute("CREATE TABLE base AS SELECT *, false AS overtaken FROM snapshot")
+            self._con.execute(
+                "CREATE TABLE base AS SELECT *, false AS overtaken, 0::BIGINT AS nth FROM snapshot"
+            )
             return
-        self._con.register("published", self._base)
-        columns = {} if self.rewrites else dict(self._kept)
-        if self.parts:
-            columns[self.parts.parent] = self._part_names["parent"]
-        kept = "".join(f", {_name(name)} AS {ours}" for name, ours in columns.items())
+        needed = {name: name for name in ("record_id", "content_hash", "event_time")}
+        if not self.rewrites:
+            needed |= {ours: name for name, ours in self._kept.items()}
+        elif self.parts:
+            needed[self._part_names["parent"]] = self.parts.parent
+        if self._history:
+            needed["run_id"] = "run_id"
         # What was written later for the same time counts, so to be what it was it is written again.
         overtaken = sql.OVERTAKEN if self._history else "false"
+        self._con.register("published", numbered(self._base, needed))
+        columns = ", ".join(name for name in needed if name != "run_id")
         self._con.execute(
-            f"CREATE TABLE base AS SELECT record_id, content_hash, event_time{kept}, {overtaken} "
-            "AS overtaken FROM published"
+            f"CREATE TABLE base AS SELECT {columns}, {overtaken} AS overtaken, nth FROM published"
         )
+        self._con.unregister("published")
         self._con.execute("INSERT INTO known SELECT DISTINCT content_hash, 'base' FROM base")
 
     def _classify(self) -> None:
@@ -490,6 +565,7 @@ class Difference:
             )
         )
         self._classified = True
+        self._chosen_from = None
 
     def _tally(self, statement: str) -> dict[str, int]:
         return dict(cast("list[tuple[str, int]]", self._con.execute(statement).fetchall()))
@@ -502,6 +578,11 @@ class Difference:
         self._classified = False
 
 
+def _failed(staged: Sequence[Path]) -> Iterator[pl.DataFrame]:
+    for contents in staged_hashes(staged):
+        yield contents.filter(contents["reason"].is_not_null())
+
+
 def _part_names(parts: Parts | None, kept: Mapping[str, str]) -> dict[str, str]:
     """The columns of parts by what they are, as they go in here."""
     if parts is None:
@@ -509,14 +590,6 @@ def _part_names(parts: Parts | None, kept: Mapping[str, str]) -> dict[str, str]:
     columns = asdict(parts)
     unit = columns.pop("unit")
     return {what: kept[name] for what, name in columns.items()} | {"unit": unit}
-
-
-def _staged_thumbnail(staged: Sequence[Path]) -> str:
-    """The thumbnails of staged files; an earlier release has staged none."""
-    import pyarrow.parquet as pq
-
-    held = any(THUMBNAIL in pq.read_schema(path).names for path in staged)
-    return f", {THUMBNAIL}" if held else f", NULL::BLOB AS {THUMBNAIL}"
 
 
 def _empty_snapshot(kept: pa.Schema) -> pa.Table:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from storage import swaps
+from storage.frames import apart
 from storage.model import Cut
 from storage.vectors import THUMBNAIL
 
@@ -90,7 +91,7 @@ class Spool:
 
     def add(self, records: pl.DataFrame) -> None:
         """Take over records (columns `SPOOL_COLUMNS`), in order."""
-        self._held.append(records.select(SPOOL_COLUMNS))
+        self._held.append(apart(records.select(SPOOL_COLUMNS)))
         self._rows += len(records)
         while self._rows >= self._shard_size:
             self._cut()

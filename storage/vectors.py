@@ -7,7 +7,7 @@ they pin the published version, and the next commit begins by restoring it.
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -39,7 +39,8 @@ KEY = ("record_id",)
 HISTORY_KEY = ("record_id", "event_time", "content_hash")
 """What tells them apart where it holds all that records ever were."""
 
-_IDS_A_DELETE = 5_000
+_IDS_ASKED = 5_000
+_ROWS_A_DELETE = 50_000
 PROBES = 20
 """Cells of an index that a search looks into."""
 REFINE = 10
@@ -67,12 +68,11 @@ class Vectors(Tables):
         self,
         table: str,
         base: int | None,
-        upserts: pa.RecordBatchReader,
-        deletes: Iterable[str],
-        key: Sequence[str] = KEY,
+        rows: pa.RecordBatchReader,
+        gone: Iterable[int],
         codes: Codes | None = None,
     ) -> int:
-        """Apply upserts and deletions by record id to the published state of a table.
+        """Add rows to the published state of a table, and take rows from it.
 
         Whatever stands above ``base`` was never published and is dropped first, so that a commit
         after an ambiguous failure gives what an undisturbed one would have given.
@@ -80,38 +80,37 @@ class Vectors(Tables):
         Args:
             table: the table's name.
             base: the published Lance version, None where nothing is published yet.
-            upserts: rows with `SYSTEM_COLUMNS` and the kept columns, one a key.
-            deletes: the record ids to remove, with all their rows.
-            key: the columns that tell rows apart, none of them null: `KEY` or `HISTORY_KEY`.
+            rows: with `SYSTEM_COLUMNS` and the kept columns.
+            gone: the places, in ``base``, of the rows that vanish or that some of ``rows`` replace.
             codes: as `rewrite` takes them; a table that is there keeps to its own.
 
         Returns:
             The Lance version to publish.
         """
         if base is None:
-            return self.rewrite(table, upserts, codes)
+            return self.rewrite(table, rows, codes)
         with self.reaching():
-            return self._change(table, base, upserts, deletes, key)
+            return self._change(table, base, rows, gone)
 
     def _change(
-        self,
-        table: str,
-        base: int,
-        upserts: pa.RecordBatchReader,
-        deletes: Iterable[str],
-        key: Sequence[str],
+        self, table: str, base: int, rows: pa.RecordBatchReader, gone: Iterable[int]
     ) -> int:
+        import pyarrow as pa
+
         opened = self.open(table)
         if opened.version != base:
             opened.checkout(base)
             opened.restore()
-        ids = iter(deletes)
-        while some := list(islice(ids, _IDS_A_DELETE)):
-            opened.delete(f"record_id IN ({', '.join(map(literal, some))})")
+        before, places = opened.to_lance(), iter(gone)
+        # Not as a merge by key: that holds all rows, vectors too, in memory.
+        while some := list(islice(places, _ROWS_A_DELETE)):
+            numbers = before.take(some, columns=["_rowid"])["_rowid"].to_pylist()
+            opened.delete(f"_rowid IN ({', '.join(map(str, numbers))})")
         codes = codes_of(opened.schema)
-        upserts = upserts if codes is None else codes.written(upserts)
-        merge = opened.merge_insert(list(key))
-        merge.when_matched_update_all().when_not_matched_insert_all().execute(upserts)
+        rows = rows if codes is None else codes.written(rows)
+        first = next((batch for batch in rows if len(batch)), None)
+        if first is not None:
+            opened.add(pa.RecordBatchReader.from_batches(rows.schema, chain([first], rows)))
         return cast("int", opened.version)
 
     def rewrite(self, table: str, rows: pa.RecordBatchReader, codes: Codes | None = None) -> int:
@@ -321,7 +320,7 @@ class Vectors(Tables):
         """Whether a table has a row of any of these records, named by a column of it."""
         dataset = self._read(table, lance_version)
         left = iter(ids)
-        while some := list(islice(left, _IDS_A_DELETE)):
+        while some := list(islice(left, _IDS_ASKED)):
             if dataset.count_rows(filter=f"{by} IN ({', '.join(map(literal, some))})"):
                 return True
         return False

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.monitors._profile import EVENT_TIME, UNKNOWN, Profile, bucket
 from flows.sources.base import COLUMNS
+from storage.frames import apart
 from storage.parts import PARTS, TIMES
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Profiler:
         held = rows.select("content_hash", pl.col("content").str.slice(0, _MOST_CHARACTERS))
         if self._drawn is not None:
             held = pl.concat([self._drawn, held])
-        self._drawn = held.bottom_k(MAX_TEXTS, by="content_hash")
+        self._drawn = apart(held.bottom_k(MAX_TEXTS, by="content_hash"))
 
 
 def languages(texts: Iterable[str]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from flows.pipeline.reading import Reading
 from flows.pipeline.refusals import RunError, refuse_dead, refuse_deletes
 from flows.pipeline.versions import open_source
 from storage.difference import Difference
+from storage.frames import gathered
 from storage.ids import new_run_id
 from storage.model import (
     Counts,
@@ -38,7 +39,6 @@ from storage.staging import (
     staged_hashes,
     staged_unread,
 )
-from storage.vectors import HISTORY_KEY, KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,9 +188,8 @@ class Run:
         if difference.rewrites:
             self._lance_version = vectors.rewrite(table, rows, codes)
         else:
-            gone = difference.vanished(remove_vanished=remove)
-            key = HISTORY_KEY if self.version.history else KEY
-            self._lance_version = vectors.commit(table, base, rows, gone, key, codes)
+            gone = difference.gone(remove_vanished=remove)
+            self._lance_version = vectors.commit(table, base, rows, gone, codes)
         before = published.rows if published else 0
         grown = difference.row_change(remove_vanished=remove)
         found = vectors.rows(table, self._lance_version)
@@ -361,7 +360,8 @@ def compare(
     if version:
         if not reading.scope.retry_dead:
             difference.know_dead(stores.catalog.known_dead(version))
-        for contents in staged_hashes(staged_files(stores.staging / version.table)):
+        staged = staged_hashes(staged_files(stores.staging / version.table))
+        for contents in gathered(staged):
             if not reading.scope.retry_dead:
                 difference.know_dead(contents.filter(contents["lasting"]), staged=True)
             difference.know_staged(contents.filter(contents["reason"].is_null()))

@@ -16,7 +16,7 @@ from storage.model import Counts, DeadLetter, Manifest, Publication, Version
 from storage.vectors import Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,6 +45,13 @@ def reader(ids: Sequence[str], seed: int = 0, run_id: str = "run") -> pa.RecordB
         }
     )
     return table.to_reader()
+
+
+def places(vectors: Vectors, table: str, version: int, ids: Iterable[str]) -> list[int]:
+    """Where the rows of these records are, as a commit takes them."""
+    rows = vectors.dataset(table, version).to_table(columns=["record_id"])["record_id"].to_pylist()
+    wanted = {*ids}
+    return [place for place, record_id in enumerate(rows) if record_id in wanted]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from storage.aligned import Aligned, Side, Tally, ids_by, own_by
 from storage.model import StorageError
 from storage.vectors import Vectors
 from storage.within import nearest_within
-from tests.storage.conftest import DIM, matrix, reader
+from tests.storage.conftest import DIM, matrix, places, reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,7 +52,8 @@ def test_a_join_is_that_by_hand(
 ) -> None:
     vectors = Vectors(str(tmp_path))
     one = vectors.rewrite("a_v1", reader(["x", *first]))
-    one = vectors.commit("a_v1", one, reader([]), ["x", *gone])
+    going = places(vectors, "a_v1", one, ["x", *gone])
+    one = vectors.commit("a_v1", one, reader([]), going)
     two = vectors.rewrite("b_v1", owned([p[0] for p in second], [p[1] for p in second]))
     sides = [Side("a", "a_v1", one), Side("b", "b_v1", two, key="owner", kept=("label",))]
     tables = Aligned(vectors, sides)
@@ -77,9 +78,9 @@ def test_a_join_is_that_by_hand(
     lacking = {"a": len(everything - {*left}), "b": len(everything - {*owners})}
     assert tables.tally == Tally(len(everything), lacking, {"a": 0, "b": nameless})
     whole = matrix(len(first) + 1)[1:]
-    places = np.array([row["place_0"] for row in rows if row["place_0"] is not None], np.int64)
+    found = np.array([row["place_0"] for row in rows if row["place_0"] is not None], np.int64)
     wanted = [first.index(row["own_0"]) for row in rows if row["own_0"] is not None]
-    np.testing.assert_array_equal(tables.vectors("a", places), whole[wanted])
+    np.testing.assert_array_equal(tables.vectors("a", found), whole[wanted])
 
 
 def test_ids_both_ways_and_names_that_quote(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_nearest_within_some_dimensions(tmp_path: Path, dims: list[slice]) -> No
     vectors = Vectors(str(tmp_path))
     ids = [str(i) for i in range(300)]
     state = vectors.rewrite("a_v1", reader(ids, seed=3))
-    state = vectors.commit("a_v1", state, reader([]), ["0", "7"])
+    state = vectors.commit("a_v1", state, reader([]), [0, 7])
     query = np.linspace(-1, 1, DIM, dtype=np.float32)
     chosen = np.concatenate([np.arange(DIM)[one] for one in dims])
     whole = matrix(300, 3)[:, chosen].astype(np.float64)

@@ -14,7 +14,7 @@ from storage.aligned import Aligned, Side
 from storage.codes import Codes, codes_of, dim_of
 from storage.footprint import footprint
 from storage.model import StorageError
-from storage.vectors import HISTORY_KEY, Vectors
+from storage.vectors import Vectors
 from storage.within import nearest_within
 from tests.storage.conftest import NOW, Store
 
@@ -121,7 +121,7 @@ def test_commits_keep_to_the_codes_of_the_table(vectors: Vectors, bits: int) -> 
     how = codes(bits)
     first, second = values(how, 5), values(how, 3, seed=9)
     base = vectors.commit("t", None, reader(names(5), first), [], codes=how)
-    state = vectors.commit("t", base, reader(["r0001", "new", "newer"], second), ["r0004"])
+    state = vectors.commit("t", base, reader(["r0001", "new", "newer"], second), [1, 4])
     held = vectors.state("t", state).schema
     assert held.field("vector").type.value_type == (pa.int8() if bits == 8 else pa.uint8())
     found = picked.vectors_of(vectors, ("t", state), [*names(5), "new", "newer"])
@@ -183,9 +183,9 @@ def test_a_search_is_that_of_the_vectors_as_float32(
 def test_a_search_leaves_out_what_it_is_told_to(vectors: Vectors, bits: int) -> None:
     how = codes(bits)
     rows = values(how, 6)
-    state = vectors.commit("t", None, reader(names(6), rows), [], HISTORY_KEY, how)
+    state = vectors.commit("t", None, reader(names(6), rows), [], how)
     before = reader(["r0002"], values(how, 1, seed=4), run="r2")
-    state = vectors.commit("t", state, before, [], HISTORY_KEY)
+    state = vectors.commit("t", state, before, [])
     found = vectors.nearest("t", state, rows[2], 9, "cosine", history=True)
     assert sorted(found["record_id"].to_pylist()) == names(6)
     [now] = [row for row in found.to_pylist() if row["record_id"] == "r0002"]

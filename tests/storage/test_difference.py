@@ -104,16 +104,27 @@ def test_an_old_scratch_file_is_made_anew(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_scratch_file_holds_what_memory_does_not(tmp_path: Path) -> None:
-    """Twenty thousand records through a limit that their bulk is far beyond."""
-    difference = Difference(tmp_path / "scratch", None, KEPT, memory_limit="128MB")
-    n, chunk = 20_000, 2_000
+    """Records whose ids alone are more than DuckDB may hold, planned and put together."""
+    difference = Difference(tmp_path / "scratch", None, KEPT)
+    n, chunk, staged = 40_000, 2_000, []
     for start in range(0, n, chunk):
         ids = [f"{i:07}{'x' * 4000}" for i in range(start, start + chunk)]
         texts = [str(i // 2) for i in range(start, start + chunk)]
         wanted = difference.add(records(ids, texts, list(range(chunk))), [])
         assert len(wanted) == chunk // 2
+        staged.append(tmp_path / f"staged-{start:06}.parquet")
+        values = [[float(text)] * DIM for text in wanted["content"]]
+        vectors = np.array(values, np.float32)[::-1].copy()
+        write_staged(staged[-1], Staged(wanted["content_hash"].to_list()[::-1], vectors, {}, NOW))
     counts = difference.counts(remove_vanished=True)
     assert (counts.new, counts.encoded, counts.deduplicated) == (n, n // 2, n // 2)
+    met = 0
+    for batch in difference.rows(staged, DIM, "now", remove_vanished=True):
+        numbers = [int(name[:7]) for name in batch["record_id"].to_pylist()]
+        first = batch["vector"].flatten().to_numpy().reshape(-1, DIM)[:, 0]
+        np.testing.assert_array_equal(first, [number // 2 for number in numbers])
+        met += len(batch)
+    assert met == n
     difference.close()
 
 
