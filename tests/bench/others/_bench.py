@@ -114,6 +114,15 @@ class Bench:
                 if "close" in tool.offers:
                     self.call(number, tool, "close")
 
+    def warm(self, tools: Sequence[Tool]) -> None:
+        """Take all through a few records, unmeasured, so that what they import is compiled."""
+        few = dict([*self.texts["cold"].items()][:40])
+        trial = Bench(self.scratch / "warm", self.environment, {"cold": few})
+        trial.scratch.mkdir()
+        trial.turn(0, tools, ["cold"], lambda: None)
+        for tool in tools:
+            tool.ran = {step: [] for step in _STEPS}
+
     def measure(self, number: int, tool: Tool, step: str) -> None:
         """One step of one tool; one that fails is told, and takes no part in later turns."""
         action = tool.action(step)
@@ -143,8 +152,9 @@ class Bench:
 
     def call(self, number: int, tool: Tool, action: str, *more: str) -> Ran:
         """Ask a tool's module for something."""
+        store = self.scratch / str(number) / tool.name
         words = [str(tool.python), "-m", f"tests.bench.others.with_{tool.name}", action,
-                 "--records", str(self.records), "--store", str(self.scratch / str(number) / tool.name),
+                 "--records", str(self.records), "--store", str(store),
                  "--model", str(locate(MINILM, None)), *more]  # fmt: skip
         return _tree.run(words, self.environment, self.scratch)
 
@@ -161,13 +171,15 @@ def main(words: Sequence[str]) -> int:
     if not data:
         sys.exit("VECMILL_TEST_DATA is not set; expected the folder of the test data")
     _tree.adopt_orphans()
-    environment = {**os.environ, **_QUIET, "OMP_NUM_THREADS": str(asked.threads)}
+    environment = _environment(asked.threads, asked.cache)
     with tempfile.TemporaryDirectory(prefix="vecmill-others-") as folder:
         before, spare = news(Path(data), asked.records)
         after = changed(before, spare)
         texts = {"cold": before, "again": before, "changed": after, "unaided": before}
         bench = Bench(Path(folder), environment, texts)
-        tools = _tools(asked.tools, asked.cache, bench)
+        tools = _tools(asked.tools or [*_environments.pinned()], asked.cache, bench)
+        _tell("warming up")
+        bench.warm(tools)
         for number in range(1, asked.turns + 1):
             steps = [step for step in _STEPS if number == 1 or step != "unaided"]
             bench.turn(number, tools, steps, partial(_keep, tools, asked))
@@ -249,6 +261,13 @@ def _plain(tools: Sequence[Tool], asked: argparse.Namespace) -> dict[str, Any]:
     return {"records": asked.records, "threads": asked.threads, "rows": rows}
 
 
+def _environment(threads: int, cache: Path) -> dict[str, str]:
+    """What all processes are given; bytecode is kept, as it is where one installs with pip."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    bytecode = {"PYTHONPYCACHEPREFIX": str(cache / "bytecode")}
+    return {**kept, **_QUIET, **bytecode, "OMP_NUM_THREADS": str(threads)}
+
+
 def _tell(message: str) -> None:
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
@@ -257,7 +276,7 @@ def _tell(message: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     known = [*_environments.pinned()]
     parser = argparse.ArgumentParser(prog="others")
-    parser.add_argument("tools", nargs="*", choices=[*known, []], default=known)
+    parser.add_argument("tools", nargs="*", choices=[*known, []], help="all where none is named")
     parser.add_argument("--turns", type=int, default=3, help="how often each step is run")
     parser.add_argument("--records", type=int, default=2000, help="news items to keep")
     parser.add_argument("--threads", type=int, default=1, help="that each tool may compute with")

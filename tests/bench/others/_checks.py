@@ -44,12 +44,18 @@ class Held:
         """For a table."""
         if self.right:
             return f"{self.rows:,} rows, cosine {self.cosine:.6f}"
-        faults = [f"{self.missing} missing", f"{self.left} not deleted", f"{self.stale} not changed"]
+        faults = [
+            f"{self.missing} missing",
+            f"{self.left} not deleted",
+            f"{self.stale} not changed",
+        ]
         told = ", ".join(one for one in faults if not one.startswith("0 "))
         return f"{self.rows:,} rows, {told or f'cosine {self.cosine:.6f}'}"
 
 
-def held(dump: Path, wanted: Mapping[str, str], reference: Mapping[str, NDArray[np.float32]]) -> Held:
+def held(
+    dump: Path, wanted: Mapping[str, str], reference: Mapping[str, NDArray[np.float32]]
+) -> Held:
     """Compare a dump with what the source holds.
 
     Args:

@@ -1,4 +1,4 @@
-"""An environment for each tool, made once by ``uv`` from the versions that are pinned beside this."""
+"""An environment for each tool, made once by ``uv`` from the versions pinned beside this."""
 
 from __future__ import annotations
 

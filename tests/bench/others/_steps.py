@@ -1,4 +1,4 @@
-"""The records of each step: news as they were, and with one in a hundred edited, added or deleted."""
+"""The records of each step: news, and the same with one in a hundred changed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _ADOPT_ORPHANS = 36
-_EVERY = 0.1
+_EVERY = 0.25
 _PROC = Path("/proc")
 
 
@@ -43,7 +43,7 @@ def run(words: Sequence[str], environment: Mapping[str, str], scratch: Path) -> 
 
     Returns:
         wall: until it ends; cpu: of the whole tree, user and system, of what outlives it until
-        then; peak_mib: the most that the tree held at one of its samples, ten a second, shared
+        then; peak_mib: the most that the tree held at one of its samples, four a second, shared
         memory counted once (PSS).
 
     Raises:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import cocoindex as coco
-import numpy as np
-from cocoindex.connectors import lancedb
-from cocoindex.ops.sentence_transformers import SentenceTransformerEmbedder
-from numpy.typing import NDArray
+import cocoindex as coco  # type: ignore[import-not-found]
+import numpy as np  # noqa: TC002 - CocoIndex reads the annotations of a row
+from cocoindex.connectors import lancedb  # type: ignore[import-not-found]
+from cocoindex.ops.sentence_transformers import (  # type: ignore[import-not-found]
+    SentenceTransformerEmbedder,
+)
+from numpy.typing import NDArray  # noqa: TC002 - as above
 
 from tests.bench.others._records import Job, command
 
@@ -39,7 +41,7 @@ class Row:
     vector: Annotated[NDArray[np.float32], EMBEDDER]
 
 
-@coco.fn(memo=True)
+@coco.fn(memo=True)  # type: ignore[untyped-decorator]
 async def embed(item: tuple[str, str], table: lancedb.TableTarget[Row]) -> None:
     """Declare the row of one record."""
     name, text = item
@@ -47,7 +49,7 @@ async def embed(item: tuple[str, str], table: lancedb.TableTarget[Row]) -> None:
     table.declare_row(row=Row(id=name, text=text, vector=vector))
 
 
-@coco.fn
+@coco.fn  # type: ignore[untyped-decorator]
 async def pipeline(records: Path) -> None:
     """Declare the table, and mount a component for each record."""
     schema = await lancedb.TableSchema.from_class(Row, primary_key=["id"])
@@ -60,7 +62,7 @@ def whole(job: Job) -> None:
     """Bring the table up to date."""
     os.environ["COCOINDEX_DB"] = str(job.store / "state")
 
-    @coco.lifespan
+    @coco.lifespan  # type: ignore[untyped-decorator]
     async def provide(builder: coco.EnvironmentBuilder) -> AsyncIterator[None]:
         builder.provide(DATABASE, await lancedb.connect_async(str(job.store / "lance")))
         builder.provide(EMBEDDER, SentenceTransformerEmbedder(str(job.model)))

@@ -11,8 +11,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-import daft
-from daft.functions import embed_text
+import daft  # type: ignore[import-not-found]
+from daft.functions import embed_text  # type: ignore[import-not-found]
 
 from tests.bench.others._records import command
 

@@ -49,12 +49,13 @@ def dump(job: Job) -> Vectors:
 
 
 def _schema(job: Job) -> type[LanceModel]:
-    model: Any = get_registry().get("sentence-transformers").create(name=str(job.model))
+    registry: Any = get_registry()
+    model = registry.get("sentence-transformers").create(name=str(job.model))
 
     class News(LanceModel):
         id: str
         text: str = model.SourceField()
-        vector: Vector(model.ndims()) = model.VectorField()
+        vector: Vector(model.ndims()) = model.VectorField()  # type: ignore[valid-type]
 
     return News
 

@@ -40,7 +40,9 @@ def whole(job: Job) -> None:
     if "news" in pxt.list_tables():
         pxt.get_table("news").batch_update(rows, if_not_exists="insert")
         return
-    from pixeltable.functions.huggingface import sentence_transformer
+    from pixeltable.functions.huggingface import (  # type: ignore[import-not-found]
+        sentence_transformer,
+    )
 
     table = pxt.create_table(
         "news", {"id": pxt.Required[pxt.String], "text": pxt.String}, primary_key="id"
@@ -67,9 +69,9 @@ def dump(job: Job) -> Vectors:
     return {row["id"]: (row["text"], row["vector"]) for row in rows}
 
 
-def _pixeltable(job: Job) -> Any:
+def _pixeltable(job: Job) -> Any:  # noqa: ANN401 - a module that is only there beside this
     os.environ["PIXELTABLE_HOME"] = str(job.store / "home")
-    import pixeltable
+    import pixeltable  # type: ignore[import-not-found]
 
     return pixeltable
 

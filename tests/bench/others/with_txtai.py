@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from txtai import Embeddings
+from txtai import Embeddings  # type: ignore[import-not-found]
 
 from tests.bench.others._records import command, difference
 
@@ -44,7 +44,7 @@ def changes(job: Job) -> None:
 
 def dump(job: Job) -> Vectors:
     """What the database holds; up to 5,000 records lie in a flat index."""
-    import faiss
+    import faiss  # type: ignore[import-not-found]
 
     embeddings = _load(job)
     backend = embeddings.ann.backend
