@@ -62,7 +62,7 @@ class Vectors(Tables):
 
     def rows(self, table: str, lance_version: int) -> int:
         """The number of rows of a table at one Lance version."""
-        return cast("int", self.at(table, lance_version).count_rows())
+        return cast("int", self.state(table, lance_version).count_rows())
 
     def commit(
         self,
@@ -367,7 +367,7 @@ class Vectors(Tables):
 
     def _read(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
         """A table at one Lance version, its vectors as float32."""
-        return decoded(self.at(table, lance_version).to_lance())
+        return decoded(self.state(table, lance_version))
 
 
 def decoded(dataset: Any) -> Any:  # noqa: ANN401 - lance ships no types

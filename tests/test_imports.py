@@ -15,6 +15,7 @@ import flows.monitors
 import flows.sources
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import ModuleType
 
 HEAVY = frozenset(
@@ -25,6 +26,23 @@ HEAVY = frozenset(
 
 SLOW_TO_LOAD = frozenset({"markdown_it", "numpy", "pygments"})
 """Not heavy, but each takes a third of what the list of commands may."""
+
+
+NOTES = """
+[sources.notes]
+kind = "table"
+path = "notes.csv"
+id = "id"
+content = "text"
+
+[encoders.letters]
+kind = "letters"
+log = "/dev/null"
+
+[features.notes]
+source = "notes"
+encoder = "letters"
+"""
 
 
 def loaded_by(statement: str, looked_for: frozenset[str] = HEAVY) -> set[str]:
@@ -88,3 +106,13 @@ def test_a_run_without_prefect_does_not_load_it() -> None:
     assert "prefect" not in loaded_by(
         "import flows.runner, flows.pipeline.stages, flows.monitoring.looking"
     )
+
+
+def test_a_run_that_finds_nothing_changed_loads_only_what_reads(tmp_path: Path) -> None:
+    (tmp_path / "notes.csv").write_text("id,text\na,one\nb,two\n", encoding="utf-8")
+    (tmp_path / "conf.toml").write_text(NOTES, encoding="utf-8")
+    ask = f"run_command(['run', '--direct', '--full', '--conf', {str(tmp_path / 'conf.toml')!r}])"
+    with_letters = "from tests.flows.plugins import install; install()"
+    run = f"{with_letters}; from flows.cli import run_command; assert {ask} == 0"
+    assert "lancedb" in loaded_by(run), "the probe should see what writes"
+    assert loaded_by(run) == {"duckdb", "lance", "polars", "pyarrow"}
