@@ -19,6 +19,7 @@ import numpy as np
 from encoders import _cached, _chunks, _hub, _shapes
 from encoders._chunks import Chunk, Cutter
 from encoders._code import check_code
+from encoders._features import Features
 from encoders._libraries import majors
 from encoders._precision import Dtype, resolved
 from encoders._prompts import Prompts, prompts_of
@@ -105,7 +106,8 @@ class SentenceEncoder:
         self._prompts = _prompts(folder, params)
         # The tokenizer keeps its padding and truncation as its own state: a call at a time.
         self._lock = threading.Lock()
-        self._counted: tuple[list[str], list[int]] = ([], [])
+        self._read: tuple[list[str], list[list[int]]] = ([], [])
+        self._features: dict[str, Features | None] = {}
         dtype = _dtype(folder, params)
         self._fixed = _fixes_shapes(folder, dtype)
         self._model = load(folder, params.model, dtype, params.device, params.trust_remote_code)
@@ -147,9 +149,8 @@ class SentenceEncoder:
         if limit is None or len(batch) == 0 or self._pooled is not None:
             return Truncated()
         with self._lock:
-            return Truncated.of(
-                self._tokens([self._prompts.document + text for text in batch]), limit
-            )
+            tokens = self._tokens([self._prompts.document + text for text in batch])
+            return Truncated.of([*map(len, tokens)], limit)
 
     def _of_windows(self, batch: Sequence[str], cutter: Cutter) -> NDArray[np.float32]:
         """One vector a text, of the vectors of its windows."""
@@ -185,8 +186,9 @@ class SentenceEncoder:
                 return self._encoded(encode, texts, prompt, self.batch_size)
             tokens = self._tokens([prompt + text for text in texts])
             if self._fixed:
-                return _shapes.embed(self._model, texts, prompt, tokens)
-            read = [min(count, limit) for count in tokens]
+                made = self._made(prompt)
+                return _shapes.embed(self._model, texts, prompt, tokens, made)
+            read = [min(len(own), limit) for own in tokens]
             places, found = [], []
             for part in _cached.parts(read, self.batch_size, self._budget):
                 places += part
@@ -209,19 +211,24 @@ class SentenceEncoder:
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
-    def _tokens(self, texts: list[str]) -> list[int]:
-        """How many tokens each text has, special ones counted; only while holding the lock.
+    def _made(self, prompt: str) -> Features | None:
+        if prompt not in self._features:
+            self._features[prompt] = Features.of(self._model, prompt)
+        return self._features[prompt]
 
-        A run asks what was cut of the texts that it has just encoded: they are counted once.
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        """The tokens of each text, special ones too, none cut off; only while holding the lock.
+
+        A run asks what was cut of the texts that it has just encoded: they are read once.
         """
-        known, counts = self._counted
+        known, tokens = self._read
         if known != texts:
             found = self._model.tokenizer(
                 texts, truncation=False, padding=False, return_attention_mask=False, verbose=False
             )
-            counts = [len(ids) for ids in found["input_ids"]]
-            self._counted = (texts, counts)
-        return counts
+            tokens = found["input_ids"]
+            self._read = (texts, tokens)
+        return tokens
 
     def _limit(self) -> int | None:
         limit = self._model.max_seq_length
