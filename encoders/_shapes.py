@@ -71,7 +71,7 @@ def embed(
                 else features.made([tokens[at] for at in filled], length)
             )
             with torch.inference_mode():
-                on = moved(given, model.device.type)
+                on = moved(given, str(model.device))
                 vectors = model(on)["sentence_embedding"].float().cpu().numpy()
             found.update(zip(part, vectors, strict=False))
     return np.stack([found[at] for at in range(len(texts))])

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from encoders import _cached, _chunks, _hub, _shapes
+from encoders import _cached, _chunks, _hub, _openvino, _shapes
 from encoders._chunks import Chunk, Cutter
 from encoders._code import check_code
 from encoders._features import Features
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from encoders.base import Splitter
+
+Backend: TypeAlias = Literal["torch", "openvino"]
 
 MODALITY: Modality = "text"
 PATHS = ("model",)
@@ -68,10 +70,14 @@ class Params:
         dtype: the precision to compute in; ``auto`` is bfloat16 on CUDA and on processors that
             compute in it, else float32, so that the fingerprint may differ between machines. The
             vectors are float32 in any case, and those of one text the same whatever its batch.
+        backend: what computes the transformer: ``torch``, or ``openvino`` on a processor, which has
+            to be installed (``vecmill[openvino]``) and is part of the fingerprint.
         device: ``auto`` (CUDA where there is one), or any device of torch.
         batch_size: texts that run through the model at a time, at most.
         batch_tokens: tokens that do, padding counted; by default 1024 on a CPU, whose caches hold
-            no more, and any number elsewhere. Neither of the two decides a vector.
+            no more, and on CUDA what half of its free memory holds. Neither of the two decides a
+            vector, and neither holds where texts run in fixed shapes: in short types, and by
+            OpenVINO.
     """
 
     model: str = _hub.MINILM
@@ -84,6 +90,7 @@ class Params:
     max_tokens: int | None = None
     chunk: Chunk | None = None
     dtype: Dtype = "float32"
+    backend: Backend = "torch"
     device: str = "auto"
     batch_size: int = 64
     batch_tokens: int | None = None
@@ -101,6 +108,8 @@ class SentenceEncoder:
         if params.batch_tokens is not None and params.batch_tokens < 1:
             raise EncoderUsageError(f"batch_tokens must be at least 1, got {params.batch_tokens}")
         folder = _located(params)
+        dtype = _dtype(folder, params)
+        _check_backend(folder, params, dtype)
         self._recipe = _recipe(folder, params)
         self._params = params
         self._prompts = _prompts(folder, params)
@@ -108,11 +117,13 @@ class SentenceEncoder:
         self._lock = threading.Lock()
         self._read: tuple[list[str], list[list[int]]] = ([], [])
         self._features: dict[str, Features | None] = {}
-        dtype = _dtype(folder, params)
-        self._fixed = _fixes_shapes(folder, dtype)
-        self._model = load(folder, params.model, dtype, params.device, params.trust_remote_code)
+        self._fixed = _fixes_shapes(folder, params.backend, dtype)
+        whole = "float32" if params.backend == "openvino" else dtype
+        self._model = load(folder, params.model, whole, params.device, params.trust_remote_code)
+        if params.backend == "openvino":
+            _openvino.replace(self._model, dtype, params.model)
         self.batch_size = params.batch_size
-        self._budget = params.batch_tokens or _cached.bound(self._model.device.type, _cached.TOKENS)
+        self._budget = params.batch_tokens or self._room()
         set_max_tokens(self._model, params.max_tokens, params.model)
         _check_chunk(params, self._limit())
         self._pooled: Cutter | None = None
@@ -151,6 +162,16 @@ class SentenceEncoder:
         with self._lock:
             tokens = self._tokens([self._prompts.document + text for text in batch])
             return Truncated.of([*map(len, tokens)], limit)
+
+    def together(self, batch: Sequence[str]) -> list[list[int]]:
+        """The texts that run through the model together, by their places in the batch."""
+        limit = self._limit()
+        if limit is None or self._fixed or self._pooled is not None:
+            return [[*range(len(batch))]]
+        with self._lock:
+            tokens = self._tokens([self._prompts.document + text for text in batch])
+        read = [min(len(own), limit) for own in tokens]
+        return [*_cached.parts(read, self.batch_size, self._budget)]
 
     def _of_windows(self, batch: Sequence[str], cutter: Cutter) -> NDArray[np.float32]:
         """One vector a text, of the vectors of its windows."""
@@ -211,6 +232,10 @@ class SentenceEncoder:
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
+    def _room(self) -> int | None:
+        width = self._model.get_embedding_dimension() or _cached.WIDE
+        return _cached.budget(str(self._model.device), int(width))
+
     def _made(self, prompt: str) -> Features | None:
         if prompt not in self._features:
             self._features[prompt] = Features.of(self._model, prompt)
@@ -246,7 +271,9 @@ def recipe(params: Params) -> dict[str, Json]:
     Raises:
         EncoderError: if the model is nowhere to be had.
     """
-    return _recipe(_located(params), params)
+    folder = _located(params)
+    _check_backend(folder, params, _dtype(folder, params))
+    return _recipe(folder, params)
 
 
 def splitter(params: Params) -> Splitter | None:
@@ -303,8 +330,20 @@ def _dtype(folder: Path, params: Params) -> str:
     return resolved(params.dtype, params.device, short=not is_static(folder))
 
 
-def _fixes_shapes(folder: Path, dtype: str) -> bool:
-    return dtype != "float32" and not is_static(folder) and not is_routed(folder)
+def _check_backend(folder: Path, params: Params, dtype: str) -> None:
+    _openvino.check(params.backend, dtype, params.device)
+    if params.backend == "openvino" and (is_static(folder) or is_routed(folder)):
+        raise EncoderUsageError(
+            f"backend = 'openvino' is for models of one transformer, and {params.model!r} is none; "
+            "leave backend out"
+        )
+
+
+def _fixes_shapes(folder: Path, backend: str, dtype: str) -> bool:
+    """Whether texts run in a few shapes: for short types, and since OpenVINO prepares for each."""
+    if is_static(folder) or is_routed(folder):
+        return False
+    return backend == "openvino" or dtype != "float32"
 
 
 def _recipe(folder: Path, params: Params) -> dict[str, Json]:
@@ -317,8 +356,12 @@ def _recipe(folder: Path, params: Params) -> dict[str, Json]:
         said["chunk"] = {**asdict(params.chunk), "code": _chunks.REVISION}
     if is_routed(folder):
         said["task"] = "document"
-    if _fixes_shapes(folder, dtype):
+    if _fixes_shapes(folder, params.backend, dtype):
         said["shapes"] = _shapes.REVISION
+    libraries = ["sentence-transformers", "tokenizers", "transformers"]
+    if params.backend == "openvino":
+        said["backend"] = {"name": params.backend, "code": _openvino.REVISION}
+        libraries.append("openvino")
     named = params.prompt is None and prompts.document != prompts.usual
     return {
         **said,
@@ -330,7 +373,7 @@ def _recipe(folder: Path, params: Params) -> dict[str, Json]:
         "truncate_dim": params.truncate_dim,
         "max_tokens": params.max_tokens,
         "dtype": dtype,
-        "libraries": majors("sentence-transformers", "tokenizers", "transformers"),
+        "libraries": majors(*libraries),
     }
 
 
