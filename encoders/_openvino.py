@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +149,7 @@ def _library() -> Any:  # noqa: ANN401 - a module that ships no types
     """The package, imported so that it reports nothing to anybody."""
     if "openvino" not in sys.modules:
         sys.modules.setdefault(_REPORTS, None)  # type: ignore[arg-type] # how an import is refused
-    import openvino
-
-    return openvino
+    return import_module("openvino")
 
 
 def _converted(transformer: Any, names: list[str]) -> Any:  # noqa: ANN401 - as above
@@ -158,8 +157,8 @@ def _converted(transformer: Any, names: list[str]) -> Any:  # noqa: ANN401 - as 
     import torch
 
     _library()
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    decoders = import_module("openvino.frontend.pytorch.ts_decoder")
+    frontends = import_module("openvino.frontend")
 
     class Hidden(torch.nn.Module):
         def __init__(self) -> None:
@@ -174,10 +173,10 @@ def _converted(transformer: Any, names: list[str]) -> Any:  # noqa: ANN401 - as 
     with loading(), warnings.catch_warnings(), torch.inference_mode():
         # That tracing is deprecated, and that it keeps what Python decides: that is tried below.
         warnings.simplefilter("ignore")
-        decoder = TorchScriptPythonDecoder(
+        decoder = decoders.TorchScriptPythonDecoder(
             Hidden().eval(), example_input=_probe(transformer, _TRACED, names)
         )
-        frontend = FrontEndManager().load_by_framework("pytorch")
+        frontend = frontends.FrontEndManager().load_by_framework("pytorch")
         return frontend.convert(frontend.load(decoder))
 
 
