@@ -86,7 +86,7 @@ def replace(model: Any, dtype: str, name: str) -> None:  # noqa: ANN401 - the li
     Raises:
         EncoderError: if it cannot be converted, or gives other values than torch does.
     """
-    transformer = getattr(model[0], "model", None)
+    transformer: Any = getattr(model[0], "model", None)
     known = () if transformer is None else inspect.signature(transformer.forward).parameters
     names = [key for key in _INPUTS if key in known]
     if names[:2] != list(_INPUTS[:2]):
@@ -112,7 +112,8 @@ class Compiled:
     def __init__(self, graph: Any, names: list[str], hint: str) -> None:  # noqa: ANN401 - an openvino.Model
         self._graph, self.names, self.hint = graph, names, hint
         self._core = _library().Core()
-        self._threads, self._run = 0, None
+        self._threads = 0
+        self._run: Any = None
         if hint == "bf16" and "BF16" not in self._core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
