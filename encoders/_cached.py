@@ -1,9 +1,9 @@
-"""How much a model is given at a time on a processor: as much as its caches hold.
+"""How much a model is given at a time: on a processor as much as its caches hold.
 
 What a layer makes of a batch is read again by the next one. Where it has left the caches
 meanwhile, the model waits for memory: measured with MiniLM on news items, 64 at a time take 1.4
 times the CPU that 8 to 16 at a time do, and SqueezeNet takes 2.4 times as long for 32 photographs
-at once as for four times 8.
+at once as for four times 8. On CUDA it is what the free memory holds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,39 @@ PIXELS = 8 * 224 * 224
 def bound(device: str, most: int) -> int | None:
     """``most`` on a processor; None elsewhere, where a large batch is what keeps it busy."""
     return most if device.startswith("cpu") else None
+
+
+_VALUES = 40
+"""Values that a transformer holds for a token at a time, in widths of the model: the states, and
+four times their width within a layer, some of each as they are made of one another."""
+
+WIDE = 4096
+"""The width that a model is taken to have where it does not tell."""
+
+_MOST = 2**16
+"""Tokens that keep any accelerator busy."""
+
+
+def tokens_in(free: int, width: int, size: int) -> int:
+    """Tokens that may run through a transformer at a time in an accelerator's memory.
+
+    Half of what is free is left to others, and to what this reckoning leaves out.
+
+    Args:
+        free: bytes that are free.
+        width: of the model's states.
+        size: bytes of a value.
+    """
+    return max(min(free // 2 // (_VALUES * width * size), _MOST), 1)
+
+
+def budget(device: str, width: int) -> int | None:
+    """Tokens at a time on a device, float32; None where nothing is known of its memory."""
+    if device.startswith("cuda"):
+        import torch
+
+        return tokens_in(torch.cuda.mem_get_info(device)[0], width, 4)
+    return bound(device, TOKENS)
 
 
 def parts(sizes: Sequence[int], rows: int, budget: int | None) -> Iterator[list[int]]:

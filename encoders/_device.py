@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from encoders.base import EncoderError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def pick_device(name: str) -> str:
@@ -25,3 +30,20 @@ def pick_device(name: str) -> str:
             "that torch finds on this machine, such as 'cuda' or 'cuda:1'"
         ) from error
     return name
+
+
+def moved(given: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """The tensors of a mapping on a device; what is none stays as it is.
+
+    To CUDA they go by page-locked memory, so that the copy runs while the processor goes on.
+    """
+    import torch
+
+    pinned = device.startswith("cuda")
+
+    def on(value: Any) -> Any:  # noqa: ANN401 - a tensor, or anything else
+        if not isinstance(value, torch.Tensor):
+            return value
+        return (value.pin_memory() if pinned else value).to(device, non_blocking=pinned)
+
+    return {name: on(value) for name, value in given.items()}

@@ -14,16 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encoders._device import moved
+from encoders._features import by_library
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-REVISION = 1
+    from encoders._features import Features
+
+REVISION = 2
 """Raised whenever the shapes change; part of recipes."""
 
-_STEP = 16
-"""Tokens by which lengths differ: few enough shapes, and little padding."""
+_STEP = 8
+"""Tokens by which lengths differ. Of news items 6 % of all tokens are padding then; a step of 16,
+as before revision 2, made it 12 %."""
 
 _ROWS = {"cpu": 8, "cuda": 64}
 
@@ -32,7 +38,8 @@ def embed(
     model: Any,  # noqa: ANN401 - the library ships no types
     texts: Sequence[str],
     prompt: str,
-    tokens: Sequence[int],
+    tokens: Sequence[Sequence[int]],
+    features: Features | None,
 ) -> NDArray[np.float32]:
     """Encode texts in fixed shapes.
 
@@ -40,7 +47,8 @@ def embed(
         model: a `SentenceTransformer` of one transformer and what follows it.
         texts: at least one.
         prompt: put before each.
-        tokens: how many each has, prompt and special ones counted.
+        tokens: of each, prompt and special ones counted, none cut off.
+        features: what makes the model's input of tokens; None for the model's own preprocessing.
 
     Returns:
         ``(n, width)`` float32, as the model's modules leave them.
@@ -49,22 +57,21 @@ def embed(
 
     rows = _ROWS.get(model.device.type, _ROWS["cpu"])
     limit = int(model.max_seq_length)
-    lengths = [min(-(-count // _STEP) * _STEP, limit) for count in tokens]
+    lengths = [min(-(-len(own) // _STEP) * _STEP, limit) for own in tokens]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
     found: dict[int, NDArray[np.float32]] = {}
     for length, group in groupby(order, lengths.__getitem__):
         same = list(group)
         for start in range(0, len(same), rows):
             part = same[start : start + rows]
-            filled = [texts[at] for at in part] + [""] * (rows - len(part))
-            padding = {"padding": "max_length", "max_length": length, "truncation": True}
-            features = model.preprocess(filled, prompt=prompt, processing_kwargs={"text": padding})
+            filled = part + part[:1] * (rows - len(part))
+            given = (
+                by_library(model, [texts[at] for at in filled], prompt, length)
+                if features is None
+                else features.made([tokens[at] for at in filled], length)
+            )
             with torch.inference_mode():
-                # A tensor stays on its device where it lies there already.
-                given = {
-                    name: value.to(model.device) if isinstance(value, torch.Tensor) else value
-                    for name, value in features.items()
-                }
-                vectors = model(given)["sentence_embedding"].float().cpu().numpy()
+                on = moved(given, str(model.device))
+                vectors = model(on)["sentence_embedding"].float().cpu().numpy()
             found.update(zip(part, vectors, strict=False))
     return np.stack([found[at] for at in range(len(texts))])

@@ -260,6 +260,14 @@ class Cutting(Protocol):
 
 
 @runtime_checkable
+class Grouping(Protocol):
+    """An encoder that divides what it is handed into batches by itself, and tells how."""
+
+    def together(self, batch: Any) -> list[list[int]]:  # noqa: ANN401 - as in encode
+        """The records that run through the model together, by their places in the batch."""
+
+
+@runtime_checkable
 class Asked(Protocol):
     """An encoder that encodes what is searched for otherwise than what is found."""
 

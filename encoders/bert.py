@@ -146,6 +146,11 @@ class BertEncoder:
             vectors[rows] = self._embed([tokens[row] for row in rows])
         return vectors
 
+    def together(self, batch: Sequence[str]) -> list[list[int]]:
+        """The texts that run through the model together, by their places in the batch."""
+        tokens = self._checkpoint.tokens(self._prompted(batch), self._limit) if batch else []
+        return [*_cached.parts([*map(len, tokens)], self.batch_size, self._budget)]
+
     def truncated(self, batch: Sequence[str]) -> Truncated:
         """How much of these texts the model does not read, prompt and all."""
         if len(batch) == 0:

@@ -19,6 +19,18 @@ def devices() -> tuple[str, ...]:
     return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
 
 
+def backends() -> tuple[str, ...]:
+    """What may compute a sentence model on the processor: torch, and others that are installed."""
+    from encoders import _openvino
+
+    return ("torch", "openvino") if _openvino.installed() else ("torch",)
+
+
+def load() -> float:
+    """How many processes ran or waited to run over the last minute; 0 where nobody counts."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def threads() -> int:
     """How many threads torch computes with in this thread, and in those that begin later."""
     import torch

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from encoders import _cached, _chunks, _hub, _shapes
+from encoders import _cached, _chunks, _hub, _openvino, _shapes
 from encoders._chunks import Chunk, Cutter
 from encoders._code import check_code
+from encoders._features import Features
 from encoders._libraries import majors
 from encoders._precision import Dtype, resolved
 from encoders._prompts import Prompts, prompts_of
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from encoders.base import Splitter
+
+Backend: TypeAlias = Literal["torch", "openvino"]
 
 MODALITY: Modality = "text"
 PATHS = ("model",)
@@ -67,10 +70,14 @@ class Params:
         dtype: the precision to compute in; ``auto`` is bfloat16 on CUDA and on processors that
             compute in it, else float32, so that the fingerprint may differ between machines. The
             vectors are float32 in any case, and those of one text the same whatever its batch.
+        backend: what computes the transformer: ``torch``, or ``openvino`` on a processor, which has
+            to be installed (``vecmill[openvino]``) and is part of the fingerprint.
         device: ``auto`` (CUDA where there is one), or any device of torch.
         batch_size: texts that run through the model at a time, at most.
         batch_tokens: tokens that do, padding counted; by default 1024 on a CPU, whose caches hold
-            no more, and any number elsewhere. Neither of the two decides a vector.
+            no more, and on CUDA what half of its free memory holds. Neither of the two decides a
+            vector, and neither holds where texts run in fixed shapes: in short types, and by
+            OpenVINO.
     """
 
     model: str = _hub.MINILM
@@ -83,6 +90,7 @@ class Params:
     max_tokens: int | None = None
     chunk: Chunk | None = None
     dtype: Dtype = "float32"
+    backend: Backend = "torch"
     device: str = "auto"
     batch_size: int = 64
     batch_tokens: int | None = None
@@ -100,17 +108,22 @@ class SentenceEncoder:
         if params.batch_tokens is not None and params.batch_tokens < 1:
             raise EncoderUsageError(f"batch_tokens must be at least 1, got {params.batch_tokens}")
         folder = _located(params)
+        dtype = _dtype(folder, params)
+        _check_backend(folder, params, dtype)
         self._recipe = _recipe(folder, params)
         self._params = params
         self._prompts = _prompts(folder, params)
         # The tokenizer keeps its padding and truncation as its own state: a call at a time.
         self._lock = threading.Lock()
-        self._counted: tuple[list[str], list[int]] = ([], [])
-        dtype = _dtype(folder, params)
-        self._fixed = _fixes_shapes(folder, dtype)
-        self._model = load(folder, params.model, dtype, params.device, params.trust_remote_code)
+        self._read: tuple[list[str], list[list[int]]] = ([], [])
+        self._features: dict[str, Features | None] = {}
+        self._fixed = _fixes_shapes(folder, params.backend, dtype)
+        whole = "float32" if params.backend == "openvino" else dtype
+        self._model = load(folder, params.model, whole, params.device, params.trust_remote_code)
+        if params.backend == "openvino":
+            _openvino.replace(self._model, dtype, params.model)
         self.batch_size = params.batch_size
-        self._budget = params.batch_tokens or _cached.bound(self._model.device.type, _cached.TOKENS)
+        self._budget = params.batch_tokens or self._room()
         set_max_tokens(self._model, params.max_tokens, params.model)
         _check_chunk(params, self._limit())
         self._pooled: Cutter | None = None
@@ -147,9 +160,18 @@ class SentenceEncoder:
         if limit is None or len(batch) == 0 or self._pooled is not None:
             return Truncated()
         with self._lock:
-            return Truncated.of(
-                self._tokens([self._prompts.document + text for text in batch]), limit
-            )
+            tokens = self._tokens([self._prompts.document + text for text in batch])
+            return Truncated.of([*map(len, tokens)], limit)
+
+    def together(self, batch: Sequence[str]) -> list[list[int]]:
+        """The texts that run through the model together, by their places in the batch."""
+        limit = self._limit()
+        if limit is None or self._fixed or self._pooled is not None:
+            return [[*range(len(batch))]]
+        with self._lock:
+            tokens = self._tokens([self._prompts.document + text for text in batch])
+        read = [min(len(own), limit) for own in tokens]
+        return [*_cached.parts(read, self.batch_size, self._budget)]
 
     def _of_windows(self, batch: Sequence[str], cutter: Cutter) -> NDArray[np.float32]:
         """One vector a text, of the vectors of its windows."""
@@ -185,8 +207,9 @@ class SentenceEncoder:
                 return self._encoded(encode, texts, prompt, self.batch_size)
             tokens = self._tokens([prompt + text for text in texts])
             if self._fixed:
-                return _shapes.embed(self._model, texts, prompt, tokens)
-            read = [min(count, limit) for count in tokens]
+                made = self._made(prompt)
+                return _shapes.embed(self._model, texts, prompt, tokens, made)
+            read = [min(len(own), limit) for own in tokens]
             places, found = [], []
             for part in _cached.parts(read, self.batch_size, self._budget):
                 places += part
@@ -209,19 +232,28 @@ class SentenceEncoder:
         vectors: NDArray[np.float32] = found.float().cpu().numpy()
         return vectors
 
-    def _tokens(self, texts: list[str]) -> list[int]:
-        """How many tokens each text has, special ones counted; only while holding the lock.
+    def _room(self) -> int | None:
+        width = self._model.get_embedding_dimension() or _cached.WIDE
+        return _cached.budget(str(self._model.device), int(width))
 
-        A run asks what was cut of the texts that it has just encoded: they are counted once.
+    def _made(self, prompt: str) -> Features | None:
+        if prompt not in self._features:
+            self._features[prompt] = Features.of(self._model, prompt)
+        return self._features[prompt]
+
+    def _tokens(self, texts: list[str]) -> list[list[int]]:
+        """The tokens of each text, special ones too, none cut off; only while holding the lock.
+
+        A run asks what was cut of the texts that it has just encoded: they are read once.
         """
-        known, counts = self._counted
+        known, tokens = self._read
         if known != texts:
             found = self._model.tokenizer(
                 texts, truncation=False, padding=False, return_attention_mask=False, verbose=False
             )
-            counts = [len(ids) for ids in found["input_ids"]]
-            self._counted = (texts, counts)
-        return counts
+            tokens = found["input_ids"]
+            self._read = (texts, tokens)
+        return tokens
 
     def _limit(self) -> int | None:
         limit = self._model.max_seq_length
@@ -239,7 +271,9 @@ def recipe(params: Params) -> dict[str, Json]:
     Raises:
         EncoderError: if the model is nowhere to be had.
     """
-    return _recipe(_located(params), params)
+    folder = _located(params)
+    _check_backend(folder, params, _dtype(folder, params))
+    return _recipe(folder, params)
 
 
 def splitter(params: Params) -> Splitter | None:
@@ -296,8 +330,20 @@ def _dtype(folder: Path, params: Params) -> str:
     return resolved(params.dtype, params.device, short=not is_static(folder))
 
 
-def _fixes_shapes(folder: Path, dtype: str) -> bool:
-    return dtype != "float32" and not is_static(folder) and not is_routed(folder)
+def _check_backend(folder: Path, params: Params, dtype: str) -> None:
+    _openvino.check(params.backend, dtype, params.device)
+    if params.backend == "openvino" and (is_static(folder) or is_routed(folder)):
+        raise EncoderUsageError(
+            f"backend = 'openvino' is for models of one transformer, and {params.model!r} is none; "
+            "leave backend out"
+        )
+
+
+def _fixes_shapes(folder: Path, backend: str, dtype: str) -> bool:
+    """Whether texts run in a few shapes: for short types, and since OpenVINO prepares for each."""
+    if is_static(folder) or is_routed(folder):
+        return False
+    return backend == "openvino" or dtype != "float32"
 
 
 def _recipe(folder: Path, params: Params) -> dict[str, Json]:
@@ -310,8 +356,12 @@ def _recipe(folder: Path, params: Params) -> dict[str, Json]:
         said["chunk"] = {**asdict(params.chunk), "code": _chunks.REVISION}
     if is_routed(folder):
         said["task"] = "document"
-    if _fixes_shapes(folder, dtype):
+    if _fixes_shapes(folder, params.backend, dtype):
         said["shapes"] = _shapes.REVISION
+    libraries = ["sentence-transformers", "tokenizers", "transformers"]
+    if params.backend == "openvino":
+        said["backend"] = {"name": params.backend, "code": _openvino.REVISION}
+        libraries.append("openvino")
     named = params.prompt is None and prompts.document != prompts.usual
     return {
         **said,
@@ -323,7 +373,7 @@ def _recipe(folder: Path, params: Params) -> dict[str, Json]:
         "truncate_dim": params.truncate_dim,
         "max_tokens": params.max_tokens,
         "dtype": dtype,
-        "libraries": majors("sentence-transformers", "tokenizers", "transformers"),
+        "libraries": majors(*libraries),
     }
 
 

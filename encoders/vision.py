@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from encoders import _cached, _networks, media
-from encoders._device import pick_device
+from encoders._device import moved, pick_device
 from encoders._libraries import majors
 from encoders._patches import PATCH, QUARTERS, Codebook
 from encoders._pictures import LONGEST, check_rgb, middle, squeezed, unit
@@ -292,8 +292,9 @@ class NetworkEncoder:
         if self._dtype != "float32":
             # The last digit of a short type hangs on how many there are, so it is always as many.
             pixels = pixels + [torch.zeros_like(pixels[0])] * (self._full(pixels[0]) - len(pixels))
-        given = torch.stack(pixels).to(self._device, getattr(torch, self._dtype))
-        return given.contiguous(memory_format=torch.channels_last)
+        given = torch.stack(pixels).to(getattr(torch, self._dtype))
+        on: Tensor = moved({"pixels": given}, self._device)["pixels"]
+        return on.contiguous(memory_format=torch.channels_last)
 
     def _full(self, pixels: Tensor) -> int:
         """How many images of a shape a full part has."""

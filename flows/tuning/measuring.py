@@ -1,14 +1,15 @@
 """How fast a feature's encoder is with other settings on this machine, and how faithful.
 
-One setting after the other is changed, and what is faster is kept: first the device, then the
-type, then how much goes through the model at a time, then the threads. A challenger is timed turn
-by turn with what is best so far, so that whatever else the machine does slows both of them; the
-least time of each counts.
+One setting after the other is changed, and what is faster is kept: first the device, then what
+computes there, then the type, then how much goes through the model at a time, then the threads. A
+challenger is timed turn by turn with what is best so far, so that whatever else the machine does
+slows both of them; the least time of each counts.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -30,7 +31,7 @@ from storage.ids import seed
 from storage.model import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from flows.output.progress import Reporter
 
 Matrix: TypeAlias = "NDArray[np.float32]"
+Batches: TypeAlias = list[list[int]]
 
 SAMPLE = 128
 FIDELITY = 0.999
@@ -47,12 +49,20 @@ _FASTER = 1.05
 """What a challenger has to be faster by: less is within what a machine varies by."""
 
 _TYPES = ("float32", "bfloat16")
+_OF_BATCHES = {"batch_tokens", "batch_size"}
 _TOKENS = (256, 512, 1024, 2048, 4096)
 _ROWS = (4, 8, 16, 32, 64, 128)
-_OF_TYPES = {"dtype", "shapes"}
-"""Of a recipe, what the type that is computed in decides."""
-KEYS = ("device", "dtype", "batch_tokens", "batch_size")
+_OF_TYPES = {"dtype", "shapes", "backend", "libraries"}
+"""Of a recipe, what the type that is computed in decides, and what computes."""
+KEYS = ("device", "backend", "dtype", "batch_tokens", "batch_size")
 """Of an encoder, such as may be tried."""
+RENEWING = ("backend", "dtype")
+"""Those of them that are part of the fingerprint."""
+
+_BUSY = 0.5
+"""Of other processes for each core, at the start: with more the least of a few times is chance."""
+_UNSTEADY = 0.15
+"""By how much repeats of one setting may differ, as a share of the least."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +89,15 @@ class Trial:
     """What came of a choice.
 
     Attributes:
-        rate: records a second; None where it cannot encode.
-        faster: its rate as a multiple of that of the configured settings.
+        faster: its rate as a multiple of that of the configured settings, by the clock.
+        spread: how far its times were apart, as a share of the least.
         cosine: the least and the mean cosine of a record's vector to that in float32.
         problem: why it cannot encode.
     """
 
     choice: Choice
-    rate: float | None = None
     faster: float = 0.0
+    spread: float = 0.0
     cosine: tuple[float, float] = (0.0, 0.0)
     problem: str | None = None
 
@@ -103,7 +113,8 @@ class Tuned:
         fidelity: the least cosine that was asked for.
         trials: the configured settings first.
         best: the fastest that is faithful.
-        threads: that are configured or, where none are, were found.
+        rate: records a second with the configured settings, by the clock.
+        load: processes that ran or waited to run on this machine before the first trial.
     """
 
     feature: Feature
@@ -112,6 +123,18 @@ class Tuned:
     fidelity: float
     trials: tuple[Trial, ...]
     best: Trial
+    rate: float
+    load: float = 0.0
+
+    @property
+    def spread(self) -> float:
+        """By how much repeats of one setting differed, the median over the trials."""
+        return statistics.median(trial.spread for trial in self.trials if trial.problem is None)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the machine did too much else for the times to be trusted."""
+        return self.load > _BUSY * machine.cores() or self.spread > _UNSTEADY
 
     @property
     def threads(self) -> int | None:
@@ -122,7 +145,7 @@ class Tuned:
     @property
     def renews(self) -> bool:
         """Whether the best settings give other vectors, and so a new version."""
-        return "dtype" in self.best.choice.keys
+        return any(key in self.best.choice.keys for key in RENEWING)
 
 
 @dataclass
@@ -135,6 +158,7 @@ class _Bench:
     batch: Any
     records: int
     reference: Matrix | None = None
+    rate: float = 0.0
     trials: list[Trial] = field(default_factory=list)
 
     def built(self, choice: Choice) -> Encoder:
@@ -158,36 +182,66 @@ class _Bench:
         encoder = self.built(choice)
         vectors = self.seconds(encoder, choice)[1]  # the first call is slower, and counts for none
         self.reference = self._in_full(vectors)
-        took = min(self.seconds(encoder, choice)[0] for _ in range(_TURNS))
-        trial = Trial(choice, self.records / took, 1.0, self._cosine(vectors))
+        took = [self.seconds(encoder, choice)[0] for _ in range(_TURNS)]
+        self.rate = self.records / min(took)
+        trial = Trial(choice, 1.0, _spread(took), self._cosine(vectors))
         self.trials.append(trial)
         return trial, encoder
 
-    def against(self, best: Trial, holder: Encoder, choice: Choice) -> tuple[Trial, Encoder | None]:
-        """A challenger turn by turn with the best so far."""
+    def against(
+        self, best: Trial, holder: Encoder, choice: Choice, tried: list[Batches] | None
+    ) -> tuple[Trial, Encoder] | None:
+        """A challenger turn by turn with the best so far.
+
+        Args:
+            best: what is best so far.
+            holder: its encoder.
+            choice: the challenger.
+            tried: batches that the same key has come to, of which none is tried twice; None
+                where the key decides none.
+
+        Returns:
+            None where it cannot encode, or comes to batches that have been tried.
+        """
         try:
             encoder = self.built(choice)
             _refuse_other(holder, encoder)
+            if tried is not None and self._again(encoder, tried):
+                return None
             vectors = self.seconds(encoder, choice)[1]
         except (EncoderError, ValueError, RuntimeError) as error:
-            trial = Trial(choice, problem=redact(str(error).splitlines()[0]))
-            self.trials.append(trial)
-            return trial, None
+            self.trials.append(Trial(choice, problem=redact(str(error).splitlines()[0])))
+            return None
         turns = [
             (self.seconds(holder, best.choice)[0], self.seconds(encoder, choice)[0])
             for _ in range(_TURNS)
         ]
-        held, took = (min(side) for side in zip(*turns, strict=True))
-        faster = best.faster * held / took
-        trial = Trial(choice, self.records / took, faster, self._cosine(vectors))
+        held, took = zip(*turns, strict=True)
+        faster = best.faster * min(held) / min(took)
+        trial = Trial(choice, faster, _spread(took), self._cosine(vectors))
         self.trials.append(trial)
         return trial, encoder
 
+    def _again(self, encoder: Encoder, tried: list[Batches]) -> bool:
+        batches = self.batches(encoder)
+        known = batches in tried
+        tried.append(batches)
+        return known
+
+    def batches(self, encoder: Encoder) -> Batches:
+        """The records that an encoder runs through its model together, by their places."""
+        if isinstance(encoder, encoders.base.Grouping):
+            return encoder.together(self.batch)
+        size = encoder.batch_size
+        return [[*range(at, min(at + size, self.records))] for at in range(0, self.records, size)]
+
     def _in_full(self, vectors: Matrix) -> Matrix:
-        if "dtype" not in _knobs(self.feature.encoder.params):
+        plain: dict[str, str | int] = {"dtype": "float32", "backend": "torch"}
+        plain = {k: v for k, v in plain.items() if k in _knobs(self.feature.encoder.params)}
+        if not plain:
             return vectors
         try:
-            full = self.built(Choice({"dtype": "float32"}, 0))
+            full = self.built(Choice(plain, 0))
         except EncoderError:  # one that computes in a type of its own
             return vectors
         return full.encode(self.batch)
@@ -228,22 +282,30 @@ def measure(
     stores = Stores.of(settings, reporter)
     feature = over.resolved(settings.feature(name), stores.catalog)
     bench = _bench(settings, feature, stores, reporter, size)
-    usual = machine.threads()
-    reporter.stage(name, "tune", None)
+    usual, load = machine.threads(), machine.load()
+    start = Choice({}, settings.engine.threads or usual)
+    ladder = [*_ladder(feature.encoder.params)]
+    reporter.stage(name, "tune", 1 + sum(len(values(start)) for _, values in ladder))
     try:
-        best, holder = bench.first(Choice({}, settings.engine.threads or usual))
-        for key, values in _ladder(feature.encoder.params):
+        best, holder = bench.first(start)
+        reporter.advance(1)
+        for key, values in ladder:
+            tried = [bench.batches(holder)] if key in _OF_BATCHES else None
             for value in values(best.choice):
-                trial, encoder = bench.against(best, holder, best.choice.having(key, value))
+                choice = best.choice.having(key, value)
+                found = bench.against(best, holder, choice, tried)
                 reporter.advance(1)
-                good = encoder is not None and trial.cosine[0] >= fidelity
-                if encoder is not None and good and trial.faster >= best.faster * _FASTER:
+                if found is None:
+                    continue
+                trial, encoder = found
+                if trial.cosine[0] >= fidelity and trial.faster >= best.faster * _FASTER:
                     best, holder = trial, encoder
     finally:
         machine.set_threads(usual)
     sharing = [n for n, f in settings.features.items() if f.encoder.name == feature.encoder.name]
     others = tuple(n for n in sharing if n != name)
-    return Tuned(feature, others, bench.records, fidelity, tuple(bench.trials), best)
+    trials = tuple(bench.trials)
+    return Tuned(feature, others, bench.records, fidelity, trials, best, bench.rate, load)
 
 
 def _bench(
@@ -293,6 +355,8 @@ def _ladder(params: Any) -> Iterator[tuple[str, Callable[[Choice], list[str | in
 
     if "device" in knobs and len(machine.devices()) > 1:
         yield "device", others("device", machine.devices()[1:])
+    if "backend" in knobs and len(machine.backends()) > 1:
+        yield "backend", others("backend", machine.backends())
     if "dtype" in knobs:
         yield "dtype", others("dtype", _TYPES)
     if "batch_tokens" in knobs:
@@ -302,6 +366,10 @@ def _ladder(params: Any) -> Iterator[tuple[str, Callable[[Choice], list[str | in
     cores = machine.cores()
     counts = sorted({1, max(1, cores // 2), cores})
     yield "threads", lambda best: [count for count in counts if count != best.threads]
+
+
+def _spread(times: Sequence[float]) -> float:
+    return max(times) / min(times) - 1
 
 
 def _refuse_other(one: Encoder, other: Encoder) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from encoders import machine
 from flows.config.conf_files import told, write_keys
-from flows.tuning.measuring import KEYS
+from flows.tuning.measuring import KEYS, RENEWING
 
 if TYPE_CHECKING:
     from flows.config.settings import Settings
@@ -26,7 +27,7 @@ def _row(found: Tuned, trial: Trial) -> dict[str, Any]:
         "encoder": found.feature.encoder.name,
         **{name: keys.get(name, getattr(params, name)) for name in names},
         "threads": trial.choice.threads,
-        "records_per_second": trial.rate,
+        "records_per_second": found.rate * trial.faster if encodes else None,
         "faster": trial.faster if encodes else None,
         "least_cosine": trial.cosine[0] if encodes else None,
         "mean_cosine": trial.cosine[1] if encodes else None,
@@ -47,11 +48,20 @@ def _verdict(found: Tuned, trial: Trial) -> str:
 def sentences(found: Tuned) -> list[str]:
     """How to read the table, and what it comes to."""
     read = (
-        f"{found.records:,} records, the least of a few times each, in turns with the best so far; "
-        "faster: as a multiple of what is configured; cosine: of a record's vector to the one in "
-        "float32"
+        f"{found.records:,} records, by the clock, the least of a few times each, in turns with "
+        "the best so far; faster: as a multiple of what is configured, and records per second are "
+        "worked out from it; cosine: of a record's vector to the one in float32 by torch"
     )
-    return [read, _best(found)]
+    return [read, *([_doubt(found)] if found.busy else []), _best(found)]
+
+
+def _doubt(found: Tuned) -> str:
+    """That the numbers are not to be trusted, and why."""
+    return (
+        f"the machine is busy: {found.load:.1f} processes ran or waited on {machine.cores()} cores "
+        f"before the first trial, and repeats of one setting differed by {found.spread:.0%}: "
+        "differences smaller than that are chance; tune again when it is quiet"
+    )
 
 
 def _best(found: Tuned) -> str:
@@ -105,9 +115,11 @@ def _consequence(found: Tuned) -> str:
     """What else changes."""
     name, said = found.feature.name, ""
     if found.renews:
+        keys = [key for key in RENEWING if key in found.best.choice.keys]
+        are = "are" if len(keys) > 1 else "is"
         said += (
-            "; dtype is part of the fingerprint, so the next run makes a new version: `vecmill "
-            f"compare {name}` holds it against what readers see"
+            f"; {' and '.join(keys)} {are} part of the fingerprint, so the next run makes a new "
+            f"version: `vecmill compare {name}` holds it against what readers see"
         )
     if found.best.choice.keys and found.sharing:
         said += f"; {', '.join(found.sharing)} have the same encoder, and get it too"

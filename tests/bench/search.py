@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import duckdb
 import numpy as np
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+Floats: TypeAlias = "NDArray[np.float32]"
 
 ROWS = "100000,1000000"
 DIM = 384
@@ -87,8 +87,8 @@ def measure(vectors: Vectors, rows: int, dim: int) -> Iterator[Measured]:
     """The figures of one size."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((CLUSTERS, dim)).astype(np.float32)
-    state = vectors.rewrite("t", _made(rng, centres, rows))
-    queries = _around(rng, centres, QUERIES)
+    state = vectors.rewrite("t", made(rng, centres, rows))
+    queries = around(rng, centres, QUERIES)
     yield from _counted(vectors, state, rows, dim, "filter and count, no index")
     opened = vectors.at("t", state)
 
@@ -121,7 +121,7 @@ def measure(vectors: Vectors, rows: int, dim: int) -> Iterator[Measured]:
 def _counted(vectors: Vectors, state: int, rows: int, dim: int, what: str) -> Iterator[Measured]:
     with duckdb.connect() as con:
         con.register("t", Pushed(vectors.dataset("t", state)))
-        seconds = float(np.median([_timed(lambda: con.sql(COUNT).fetchall())[0] for _ in range(5)]))
+        seconds = float(np.median([timed(lambda: con.sql(COUNT).fetchall())[0] for _ in range(5)]))
     yield Measured(rows, dim, what, seconds)
 
 
@@ -138,8 +138,8 @@ def _compared(
     theirs(queries[0])
     times, shares = [], []
     for query in queries:
-        slow, true = _timed(theirs, query)
-        fast, given = _timed(ours, query)
+        slow, true = timed(theirs, query)
+        fast, given = timed(ours, query)
         times.append((fast, slow))
         names = [{*rows["record_id"].to_pylist()} for rows in (true, given)]
         shares.append(len(names[0] & names[1]) / K)
@@ -151,14 +151,14 @@ def _compared(
     )  # fmt: skip
 
 
-def _timed(function: Callable[..., Any], *given: object) -> tuple[float, Any]:
+def timed(function: Callable[..., Any], *given: object) -> tuple[float, Any]:
     """The seconds that a call takes, and what it gives."""
     began = time.perf_counter()
     found = function(*given)
     return time.perf_counter() - began, found
 
 
-def _around(rng: np.random.Generator, centres: Floats, n: int) -> Floats:
+def around(rng: np.random.Generator, centres: Floats, n: int) -> Floats:
     """Vectors ``(n, dim)`` around some centres, L2 norm 1."""
     x = centres[rng.integers(len(centres), size=n)]
     x = x + SPREAD * rng.standard_normal(x.shape).astype(np.float32)
@@ -166,7 +166,7 @@ def _around(rng: np.random.Generator, centres: Floats, n: int) -> Floats:
     return unit
 
 
-def _made(rng: np.random.Generator, centres: Floats, rows: int) -> pa.RecordBatchReader:
+def made(rng: np.random.Generator, centres: Floats, rows: int) -> pa.RecordBatchReader:
     """So many rows, made a few at a time."""
     width = centres.shape[1]
     schema = pa.schema(
@@ -179,7 +179,7 @@ def _made(rng: np.random.Generator, centres: Floats, rows: int) -> pa.RecordBatc
     def batches() -> Iterator[pa.RecordBatch]:
         for first in range(0, rows, BATCH):
             n = min(BATCH, rows - first)
-            flat = pa.array(_around(rng, centres, n).reshape(-1))
+            flat = pa.array(around(rng, centres, n).reshape(-1))
             columns = [
                 pa.array([f"record {i}" for i in range(first, first + n)]),
                 pa.FixedSizeListArray.from_arrays(flat, width),

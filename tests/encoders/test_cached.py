@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from encoders._cached import bound, parts
+from encoders._cached import TOKENS, bound, budget, parts, tokens_in
 
 SIZES = [5, 300, 40, 40, 7, 1200, 1, 64, 63, 300]
 
@@ -34,3 +34,18 @@ def test_empty_records_have_a_place() -> None:
 def test_only_processors_are_bound() -> None:
     assert bound("cpu", 1024) == 1024
     assert bound("cuda:1", 1024) is None
+
+
+def test_on_an_accelerator_it_is_what_half_of_its_free_memory_holds() -> None:
+    gigabyte = 2**30
+    some = tokens_in(8 * gigabyte, 1024, 4)
+    assert some == 8 * gigabyte // 2 // (40 * 1024 * 4)
+    assert tokens_in(8 * gigabyte, 2048, 4) == some // 2
+    assert tokens_in(8 * gigabyte, 1024, 2) == some * 2
+    assert tokens_in(139 * gigabyte, 384, 4) == 2**16, "more keeps no accelerator busier"
+    assert tokens_in(0, 1024, 4) == 1, "one text alone is always tried"
+
+
+def test_on_a_processor_it_is_what_its_caches_hold() -> None:
+    assert budget("cpu", 384) == TOKENS
+    assert budget("mps", 384) is None
