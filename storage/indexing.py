@@ -65,9 +65,16 @@ def _config(kind: Kind, metric: str) -> Any:  # noqa: ANN401 - lancedb ships no 
     if kind == "scalar":
         return index.BTree()
     if kind == "words":
-        return index.FTS()
+        return words_config()
     kinds = {
         "ivf_sq": index.IvfSq, "ivf_flat": index.IvfFlat, "ivf_pq": index.IvfPq,
         "ivf_hnsw_sq": index.IvfHnswSq,
     }  # fmt: skip
     return kinds[kind](distance_type=metric)
+
+
+def words_config() -> Any:  # noqa: ANN401 - lancedb ships no types
+    """How texts are cut into words, for an index of them: without case, accents and endings."""
+    from lancedb import index
+
+    return index.FTS()

@@ -178,44 +178,9 @@ class Vectors(Tables):
             query = query.bypass_vector_index()
         else:
             query = query.nprobes(PROBES).refine_factor(REFINE)
-        return self._found(query, opened, table, k, history=history, where=where)
+        return self.found(query, opened, table, k, history=history, where=where)
 
-    def by_words(
-        self,
-        table: str,
-        lance_version: int,
-        words: str,
-        column: str,
-        k: int,
-        *,
-        history: bool = False,
-        where: str | None = None,
-    ) -> pa.Table:
-        """The k rows whose text has the rarest and most of some words, best first (BM25).
-
-        A text need not have all of the words. Where that state has no full-text index of the
-        column its texts are read through, which gives the same rows.
-
-        Args:
-            table: the table's name.
-            lance_version: the state to search.
-            words: the words, in no order.
-            column: of texts.
-            k: how many rows.
-            history: as in `nearest`.
-            where: as in `nearest`.
-
-        Returns:
-            The table's columns but the vector, and ``score``, the higher the better.
-        """
-        from lancedb.query import MatchQuery
-
-        opened = self.pinned(table, lance_version)
-        asked = MatchQuery(words, column)  # type: ignore[call-arg] # the others have defaults
-        query = opened.search(asked, query_type="fts")
-        return self._found(query, opened, table, k, history=history, where=where)
-
-    def _found(
+    def found(
         self,
         query: Any,  # noqa: ANN401 - lancedb ships no types
         opened: Any,  # noqa: ANN401 - as above

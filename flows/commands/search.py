@@ -72,7 +72,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     words
         Words to look for in a kept text, the rarer and the more of them the better.
     column
-        The kept text to look for --words in, where there are several.
+        The kept text to look for --words in; all of them where none is named.
     where
         A condition over the kept columns, as in SQL; what does not meet it is not searched.
     k
@@ -117,7 +117,11 @@ def search(  # noqa: PLR0913 - one option a kind of query
         say(f"wrote {sheet}")
     rows = found.to_pylist()
     print_json(rows, json=json)
-    if not json:
+    if not rows:
+        from flows.searching.unfound import why
+
+        say(why(settings, feature, asked))
+    elif not json:
         table(*_spans(rows, _columns(found), _modality(settings, feature)))
     return FINE
 

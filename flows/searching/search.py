@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flows.config.stores import Stores
@@ -128,7 +129,15 @@ class Searched:
         return self.version.table, self.manifest.lance_version
 
     def condition(self) -> str | None:
-        """The condition on rows, as Lance takes it."""
+        """The condition on rows, as Lance takes it.
+
+        Raises:
+            UsageError: if no sense can be made of it.
+        """
+        return self._condition
+
+    @cached_property
+    def _condition(self) -> str | None:
         return condition(self.stores, self.version, self.manifest, self.narrow)
 
     def _like(self, record_id: str, k: int, *, per_record: bool) -> pa.Table:
@@ -141,8 +150,7 @@ class Searched:
         if vector is None:
             raise no_record(self.version, record_id)
         found = self.nearest([vector], k + 1)
-        others = [i for i, other in enumerate(found["record_id"].to_pylist()) if other != record_id]
-        return found.take(others[:k])
+        return rows_but(found, [row == record_id for row in found["record_id"].to_pylist()])[:k]
 
     def _like_other(self, of: str, record_id: str, k: int, *, per_record: bool) -> pa.Table:
         """The records nearest to one of another feature that shares the space."""
@@ -179,6 +187,13 @@ class Searched:
 def ordered(found: pa.Table, first: Sequence[str] = ("record_id", "distance")) -> pa.Table:
     """What was found, some columns before all others."""
     return found.select([*first, *(c for c in found.column_names if c not in first)])
+
+
+def rows_but(found: pa.Table, own: Sequence[bool]) -> pa.Table:
+    """The rows of a table but those that are marked."""
+    import pyarrow as pa
+
+    return found.filter(pa.array([not one for one in own], pa.bool_()))
 
 
 def check_k(k: int) -> None:
