@@ -94,7 +94,8 @@ def fused(near: pa.Table, by_word: pa.Table, k: int) -> pa.Table:
 def text_columns(searched: Searched, named: str | None) -> Sequence[str]:
     """The columns of texts to look in: the one that is named, else all that are kept.
 
-    Whoever listens (`flows.output.progress.listener`) is told which these are, if there are several.
+    Whoever listens (`flows.output.progress.listener`) is told which these are, if there are more
+    than one.
 
     Raises:
         SearchError: if there is none, or no such one.
