@@ -15,6 +15,7 @@ from flows.searching.asked import Asked, answer
 from flows.searching.narrowing import Narrow
 from flows.searching.recalled import recall_of
 from flows.searching.search import Searched, live
+from flows.upkeep import told
 from flows.upkeep.erase import Eraser
 from flows.upkeep.gc import Collector
 from storage.indexes import indexes
@@ -72,7 +73,7 @@ def found(project: Project, text: str) -> str:
 
 
 def goes(items: list[Item]) -> list[str]:
-    return [item.what for item in items if item.goes and item.kind == "index"]
+    return [f"{item.action} {item.what}" for item in items if item.goes and item.kind == "index"]
 
 
 def test_looking_writes_nothing_and_tells_what_pays(filled: Project) -> None:
@@ -103,6 +104,26 @@ def test_indexes_are_built_published_and_used(filled: Project) -> None:
     measured = recall_of(searched(filled), 10, np.random.default_rng(0))
     assert measured.recall >= 0.95
     assert measured.index == "IvfSq"
+
+
+def test_it_says_what_it_would_do_and_what_it_did(filled: Project) -> None:
+    settings = filled.settings()
+    items = Collector(settings, settings.gc, indexes=True).look(["notes"])
+    rows = told.rows(items, done=False)
+    assert [(row["would"], row["what"]) for row in rows[:2]] == [
+        ("build", "the index of record_id of notes_v1"),
+        ("build", "the index of label of notes_v1"),
+    ]
+    assert told.summary(items, done=False).startswith("this would ")
+    assert "build 4 indexes" in told.summary(items, done=False)
+    done = maintained(filled)
+    row = told.rows(done, done=True)[0]
+    assert (row["did"], row["what"]) == ("built", "the index of record_id of notes_v1")
+    assert row["took"].endswith(" s")
+    assert "built 4 indexes" in told.summary(done, done=True)
+    again = maintained(filled)
+    assert told.summary(again, done=True) == "nothing to do"
+    assert "it knows all 300 rows" in {item.why for item in again}
 
 
 def test_an_index_that_lags_gives_right_answers(filled: Project) -> None:
@@ -176,7 +197,7 @@ def test_what_is_not_asked_for_any_more_goes_and_another_kind_takes_its_place(
     filled.more = '[features.notes.index]\nrows = 290\nvector = "ivf_flat"\ncolumns = ["gone"]\n'
     items = maintained(filled)
     assert there(filled) == {"record_id": ("BTree", 0), "vector": ("IvfFlat", 0)}
-    [kept] = [item for item in items if not item.goes and "gone" in item.what]
+    [kept] = [item for item in items if not item.goes and "of gone" in item.what]
     assert "no such column is kept" in kept.why
 
 
