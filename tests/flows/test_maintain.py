@@ -10,12 +10,14 @@ import pytest
 from flows.config.settings import Gc, SettingsError
 from flows.engines.engine import Direct
 from flows.lifecycle.status import status
+from flows.monitoring.looking import monitor
 from flows.output.progress import Silent
 from flows.searching.asked import Asked, answer
 from flows.searching.narrowing import Narrow
 from flows.searching.recalled import recall_of
 from flows.searching.search import Searched, live
 from flows.upkeep import told
+from flows.upkeep.checkup import look
 from flows.upkeep.erase import Eraser
 from flows.upkeep.gc import Collector
 from storage.indexes import indexes
@@ -126,6 +128,41 @@ def test_it_says_what_it_would_do_and_what_it_did(filled: Project) -> None:
     assert "it knows all 300 rows" in {item.why for item in again}
 
 
+def test_what_is_due_is_a_finding_a_line_of_status_and_a_note_of_the_doctor(
+    filled: Project,
+) -> None:
+    filled.feature = {"monitors": ["upkeep"]}
+    filled.more += (
+        "[monitors.upkeep]\nmax_fragments = 2\nmax_unindexed = 0.1\nmax_old_states = 0\n"
+        "[gc]\ngrace_hours = 0.0\nkeep_days = 0.0\nkeep_runs = 1\ncompact_fragments = 2\n"
+    )
+    for _ in range(2):  # the state that readers saw until then goes a turn later
+        maintained(filled)
+    [quiet] = monitor(filled.settings(), "notes", Silent())
+    assert (quiet.verdict, quiet.detail["unindexed_share"]) == ("quiet", 0.0)
+    for turn in (1, 2):
+        filled.write(rows_of(340 + turn, turn))
+        filled.run()
+    [found] = monitor(filled.settings(), "notes", Silent())
+    assert (found.verdict, found.statistic) == ("alarm", 3.0)
+    assert "3 small fragments (at most 2)" in found.summary
+    assert "`vecmill maintain --yes` mends it" in found.summary
+    assert [part["name"] for part in found.parts] == ["fragments", "indexes", "states", "orphans"]
+    assert found.detail["orphan_bytes"] > 0
+    [row] = status(filled.settings())
+    assert row["old_states"] == found.detail["old_states"] > 0
+    assert row["orphan_bytes"] == found.detail["orphan_bytes"]
+    assert "3 small fragments" in row["upkeep"]
+    [note] = [check for check in look(filled.settings()) if check.check == "upkeep of notes_v1"]
+    assert (note.state, "3 small fragments" in note.found) == ("note", True)
+    assert "vecmill maintain notes --yes" in note.advice
+    for _ in range(3):  # what an index did not know is put together a turn later, too
+        maintained(filled)
+    [mended] = monitor(filled.settings(), "notes", Silent())
+    assert (mended.verdict, mended.detail["orphan_bytes"]) == ("quiet", 0.0)
+    assert not [check for check in look(filled.settings()) if check.check.startswith("upkeep")]
+
+
 def test_an_index_that_lags_gives_right_answers(filled: Project) -> None:
     maintained(filled)
     filled.write([*rows_of(300, turn=1), (900, "an unheard-of text", "new")])
@@ -145,6 +182,23 @@ def test_an_index_that_lags_gives_right_answers(filled: Project) -> None:
     assert len(goes(maintained(filled))) == 4
     assert {unindexed for _, unindexed in there(filled).values()} == {0}
     assert found(filled, "an unheard-of text") == "900"
+
+
+def test_an_index_that_is_extended_stays_one_and_its_rows_are_put_together(
+    filled: Project,
+) -> None:
+    maintained(filled)
+    for turn in (1, 2):
+        filled.write(rows_of(300 + 20 * turn, turn))
+        filled.run()
+        maintained(filled, Gc(compact_fragments=2))
+    maintained(filled, Gc(compact_fragments=2))
+    dataset = filled.stores().vectors.state(*searched(filled).state)
+    assert {one.name: len(one.segments) for one in dataset.describe_indices()} == dict.fromkeys(
+        ("label_idx", "record_id_idx", "text_idx", "vector_idx"), 1
+    )
+    assert len(dataset.get_fragments()) == 1
+    assert found(filled, "text 7 2") == "7"
 
 
 def test_runs_over_indexed_tables_change_what_they_should(filled: Project) -> None:
