@@ -73,7 +73,7 @@ class Session:
                 vector ``(dim,)``.
             k: how many.
             more: what `flows.searching.knn` takes: ``text``, ``image``, ``audio``, ``row`` or
-                ``id`` instead of a query; ``words``, ``field``, ``filter``, ``exact``,
+                ``id`` instead of a query; ``words``, ``field``, ``filter``, ``exact``, ``probes``,
                 ``per_record``.
 
         Raises:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _OPTIONAL = {
     "query": "NULL", "k": "10", "filter": "NULL", "words": "NULL", "field": "NULL",
     "text": "NULL", "image": "NULL", "audio": "NULL", "row": "NULL", "id": "NULL",
-    "exact": "false", "per_record": "false",
+    "exact": "false", "per_record": "false", "probes": "NULL",
 }  # fmt: skip
 """Names that SQL takes unquoted; ``filter`` is --where of `vecmill search`, ``field`` is --in."""
 
@@ -38,7 +38,7 @@ def knn(settings: Settings, stores: Stores, con: Connection) -> Function:
     Its arguments are the feature or a version such as ``articles_v2``, the query, and k. The query
     is a text (the path of a file, or a row as JSON, where the feature is of such), or a vector; or
     it is said by name what it is: ``id := 'n1'``, ``image := 'cat.jpg'``. ``words``, ``field``,
-    ``filter``, ``exact`` and ``per_record`` are the options of `vecmill search`.
+    ``filter``, ``exact``, ``probes`` and ``per_record`` are the options of `vecmill search`.
 
     Args:
         settings: the configuration.
@@ -47,7 +47,8 @@ def knn(settings: Settings, stores: Stores, con: Connection) -> Function:
     """
 
     def answer(given: Mapping[str, Any]) -> pa.Table:
-        narrow = Narrow(_text(given, "filter"), _flag(given, "exact"))
+        probes = None if given["probes"] is None else _whole(given, "probes")
+        narrow = Narrow(_text(given, "filter"), _flag(given, "exact"), probes)
         searched = _shown(settings, stores, con, str(given["feature"]), narrow)
         queries = {n: _said(given[n]) for n in (*QUERIES, "id") if given[n] is not None}
         k, query = _whole(given, "k"), given["query"]

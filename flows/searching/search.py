@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flows.config.settings import IndexPolicy
 from flows.config.stores import Stores
 from flows.searching import nearest_chunks, spaces
 from flows.searching.narrowing import ANY, Narrow, condition
 from flows.searching.queries import SearchError, encode_parts, note_gap
+from storage.vectors import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,7 +122,7 @@ class Searched:
         (vector,) = vectors
         return self.stores.vectors.nearest(
             *self.state, vector, k, self.version.metric,
-            history=self.version.history, where=self.condition(), exact=self.narrow.exact,
+            history=self.version.history, where=self.condition(), effort=self.effort,
         )  # fmt: skip
 
     @property
@@ -135,6 +137,15 @@ class Searched:
             UsageError: if no sense can be made of it.
         """
         return self._condition
+
+    @property
+    def effort(self) -> Effort | None:
+        """How hard to look in an index; None to look at every row."""
+        if self.narrow.exact:
+            return None
+        feature = self.settings.features.get(self.version.feature)
+        policy = IndexPolicy() if feature is None else feature.index
+        return Effort(self.narrow.probes or policy.probes, policy.refine)
 
     @cached_property
     def _condition(self) -> str | None:
@@ -180,7 +191,7 @@ class Searched:
     ) -> pa.Table:
         return nearest_chunks.nearest(
             self.stores, self.version, self.manifest, queries, k,
-            but=but, per_record=per_record, where=self.condition(), exact=self.narrow.exact,
+            but=but, per_record=per_record, where=self.condition(), effort=self.effort,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import flows
 from flows.config.settings import Gc, SettingsError
 from flows.engines.engine import Direct
 from flows.lifecycle.status import status
@@ -14,6 +15,7 @@ from flows.monitoring.looking import monitor
 from flows.output.progress import Silent
 from flows.searching.asked import Asked, answer
 from flows.searching.narrowing import Narrow
+from flows.searching.queries import SearchError
 from flows.searching.recalled import recall_of
 from flows.searching.search import Searched, live
 from flows.upkeep import told
@@ -23,6 +25,7 @@ from flows.upkeep.gc import Collector
 from storage.indexes import indexes
 from storage.locks import exclusive
 from storage.model import StorageError
+from storage.vectors import Effort
 from tests.flows.engines import Interruption, Stopping
 
 if TYPE_CHECKING:
@@ -184,6 +187,23 @@ def test_an_index_that_lags_gives_right_answers(filled: Project) -> None:
     assert found(filled, "an unheard-of text") == "900"
 
 
+def test_how_hard_an_index_is_looked_through_is_configured_and_asked_for(filled: Project) -> None:
+    maintained(filled)
+    assert searched(filled).effort == Effort(20, 10)
+    filled.more = filled.more.replace("rows = 290", "rows = 290\nprobes = 3\nrefine = 1")
+    assert searched(filled).effort == Effort(3, 1)
+    assert searched(filled, Narrow(probes=7)).effort == Effort(7, 1)
+    assert searched(filled, Narrow(exact=True)).effort is None
+    with flows.connect(filled.settings().conf) as session:
+        found = session.sql("FROM knn('notes', 'text 3 xxx', 10, probes := 7)")["record_id"]
+    asked = Asked({"text": "text 3 xxx"}, narrow=Narrow(probes=7))
+    assert found.to_pylist() == answer(filled.settings(), "notes", asked)["record_id"].to_pylist()
+    with pytest.raises(SearchError, match=r"--exact looks at every row, .* give one"):
+        Narrow(exact=True, probes=3)
+    with pytest.raises(SearchError, match="--probes must be at least 1, got 0"):
+        Narrow(probes=0)
+
+
 def test_an_index_that_is_extended_stays_one_and_its_rows_are_put_together(
     filled: Project,
 ) -> None:
@@ -279,6 +299,7 @@ def test_an_erasure_leaves_nothing_in_an_index(filled: Project) -> None:
         ('vectors = "ivf_sq"', "unknown key 'vectors' in .*index.*did you mean 'vector'"),
         ('vector = "hnsw"', "index.*vector"),
         ("rows = 0", "rows must be at least 1, got 0"),
+        ("probes = 0", "probes must be at least 1, got 0"),
         ("stale = 2.0", "stale is a share from 0 to 1"),
         ('words = ["vector"]', "words names kept columns, each once, got 'vector'"),
         ('words = ["a"]\ncolumns = ["a"]', "'a' is in both columns and words"),
