@@ -127,5 +127,5 @@ def _refuse_others(asked: Asked, *, parts: bool) -> None:
         return
     raise SearchError(
         f"a search takes one of --text, --image, --audio, --row and --id, or --words, "
-        f"got {number} of the former"
+        f"got {number or 'none'} of the former"
     )
