@@ -104,11 +104,11 @@ def _told(error: Exception, given: str, what: str, columns: Sequence[str]) -> st
     lost = search(r'Referenced (?:column|table) "([^"]*)" not found', str(error))
     if lost is None:
         told = str(error).splitlines()
-        near = " ".join(line for line in told[1:] if line.startswith("Did you mean"))
+        meant = " ".join(line for line in told[1:] if line.startswith("Did you mean"))
         # The bracket is ours, which stands around the condition.
         early = given.count("(") == given.count(")") and 'at or near ")"' in told[0]
         why = "it ends where something is to follow" if early else told[0]
-        return f"the condition {given!r} over {what}: {' '.join(filter(None, [why, near]))}"
+        return f"the condition {given!r} over {what}: {' '.join(filter(None, [why, meant]))}"
     if lost[1] == "vector":
         return (
             "a condition cannot be by the vector, which a search compares already; it may be by: "
