@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from flows.upkeep.leftovers import Action, Item
 
 _DONE: dict[Action, str] = {
-    "remove": "removed", "discard": "discarded", "compact": "compacted", "build": "built",
-    "extend": "extended", "drop": "dropped", "keep": "kept",
+    "compact": "compacted", "build": "built", "extend": "extended", "drop": "dropped",
+    "discard": "discarded", "remove": "removed", "keep": "kept",
 }  # fmt: skip
 _FREES = ("remove", "discard", "drop")
 
