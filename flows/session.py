@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from storage.query import Connection, Relation
 
 
+_SHOWN = """
+SELECT s.feature, s.version, m.rows, v.kind AS encoder, v.dim, m.published_at
+FROM vecmill.shown s JOIN manifests m USING (run_id) JOIN versions v
+ON v.feature = s.feature AND v.version = s.version WHERE s.live ORDER BY s.feature
+"""
+
+
 class Session:
     """What is published, as it was when the session began; `refresh` looks again.
 
@@ -29,6 +36,7 @@ class Session:
         self._settings = settings
         self._stores: Stores = Stores.of(settings)
         self._as_of = as_of
+        self._open = True
         self.connection: Connection = self._connected()
 
     def relation(self, statement: str) -> Relation:
@@ -41,6 +49,7 @@ class Session:
         from flows.searching.knn import knn
         from storage import query
 
+        self._check_open()
         functions = [knn(self._settings, self._stores, self.connection)]
         return query.run(self.connection, statement, functions)
 
@@ -73,7 +82,7 @@ class Session:
                 vector ``(dim,)``.
             k: how many.
             more: what `flows.searching.knn` takes: ``text``, ``image``, ``audio``, ``row`` or
-                ``id`` instead of a query; ``words``, ``field``, ``filter``, ``exact``,
+                ``id`` instead of a query; ``words``, ``field``, ``filter``, ``exact``, ``probes``,
                 ``per_record``.
 
         Raises:
@@ -83,6 +92,7 @@ class Session:
         """
         from flows.searching.knn import knn
 
+        self._check_open()
         function = knn(self._settings, self._stores, self.connection)
         unknown = sorted(set(more) - set(function.optional))
         if unknown:
@@ -96,10 +106,18 @@ class Session:
         """Show what is published by now; tables of one's own in the session are gone."""
         self.close()
         self.connection = self._connected()
+        self._open = True
 
     def close(self) -> None:
-        """End the session."""
+        """End the session; what it gave stays."""
+        self._open = False
         self.connection.close()
+
+    def _check_open(self) -> None:
+        if not self._open:
+            from storage.query import QueryError
+
+            raise QueryError("this session is closed; `flows.connect()` begins another")
 
     def _connected(self) -> Connection:
         from storage import moments, query
@@ -107,6 +125,24 @@ class Session:
         catalog = self._stores.catalog
         moment = moments.moment_of(catalog, self._as_of) if self._as_of else None
         return query.connect(catalog, self._stores.vectors, moment)
+
+    def __repr__(self) -> str:
+        """What can be asked for, on one line."""
+        moment = "now" if self._as_of is None else self._as_of
+        return f"<Vecmill session: {', '.join(self._features()) or 'nothing published'}; {moment}>"
+
+    def _repr_html_(self) -> str:
+        """What can be asked for, as a notebook shows it."""
+        from flows.output.notebook import html
+
+        if not self._open:
+            return repr(self)
+        return html(self.connection.sql(_SHOWN).to_arrow_table())
+
+    def _features(self) -> list[str]:
+        if not self._open:
+            return ["closed"]
+        return [row[0] for row in self.connection.sql(_SHOWN).fetchall()]
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +159,8 @@ class Session:
 def connect(conf: Path | str | None = None, *, as_of: str | None = None) -> Session:
     """A session over the store that a configuration names.
 
+    In a notebook the Arrow tables that it gives are shown as tables from then on.
+
     Args:
         conf: the configuration file; without it ``$VECMILL_CONF``, or else ``conf/base.toml``.
         as_of: show the store as it was when this run was published, or at this time.
@@ -134,5 +172,7 @@ def connect(conf: Path | str | None = None, *, as_of: str | None = None) -> Sess
     from pathlib import Path
 
     from flows.config.configuration import load
+    from flows.output.notebook import show_tables_as_html
 
+    show_tables_as_html()
     return Session(load(None if conf is None else Path(conf)), as_of)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from storage.model import UsageError
+from storage.views import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,30 +38,43 @@ class Function:
     optional: Mapping[str, str]
     answer: Callable[[Mapping[str, Any]], pa.Table]
 
+    @property
+    def signature(self) -> str:
+        """How it is called."""
+        given = [name if v == "NULL" else f"{name} := {v}" for name, v in self.optional.items()]
+        return f"{self.name}({', '.join([self.required, *given])})"
+
 
 @dataclass(frozen=True)
-class _Token:
-    """A word of a statement, in bytes from its beginning."""
+class Token:
+    """A word of a statement, in bytes from its beginning.
+
+    Attributes:
+        text: the word; of an operator the first sign.
+        whole: all of it.
+    """
 
     start: int
     end: int
     text: str
     kind: str
+    whole: str
 
 
 def answered(con: duckdb.DuckDBPyConnection, sql: str, functions: Sequence[Function]) -> str:
     """A statement whose calls of some functions are names of tables with their answers.
 
-    These tables last until the next statement is answered so.
+    These tables last until the next statement is answered so, but for those that a view is over.
 
     Raises:
-        UsageError: if a call stands where no table can.
-        duckdb.Error: if its arguments make no sense.
+        UsageError: if a call stands where no table can, or its arguments make no sense.
     """
     known = {function.name: function for function in functions}
     data = sql.encode()
     tokens = _tokens(sql) if any(name in sql.lower() for name in known) else []
     parts, at, number = [], 0, 0
+    # What a view reads must be there as long as the view is, and be nobody else's.
+    own = f"{uuid4().hex}_" if any(token.text.lower() == "view" for token in tokens) else ""
     for place, token in enumerate(tokens):
         function = known.get(token.text.strip('"').lower())
         if function is None or token.kind != "identifier" or token.start < at:
@@ -69,15 +84,26 @@ def answered(con: duckdb.DuckDBPyConnection, sql: str, functions: Sequence[Funct
             continue  # a column or a table that is called so
         _check_place(tokens, place, function.name)
         number += 1
-        table = f"vecmill_{function.name}_{number}"
-        arguments = data[tokens[place + 1].end : tokens[close].start].decode()
-        con.register(table, function.answer(_arguments(con, function, arguments)))
+        table = f"{HIDDEN}.{function.name}_{own}{number}"
+        given = data[tokens[place + 1].end : tokens[close].start].decode()
+        arguments = _arguments(con, function, given, tokens[place + 2 : close])
+        _keep(con, table, function.answer(arguments))
         parts += [data[at : token.start].decode(), table, _alias(tokens, close, function.name)]
         at = tokens[close].end
     return "".join([*parts, data[at:].decode()])
 
 
-def _arguments(con: duckdb.DuckDBPyConnection, function: Function, given: str) -> Mapping[str, Any]:
+def _keep(con: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
+    con.register("vecmill_answer", table)
+    con.execute(f"CREATE OR REPLACE TABLE {name} AS FROM vecmill_answer")
+    con.unregister("vecmill_answer")
+
+
+def _arguments(
+    con: duckdb.DuckDBPyConnection, function: Function, given: str, tokens: Sequence[Token]
+) -> Mapping[str, Any]:
+    import duckdb
+
     names = [function.required, *function.optional]
     optional = "".join(f', "{name}" := {value}' for name, value in function.optional.items())
     packed = ", ".join(f"'{name}': \"{name}\"" for name in names)
@@ -85,12 +111,17 @@ def _arguments(con: duckdb.DuckDBPyConnection, function: Function, given: str) -
         f"CREATE OR REPLACE TEMP MACRO {function.name}({function.required}{optional}) AS "
         f"{{{packed}}}"
     )
-    ((found,),) = con.execute(f"SELECT {function.name}({given}\n)").fetchall()
+    try:
+        ((found,),) = con.execute(f"SELECT {function.name}({given}\n)").fetchall()
+    except duckdb.Error as error:
+        from storage import refused
+
+        raise refused.call(function, given, tokens, error) from error
     arguments: Mapping[str, Any] = found
     return arguments
 
 
-def _tokens(sql: str) -> list[_Token]:
+def _tokens(sql: str) -> list[Token]:
     import duckdb
 
     data = sql.encode()
@@ -100,14 +131,14 @@ def _tokens(sql: str) -> list[_Token]:
     for (at, kind), end in zip(found, ends, strict=True):
         if kind == "comment":
             continue
-        text = data[at:end].decode().rstrip()
+        text = whole = data[at:end].decode().rstrip()
         if kind == "operator":
             text = text[:1]
-        tokens.append(_Token(at, at + len(text.encode()), text, kind))
+        tokens.append(Token(at, at + len(text.encode()), text, kind, whole))
     return tokens
 
 
-def _closing(tokens: Sequence[_Token], place: int) -> int | None:
+def _closing(tokens: Sequence[Token], place: int) -> int | None:
     """Where the bracket is closed that stands at a place; None where none stands there."""
     depth = 0
     for at in range(place, len(tokens)):
@@ -118,7 +149,7 @@ def _closing(tokens: Sequence[_Token], place: int) -> int | None:
     return None
 
 
-def _check_place(tokens: Sequence[_Token], place: int, name: str) -> None:
+def _check_place(tokens: Sequence[Token], place: int, name: str) -> None:
     before = tokens[place - 1].text.lower() if place else ""
     if before not in {"from", "join", ",", "lateral", "using"}:
         raise UsageError(
@@ -127,14 +158,18 @@ def _check_place(tokens: Sequence[_Token], place: int, name: str) -> None:
         )
 
 
-def _alias(tokens: Sequence[_Token], close: int, name: str) -> str:
+def _alias(tokens: Sequence[Token], close: int, name: str) -> str:
     """The name that a call goes by where none is given to it."""
     after = tokens[close + 1] if close + 1 < len(tokens) else None
     named = after is not None and (after.kind == "identifier" or after.text.lower() == "as")
     return "" if named else f" AS {name}"
 
 
-def last_semicolon(sql: str) -> int:
-    """How many characters of some text are statements that are whole, up to a last semicolon."""
-    ends = [token.end for token in _tokens(sql) if token.kind == "operator" and token.text == ";"]
-    return len(sql.encode()[: ends[-1]].decode()) if ends else 0
+def statements(sql: str) -> tuple[list[str], str]:
+    """The statements that are whole in some text, each with its semicolon, and the rest."""
+    data, at, found = sql.encode(), 0, []
+    for token in _tokens(sql):
+        if token.kind == "operator" and token.text == ";":
+            found.append(data[at : token.end].decode())
+            at = token.end
+    return found, data[at:].decode()

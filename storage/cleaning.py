@@ -85,6 +85,14 @@ def size_of_states(vectors: Vectors, table: str, lance_versions: Collection[int]
     return cast("int", told.stats.bytes_removed)
 
 
+def size_of_leftovers(vectors: Vectors, table: str, lance_versions: Collection[int]) -> int:
+    """As `size_of_states`, and of failed writes where no state is to go either.
+
+    While a run writes to the table its files are among them.
+    """
+    return size_of_states(vectors, table, lance_versions or {vectors.head(table).version})
+
+
 def remove_states(vectors: Vectors, table: str, lance_versions: Collection[int]) -> int:
     """Remove Lance versions of a table, with all files that no other version names.
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 10.0
 """How long a condition may take over no rows; none that Lance takes needs a moment."""
+_MISFIT = r"literal \w+\((.*)\) and could not convert to literal of type '(\w+)'"
+_TYPES = {"Utf8": "text", "LargeUtf8": "text", "Int64": "integer", "Float64": "number"}
 
 
 def literal(text: str) -> str:
@@ -58,6 +60,15 @@ def for_lance(dataset: Any, given: str, what: str) -> str:  # noqa: ANN401 - pyl
         dataset.scanner(columns=columns[:1], filter=told).explain_plan()
     except (ValueError, OSError, RuntimeError) as error:
         why = str(error).splitlines()[0].partition(", /")[0]
+        misfit = search(
+            r"literal \w+\((.*)\) and could not convert to literal of type '(\w+)'", why
+        )
+        if misfit is not None:
+            raise UsageError(
+                f"the condition {given!r} over {what} compares {misfit[1]} with a column of type "
+                f"{_TYPES.get(misfit[2], misfit[2])}; a text stands in single quotes, a number "
+                "in none"
+            ) from error
         raise UsageError(
             f"the condition {given!r} cannot be pushed down to the vectors of {what}: {why}. "
             "Comparisons, IN, LIKE, IS NULL, AND, OR and NOT can, and a time is written TIMESTAMP "
@@ -92,7 +103,12 @@ def _check(schema: pa.Schema, given: str, what: str, columns: Sequence[str]) -> 
 def _told(error: Exception, given: str, what: str, columns: Sequence[str]) -> str:
     lost = search(r'Referenced (?:column|table) "([^"]*)" not found', str(error))
     if lost is None:
-        return f"the condition {given!r} over {what}: {str(error).splitlines()[0]}"
+        told = str(error).splitlines()
+        meant = " ".join(line for line in told[1:] if line.startswith("Did you mean"))
+        # The bracket is ours, which stands around the condition.
+        early = given.count("(") == given.count(")") and 'at or near ")"' in told[0]
+        why = "it ends where something is to follow" if early else told[0]
+        return f"the condition {given!r} over {what}: {' '.join(filter(None, [why, meant]))}"
     if lost[1] == "vector":
         return (
             "a condition cannot be by the vector, which a search compares already; it may be by: "

@@ -19,6 +19,8 @@ Kind: TypeAlias = Literal["ivf_sq", "ivf_flat", "ivf_pq", "ivf_hnsw_sq", "scalar
 LEAST_TRAINED = 256
 """Rows that an index of vectors is trained on, at the least: there are 256 centres of 8 bits."""
 
+_ALL = 1_000_000
+
 NAMES: dict[str, str] = {
     "IvfSq": "ivf_sq", "IvfFlat": "ivf_flat", "IvfPq": "ivf_pq", "IvfHnswSq": "ivf_hnsw_sq",
     "BTree": "scalar", "FTS": "words",
@@ -48,9 +50,14 @@ def build(vectors: Vectors, table: str, column: str, kind: Kind, metric: str) ->
 
 
 def extend(vectors: Vectors, table: str, name: str) -> None:
-    """Let an index of a table's head know the rows that it does not know yet."""
+    """Let an index of a table's head know the rows that it does not know yet.
+
+    It stays one index: one in pieces is slower with each of them, and Lance never puts together
+    fragments that are in different pieces.
+    """
     with reading(table):
-        vectors.head(table).optimize.optimize_indices(index_names=[name])
+        optimize = vectors.head(table).optimize
+        optimize.optimize_indices(index_names=[name], num_indices_to_merge=_ALL)
 
 
 def drop(vectors: Vectors, table: str, name: str) -> None:
@@ -65,9 +72,16 @@ def _config(kind: Kind, metric: str) -> Any:  # noqa: ANN401 - lancedb ships no 
     if kind == "scalar":
         return index.BTree()
     if kind == "words":
-        return index.FTS()
+        return words_config()
     kinds = {
         "ivf_sq": index.IvfSq, "ivf_flat": index.IvfFlat, "ivf_pq": index.IvfPq,
         "ivf_hnsw_sq": index.IvfHnswSq,
     }  # fmt: skip
     return kinds[kind](distance_type=metric)
+
+
+def words_config() -> Any:  # noqa: ANN401 - lancedb ships no types
+    """How texts are cut into words, for an index of them: without case, accents and endings."""
+    from lancedb import index
+
+    return index.FTS()

@@ -104,7 +104,7 @@ def copy(
 
     Returns:
         The versions with something published by then, as `storage.views.Shown`; and in the table
-        ``vecmill_missing`` stands what is published, but was not yet.
+        ``vecmill.missing`` stands what is published, but was not yet.
     """
     for name, table in tables.items():
         con.register("copied", table)
@@ -119,7 +119,7 @@ def copy(
     readable = {row["feature"] for row in found if row["live"]}
     for feature in sorted(now - readable):
         why = f"no run of it was published, or no version of it live, by {_told(moment)}"
-        con.execute("INSERT INTO vecmill_missing VALUES (?, ?)", [feature, why])
+        con.execute("INSERT INTO vecmill.missing VALUES (?, ?)", [feature, why])
     return found
 
 

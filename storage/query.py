@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from storage import views
+from storage import refused, views
 from storage.calls import answered
 from storage.damage import told
 from storage.model import StorageError, UsageError
@@ -53,7 +53,8 @@ def connect(
     import duckdb
 
     con = duckdb.connect()
-    con.execute("SET TimeZone = 'UTC'")
+    # Else FROM run, where runs was meant, finds a variable of ours of that name.
+    con.execute("SET TimeZone = 'UTC'; SET python_enable_replacements = false")
     views.create(con, catalog, vectors, moment)
     return con
 
@@ -83,10 +84,8 @@ def run(
             for statement in statements[:-1]:
                 con.execute(statement)
             relation = con.sql(statements[-1].query)
-    except duckdb.CatalogException as error:
-        raise QueryError(f"{error}\n{_names(con)}") from error
     except duckdb.Error as error:
-        raise (told(error) or QueryError(str(error))) from error
+        raise (told(error) or QueryError(refused.statement(con, error))) from error
     if relation is None:
         return con.sql("SELECT 'done' AS status")
     return relation
@@ -122,14 +121,6 @@ def _check(statements: Sequence[Any]) -> None:
             f"only the rows of one statement can be shown, and it must be the last; got "
             f"{kinds.count('SELECT')} that give rows"
         )
-
-
-def _names(con: duckdb.DuckDBPyConnection) -> str:
-    shown = con.execute(
-        "SELECT name FROM (SHOW TABLES) WHERE NOT starts_with(name, 'vecmill_')"
-    ).fetchall()
-    gone = "".join(f"\n{name} cannot be had: {why}" for name, why in views.missing(con).items())
-    return f"There are: {', '.join(row[0] for row in shown)}{gone}"
 
 
 _SHOWN_BYTES = (

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from storage import currents
 from storage.codes import BYTE
 from storage.damage import reading
-from storage.within import places_where, rows_at
+from storage.within import chosen_rows, rows_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +52,7 @@ def nearest(
         where: a condition on rows.
     """
     with reading(table):
-        wanted = _wanted(dataset, history=history, where=where)
+        wanted = chosen_rows(dataset, history=history, where=where)
     places, distances = np.empty(0, np.int64), np.empty(0)
     at = 0
     for held in _streamed(dataset, table):
@@ -67,18 +66,6 @@ def nearest(
         best = np.argsort(distances, kind="stable")[:k]
         places, distances = places[best], distances[best]
     return rows_at(dataset, table, places, distances)
-
-
-def _wanted(dataset: Decoded, *, history: bool, where: str | None) -> NDArray[np.bool_] | None:
-    """Which rows may be found, in the order in which they are stored; None for all."""
-    wanted = None
-    if history:
-        keys = ["record_id", "event_time", "run_id", "content_hash"]
-        wanted = currents.current(dataset.to_table(columns=keys, scan_in_order=True))
-    if where is not None:
-        fitting = places_where(dataset, where)
-        wanted = fitting if wanted is None else wanted & fitting
-    return wanted
 
 
 def _streamed(dataset: Decoded, table: str) -> Iterator[NDArray[Any]]:

@@ -7,6 +7,7 @@ they pin the published version, and the next commit begins by restoring it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,10 +42,19 @@ HISTORY_KEY = ("record_id", "event_time", "content_hash")
 
 _IDS_ASKED = 5_000
 _ROWS_A_DELETE = 50_000
-PROBES = 20
-"""Cells of an index that a search looks into."""
-REFINE = 10
-"""Candidates of an index for each row to find, which are ordered by their whole vectors."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard a search by an index of vectors looks.
+
+    Attributes:
+        probes: cells of the index that it looks into.
+        refine: candidates for each row to find, which are ordered by their whole vectors.
+    """
+
+    probes: int = 20
+    refine: int = 10
 
 
 class Vectors(Tables):
@@ -147,7 +157,7 @@ class Vectors(Tables):
         *,
         history: bool = False,
         where: str | None = None,
-        exact: bool = True,
+        effort: Effort | None = None,
     ) -> pa.Table:
         """The k rows nearest to a vector, nearest first.
 
@@ -159,8 +169,8 @@ class Vectors(Tables):
             metric: ``cosine``, ``l2`` or ``dot``.
             history: whether the table keeps a history; only current rows are found then.
             where: a condition on rows (`storage.conditions`), which holds before k are chosen.
-            exact: look at every row; else by the index of vectors, where that state has one. Rows
-                that the index does not know yet are looked at in either case.
+            effort: search by the index of vectors, where that state has one; None to look at every
+                row. Rows that the index does not know yet are looked at in either case.
 
         Returns:
             The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
@@ -173,48 +183,13 @@ class Vectors(Tables):
             dataset = decoded(opened.to_lance())
             return scan.nearest(dataset, table, vector, k, metric, history=history, where=where)
         query = opened.search(vector, vector_column_name="vector").distance_type(metric)
-        if exact:
+        if effort is None:
             query = query.bypass_vector_index()
         else:
-            query = query.nprobes(PROBES).refine_factor(REFINE)
-        return self._found(query, opened, table, k, history=history, where=where)
+            query = query.nprobes(effort.probes).refine_factor(effort.refine)
+        return self.found(query, opened, table, k, history=history, where=where)
 
-    def by_words(
-        self,
-        table: str,
-        lance_version: int,
-        words: str,
-        column: str,
-        k: int,
-        *,
-        history: bool = False,
-        where: str | None = None,
-    ) -> pa.Table:
-        """The k rows whose text has the rarest and most of some words, best first (BM25).
-
-        A text need not have all of the words. Where that state has no full-text index of the
-        column its texts are read through, which gives the same rows.
-
-        Args:
-            table: the table's name.
-            lance_version: the state to search.
-            words: the words, in no order.
-            column: of texts.
-            k: how many rows.
-            history: as in `nearest`.
-            where: as in `nearest`.
-
-        Returns:
-            The table's columns but the vector, and ``score``, the higher the better.
-        """
-        from lancedb.query import MatchQuery
-
-        opened = self.pinned(table, lance_version)
-        asked = MatchQuery(words, column)  # type: ignore[call-arg] # the others have defaults
-        query = opened.search(asked, query_type="fts")
-        return self._found(query, opened, table, k, history=history, where=where)
-
-    def _found(
+    def found(
         self,
         query: Any,  # noqa: ANN401 - lancedb ships no types
         opened: Any,  # noqa: ANN401 - as above

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 CURRENT = "event_time DESC NULLS LAST, run_id DESC, content_hash"
 """Which of a record's rows is the current one: the latest, and of equal times the last written."""
 
+HIDDEN = "vecmill"
+"""The schema of what a session keeps for itself, which SHOW TABLES does not list."""
+
 VALIDITY = ("valid_from", "valid_until")
 """The columns that a history has besides those of its table."""
 
@@ -76,8 +79,8 @@ def create(
 ) -> None:
     """Make the catalog's tables and all views in a session.
 
-    Views that cannot be had are told of in the table ``vecmill_missing`` (name, why), those that
-    are there in ``vecmill_shown``, with the columns of `Shown`.
+    Views that cannot be had are told of in the table ``vecmill.missing`` (name, why), those that
+    are there in ``vecmill.shown``, with the columns of `Shown`.
 
     Args:
         con: the session, empty.
@@ -86,8 +89,8 @@ def create(
         moment: show the store as it was then; as it is now where none is given.
     """
     con.execute(
-        "CREATE TEMP TABLE vecmill_missing (name VARCHAR, why VARCHAR);"
-        "CREATE TEMP TABLE vecmill_shown (feature VARCHAR, version INTEGER, live BOOLEAN, "
+        f"CREATE SCHEMA {HIDDEN}; CREATE TABLE {HIDDEN}.missing (name VARCHAR, why VARCHAR);"
+        f"CREATE TABLE {HIDDEN}.shown (feature VARCHAR, version INTEGER, live BOOLEAN, "
         "history BOOLEAN, run_id VARCHAR, lance_version BIGINT)"
     )
     # From the copy, so that views and catalog show the same moment.
@@ -96,23 +99,23 @@ def create(
     for version in found:
         away = version.away or _open(con, vectors, version, taken)
         for name in version.names if away else ():
-            con.execute("INSERT INTO vecmill_missing VALUES (?, ?)", [name, away])
+            con.execute(f"INSERT INTO {HIDDEN}.missing VALUES (?, ?)", [name, away])
         if not away:
             row = [version.feature, version.version, version.live, version.history]
             row += [version.run_id, version.lance_version]
-            con.execute("INSERT INTO vecmill_shown VALUES (?, ?, ?, ?, ?, ?)", row)
+            con.execute(f"INSERT INTO {HIDDEN}.shown VALUES (?, ?, ?, ?, ?, ?)", row)
             _show_clusters(con, clusters.home(catalog), version, taken)
 
 
 def shown(con: duckdb.DuckDBPyConnection) -> list[Shown]:
     """The versions that a session shows, oldest first."""
-    rows = fetch(con, "FROM vecmill_shown ORDER BY feature, version")
+    rows = fetch(con, f"FROM {HIDDEN}.shown ORDER BY feature, version")
     return [Shown(**row) for row in rows]
 
 
 def missing(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Names of views that a session does not have, and why."""
-    return {row["name"]: row["why"] for row in fetch(con, "FROM vecmill_missing")}
+    return {row["name"]: row["why"] for row in fetch(con, f"FROM {HIDDEN}.missing")}
 
 
 def _open(
@@ -153,7 +156,9 @@ def _show_clusters(
             if away is None:
                 con.execute(f"CREATE VIEW {name}_clusters AS {clusters.shown(file, rows)}")
             else:
-                con.execute("INSERT INTO vecmill_missing VALUES (?, ?)", [f"{name}_clusters", away])
+                con.execute(
+                    f"INSERT INTO {HIDDEN}.missing VALUES (?, ?)", [f"{name}_clusters", away]
+                )
         if f"{name}_cluster_sizes" not in taken:
             con.execute(
                 f"CREATE VIEW {name}_cluster_sizes AS SELECT cluster, size, share, words, "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from storage import currents
 from storage.damage import reading
 
 if TYPE_CHECKING:
@@ -78,19 +79,51 @@ def places_where(dataset: Any, where: str) -> NDArray[np.bool_]:  # noqa: ANN401
     return found
 
 
+def chosen_rows(
+    dataset: Any,  # noqa: ANN401 - as above
+    *,
+    history: bool,
+    where: str | None,
+) -> NDArray[np.bool_] | None:
+    """Which rows may be found, ``(n,)``, in the order in which they are stored; None for all.
+
+    Args:
+        dataset: the table.
+        history: whether it keeps a history; only current rows may be found then.
+        where: a condition on rows.
+    """
+    wanted = None
+    if history:
+        keys = ["record_id", "event_time", "run_id", "content_hash"]
+        wanted = currents.current(dataset.to_table(columns=keys, scan_in_order=True))
+    if where is not None:
+        fitting = places_where(dataset, where)
+        wanted = fitting if wanted is None else wanted & fitting
+    return wanted
+
+
+def count(dataset: Any, *, history: bool, where: str | None) -> int:  # noqa: ANN401 - as above
+    """How many rows may be found; as `chosen_rows`."""
+    if not history:
+        return int(dataset.count_rows(filter=where))
+    chosen = chosen_rows(dataset, history=history, where=where)
+    return 0 if chosen is None else int(chosen.sum())
+
+
 def rows_at(
     dataset: Any,  # noqa: ANN401 - as above
     table: str,
     places: NDArray[np.int64],
-    distances: NDArray[np.float64],
+    found: NDArray[Any],
+    measure: str = "distance",
 ) -> pa.Table:
-    """Rows of a table by their places, without vectors, with their ``distance`` from a query."""
+    """Rows of a table by their places, without vectors, with what was measured of each."""
     import pyarrow as pa
 
     columns = [name for name in dataset.schema.names if name != "vector"]
     with reading(table):
         rows = dataset.take(places.tolist(), columns=columns)
     # As in `Vectors.nearest`, a kept column of that name gives way.
-    names = ["distance_1" if name == "distance" else name for name in rows.schema.names]
-    found = pa.array(distances.astype(np.float32))
-    return rows.rename_columns(names).append_column("distance", found)
+    names = [f"{measure}_1" if name == measure else name for name in rows.schema.names]
+    column = pa.array(found.astype(np.float32))
+    return rows.rename_columns(names).append_column(measure, column)

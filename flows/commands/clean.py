@@ -300,35 +300,14 @@ def _with(policy: Gc, given: dict[str, Any]) -> Gc:
 def _carry_out(collector: Collector, features: Sequence[str], *, yes: bool, json: bool) -> int:
     """Show what a collector would do, or do it, and print it."""
     from flows.output.console import reporting
+    from flows.upkeep import told
 
     with reporting() as reporter:
         items = collector.collect(features, reporter) if yes else collector.look(features)
-    rows = [item.row() for item in items]
-    print_json(rows, json=json)
+    print_json((item.row() for item in items), json=json)
     if not json:
-        _tell(rows, yes=yes)
+        shown = told.rows(items, done=yes)
+        if shown:
+            table(shown, list(shown[0]))
+    say(told.summary(items, done=yes))
     return FINE
-
-
-def _tell(rows: Sequence[dict[str, Any]], *, yes: bool) -> None:
-    shown = [
-        {
-            "feature": row["feature"],
-            "version": row["version"],
-            "kind": row["kind"],
-            ("gone" if yes else "goes"): ("yes" if row["goes"] else "stays"),
-            "bytes": row["bytes"],
-            "what": f"{row['what']}: {row['why']}",
-        }
-        for row in rows
-    ]
-    if shown:
-        table(shown, list(shown[0]))
-    going = [row for row in rows if row["goes"]]
-    total = sum(row["bytes"] for row in going)
-    if not going:
-        say("nothing to clean up")
-    elif yes:
-        say(f"{len(going)} gone, about {total:,} bytes")
-    else:
-        say(f"{len(going)} would go, about {total:,} bytes; do it with --yes")

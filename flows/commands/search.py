@@ -41,6 +41,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     per_record: Flag = False,
     rescore: Annotated[int | None, Parameter(metavar="N")] = None,
     exact: Flag = False,
+    probes: Annotated[int | None, Parameter(metavar="N")] = None,
     recall: Flag = False,
     sheet: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     conf: Conf = None,
@@ -72,7 +73,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     words
         Words to look for in a kept text, the rarer and the more of them the better.
     column
-        The kept text to look for --words in, where there are several.
+        The kept text to look for --words in; all of them where none is named.
     where
         A condition over the kept columns, as in SQL; what does not meet it is not searched.
     k
@@ -84,6 +85,9 @@ def search(  # noqa: PLR0913 - one option a kind of query
         record to show, and take of these the nearest by the vectors of that other feature.
     exact
         Look at every row, even where there is an index of the vectors.
+    probes
+        Cells of an index of vectors to look into, instead of what [features.NAME.index] says: the
+        more, the better the recall, and the slower.
     recall
         Tell which share of the true nearest the index finds, over a sample of the records; without
         a query that is all that is done.
@@ -96,7 +100,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     given = {"text": text, "image": image, "audio": audio, "row": row, "id": id}
     queries = {name: value for name, value in given.items() if value is not None}
     settings = load(conf)
-    narrow = Narrow(where, exact)
+    narrow = Narrow(where, exact, probes)
     if recall:
         measured = _recall(settings, feature, k, narrow)
         if not queries and words is None:
@@ -117,7 +121,11 @@ def search(  # noqa: PLR0913 - one option a kind of query
         say(f"wrote {sheet}")
     rows = found.to_pylist()
     print_json(rows, json=json)
-    if not json:
+    if not rows:
+        from flows.searching.unfound import why
+
+        say(why(settings, feature, asked))
+    elif not json:
         table(*_spans(rows, _columns(found), _modality(settings, feature)))
     return FINE
 

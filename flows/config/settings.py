@@ -140,6 +140,9 @@ class IndexPolicy:
         columns: kept columns that conditions are often by.
         words: kept texts to have a full-text index of, however few rows there are.
         stale: the share of rows that an index does not know, from which it is extended.
+        probes: cells of an index of vectors that a search looks into: the more, the better its
+            recall, and the slower.
+        refine: candidates of the index for each row to find, ordered by their whole vectors.
     """
 
     vector: Literal["ivf_sq", "ivf_flat", "ivf_pq", "ivf_hnsw_sq", "none"] = "ivf_sq"
@@ -147,10 +150,13 @@ class IndexPolicy:
     columns: list[str] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     stale: float = 0.1
+    probes: int = 20
+    refine: int = 10
 
     def __post_init__(self) -> None:
-        if self.rows < 1:
-            raise ValueError(f"rows must be at least 1, got {self.rows}")
+        for name in ("rows", "probes", "refine"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.stale <= 1:
             raise ValueError(f"stale is a share from 0 to 1, got {self.stale}")
         for name in ("columns", "words"):

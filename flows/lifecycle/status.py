@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
-from flows.upkeep.indexing import told
-from flows.upkeep.tables import Upkeep
-from storage import cleaning
+from flows.upkeep.lying import due, lying
 from storage.entries import PUBLISHED
-from storage.indexes import indexes
 from storage.locks import is_free
 from storage.model import StorageError
 
@@ -55,7 +53,9 @@ FROM runs GROUP BY feature HAVING arg_max_null(version, started_at) IS NULL
 """
 
 
-_TABLE = ("fragments", "states", "deleted_rows", "unindexed", "upkeep")
+_TABLE = (
+    "fragments", "states", "old_states", "deleted_rows", "unindexed", "orphan_bytes", "upkeep",
+)  # fmt: skip
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:
@@ -70,10 +70,10 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process
     is gone counts as ``crashed`` here before the next run notes it. A last run that failed before
     it had a version, such as of a source that is missing, is shown with all versions that are not
-    retired. ``fragments``, ``states`` (Lance versions, published or not), ``deleted_rows`` and
-    ``unindexed`` (the most rows that one of its indexes does not know) are of the table as it is
-    published, and ``upkeep`` says what of it `vecmill maintain` would mend; all are null where
-    there is no table to be read.
+    retired. ``fragments``, ``states``, ``old_states``, ``deleted_rows``, ``unindexed`` and
+    ``orphan_bytes`` (none while a run is under way) are how the table lies there
+    (`flows.monitors._lying.Lying`), and ``upkeep`` says what of it `vecmill maintain` would mend;
+    all are null where there is no table to be read.
     """
     stores = Stores.of(settings)
     found = stores.catalog.query(_STATUS)
@@ -105,18 +105,19 @@ def _upkeep(
     nothing = dict.fromkeys(_TABLE)
     if published is None or version.dropped_at is not None:
         return nothing
+    feature = settings.features.get(version.feature)
+    manifests = stores.catalog.manifests(version)
     try:
-        found = cleaning.physical(stores.vectors, version.table, published)
-        there = indexes(stores.vectors, version.table, published)
-        upkeep = Upkeep(settings, stores, settings.gc, version, with_indexes=True)
-        todo = list(told(upkeep.tasks(published)))
+        found = lying(stores, version, manifests, settings.gc, feature)
+        if found is None:
+            return nothing
+        if not _no_run(stores, version.feature):
+            found = replace(found, orphan_bytes=0)  # what a run is writing is no state's yet
+        todo = due(settings, stores, version, found)
     except StorageError:
         return nothing  # `vecmill doctor` says what of it is damaged
-    if found.small_fragments >= settings.gc.compact_fragments:
-        todo.insert(0, f"{found.small_fragments} small fragments")
-    unindexed = max((index.unindexed for index in there), default=0)
-    values = (found.fragments, len(found.versions), found.deleted_rows, unindexed, todo)
-    return dict(zip(_TABLE, values, strict=True))
+    values = {name: getattr(found, name) for name in _TABLE if name != "upkeep"}
+    return values | {"upkeep": todo}
 
 
 def _mark_crashed(stores: Stores, rows: list[dict[str, Any]]) -> None:

@@ -66,6 +66,8 @@ class Judge:
         if self._instead is None or not flows.monitors.base.of_vectors(monitor.kind):
             finding = self._ask(monitor, self.before, self.now, rng)
             reference = self.reference
+            if not flows.monitors.base.compares(monitor.kind):
+                return _row(monitor, finding, None, None)
             if reference is None:
                 return _row(monitor, self._without_reference(finding), None, None)
             return _row(monitor, finding, reference.manifest.run_id, reference.told)

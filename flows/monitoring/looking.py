@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.alerts import alerting
-from flows.config.settings import Reports
+from flows.config.settings import Gc, Reports
 from flows.config.stores import Stores
 from flows.monitoring import canaries, profiles, references, second_looks
 from flows.monitoring.in_series import in_series
 from flows.monitoring.judging import ANEW, Judge
 from flows.monitoring.samples import Samples
 from flows.monitors.base import of_vectors
+from flows.upkeep.lying import lying
 from storage.findings import findings
 from storage.ids import seed
 
@@ -144,6 +145,9 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     if "records" in samples.reads:
         before, now = profiles.pair(stores, version, manifests, reference, current, profile)
         ours, theirs = replace(ours, records=before), replace(theirs, records=now)
+    if "lying" in samples.reads:
+        policy = Gc() if settings is None else settings.gc
+        theirs = replace(theirs, lying=lying(stores, version, manifests, policy, feature))
     told = None
     if "canaries" in samples.reads:
         told = canaries.encoded(feature, stores, version, settings, reporter)

@@ -15,7 +15,9 @@ and may have more:
 * ``columns(params)``: the columns that its keys name, by key,
 * ``COUNTS``: of what its statistic is a number, such as ``records``, where it is one,
 * ``OF_VECTORS``: False for a monitor that looks at records alone, so that what it says is the same
-  whatever the encoder makes of them.
+  whatever the encoder makes of them,
+* ``COMPARES``: False for a monitor that holds nothing against the reference, so that its findings
+  name none.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from flows.monitors._lying import Lying
     from flows.monitors._profile import Profile
     from flows.monitors._sketch import Sketch
 
@@ -66,6 +69,8 @@ class Sample:
         canaries: ``(k, dim)`` float32, the vectors of a few contents that are encoded ever again:
             of the reference as they were first, of the current sample as they are now, row by row
             the same contents; NaN where the encoder fails on one. None where there are none.
+        lying: how the table lies in its store; None where nothing is published, or no monitor
+            reads it.
     """
 
     vectors: NDArray[np.float32]
@@ -75,6 +80,7 @@ class Sample:
     records: Profile | None = None
     sketch: Sketch | None = None
     canaries: NDArray[np.float32] | None = None
+    lying: Lying | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -159,6 +165,11 @@ def reads(kind: str) -> frozenset[str]:
 def of_vectors(kind: str) -> bool:
     """Whether what this monitor says depends on the encoder."""
     return bool(getattr(_module(kind), "OF_VECTORS", True))
+
+
+def compares(kind: str) -> bool:
+    """Whether this monitor holds the reference against what it looks at."""
+    return bool(getattr(_module(kind), "COMPARES", True))
 
 
 def columns(kind: str, params: object) -> Mapping[str, Sequence[str]]:

@@ -10,7 +10,7 @@ from flows.config.stores import Stores
 from flows.searching import hybrid
 from flows.searching.narrowing import ANY, Narrow
 from flows.searching.queries import SearchError
-from flows.searching.search import Searched, check_k, live, ordered
+from flows.searching.search import Searched, check_k, live, ordered, rows_but
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Asked:
             feature over others one a part.
         k: how many rows.
         words: to look for in a kept text, alone or beside the queries.
-        column: the kept text to look in; None where there is but one.
+        column: the kept text to look in; None for all.
         of: the feature that an ``id`` is a record of, where it is another.
         per_record: where rows are chunks, of each record the nearest one alone.
         rescore: candidates for each row to find, ordered by whole vectors; None for no such step.
@@ -49,6 +49,8 @@ class Asked:
         check_k(self.k)
         if self.words is None and self.column is not None:
             raise SearchError("--in says where to look for --words; give these too")
+        if self.words is not None and not self.words.strip():
+            raise SearchError("the words to search for are empty")
         if self.words is not None and self.per_record:
             raise SearchError("--per-record cannot be together with --words, which finds chunks")
         if self.rescore is not None and self.of is not None:
@@ -75,12 +77,14 @@ def answer(settings: Settings, name: str, asked: Asked) -> pa.Table:
 
 def answer_in(searched: Searched, asked: Asked) -> pa.Table:
     """As `answer`, in one published state of a version."""
+    searched.condition()  # which may be wrong, and costs less than an encoder that is loaded first
     if asked.words is None:
         return _near(searched, asked, asked.k)
+    columns = hybrid.text_columns(searched, asked.column)
     if not asked.queries:
-        return hybrid.by_words(searched, asked.words, asked.column, asked.k)
+        return hybrid.by_words(searched, asked.words, columns, asked.k)
     many = hybrid.depth(asked.k)
-    worded = _others(searched, hybrid.by_words(searched, asked.words, asked.column, many), asked)
+    worded = _others(searched, hybrid.by_words(searched, asked.words, columns, many), asked)
     return hybrid.fused(_near(searched, asked, many), worded, asked.k)
 
 
@@ -92,7 +96,7 @@ def _others(searched: Searched, found: pa.Table, asked: Asked) -> pa.Table:
     rows = found["record_id"].to_pylist()
     if version.chunked:  # whose rows are called by their record and a number
         record_id, rows = _record(record_id), [_record(row) for row in rows]
-    return found.take([i for i, row in enumerate(rows) if row != record_id])
+    return rows_but(found, [row == record_id for row in rows])
 
 
 def _record(row: str) -> str:
@@ -123,5 +127,5 @@ def _refuse_others(asked: Asked, *, parts: bool) -> None:
         return
     raise SearchError(
         f"a search takes one of --text, --image, --audio, --row and --id, or --words, "
-        f"got {number} of the former"
+        f"got {number or 'none'} of the former"
     )

@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.config.nearest import hint
+from flows.output.progress import listener
 from flows.searching.queries import SearchError
 from flows.searching.search import check_k, ordered
+from storage import worded
 from storage.parts import PARTS
 from storage.vectors import SYSTEM_COLUMNS
 
@@ -28,29 +30,23 @@ _LEAST = 100
 _FACTOR = 10
 
 
-def by_words(searched: Searched, words: str, column: str | None, k: int) -> pa.Table:
-    """The k rows whose kept text has the rarest and most of some words, best first (BM25).
+def by_words(searched: Searched, words: str, columns: Sequence[str], k: int) -> pa.Table:
+    """The k rows whose kept texts have the rarest and most of some words, best first (BM25).
 
     Args:
         searched: the state to search, and what narrows it.
         words: the words, in no order.
-        column: the kept column of texts to look in; None for the one there is, or that the feature
-            has an index of.
+        columns: the kept columns of texts to look in, as `text_columns` gives them; a row is as
+            good as the best of them.
         k: how many rows.
 
     Returns:
         record_id, ``score``, then the other columns of the feature's view but its vector. Rows
         that have none of the words are never among them.
-
-    Raises:
-        SearchError: if there are no words, or no such column, or it is not clear which.
     """
     check_k(k)
-    if not words.strip():
-        raise SearchError("the words to search for are empty")
-    chosen = text_column(searched, column)
-    found = searched.stores.vectors.by_words(
-        *searched.state, words, chosen, k,
+    found = worded.by_words(
+        searched.stores.vectors, searched.state, words, columns, k,
         history=searched.version.history, where=searched.condition(),
     )  # fmt: skip
     return ordered(found, ("record_id", "score"))
@@ -61,12 +57,12 @@ def depth(k: int) -> int:
     return max(_LEAST, _FACTOR * k)
 
 
-def fused(near: pa.Table, worded: pa.Table, k: int) -> pa.Table:
+def fused(near: pa.Table, by_word: pa.Table, k: int) -> pa.Table:
     """Two rankings as one: by nearness, and by words.
 
     Args:
         near: of `flows.searching.search.search`, at least `depth` rows where there are so many.
-        worded: of `by_words`, the same.
+        by_word: of `by_words`, the same.
         k: how many rows.
 
     Returns:
@@ -77,7 +73,7 @@ def fused(near: pa.Table, worded: pa.Table, k: int) -> pa.Table:
 
     # A kept column that is called as the measure of the other ranking gives way in this one too.
     both = []
-    for table, rank, other in ((near, "near", "score"), (worded, "worded", "distance")):
+    for table, rank, other in ((near, "near", "score"), (by_word, "worded", "distance")):
         names = [f"{name}_1" if name == other else name for name in table.column_names]
         share = 1 / (_CONSTANT + pl.int_range(1, pl.len() + 1))
         rows = pl.DataFrame(table.rename_columns(names))
@@ -85,7 +81,7 @@ def fused(near: pa.Table, worded: pa.Table, k: int) -> pa.Table:
     keys = ["record_id", "content_hash", "event_time"]  # what tells rows apart in any table
     joined = both[0].join(both[1], on=keys, how="full", coalesce=True, nulls_equal=True)
     rest = [name for name in near.column_names if name not in {"distance", *keys}]
-    rest = [name for name in rest if name in worded.column_names]
+    rest = [name for name in rest if name in by_word.column_names]
     total = pl.col("_near").fill_null(0) + pl.col("_worded").fill_null(0)
     found = joined.with_columns(
         total.alias("fused"),
@@ -95,34 +91,34 @@ def fused(near: pa.Table, worded: pa.Table, k: int) -> pa.Table:
     return found[:k].select(*first, *keys[1:], *rest).to_arrow()
 
 
-def text_column(searched: Searched, named: str | None) -> str:
-    """The column of texts to look in.
+def text_columns(searched: Searched, named: str | None) -> Sequence[str]:
+    """The columns of texts to look in: the one that is named, else all that are kept.
+
+    Whoever listens (`flows.output.progress.listener`) is told which these are, if there are more
+    than one.
 
     Raises:
-        SearchError: if there is none, or no such one, or several and none is named.
+        SearchError: if there is none, or no such one.
     """
     version = searched.version
     schema = searched.stores.vectors.state(*searched.state).schema
     there = texts(schema)
     if named is not None:
         if named in there:
-            return named
+            return [named]
         known = f"; kept texts: {', '.join(there)}" if there else ""
         raise SearchError(
             f"{version.feature} keeps no text {named!r}{hint(named, there)}{known}. What is to be "
             "searched by words must be kept: keep = [...] in its source"
         )
-    if len(there) == 1:
-        return there[0]
     if not there:
         raise SearchError(
             f"{version.feature} keeps no text that could be searched by words; name the columns "
             "to keep beside the vector in its source: keep = [...]"
         )
-    raise SearchError(
-        f"{version.feature} keeps several texts; say with --in which one to look in: "
-        f"{', '.join(there)}"
-    )
+    if len(there) > 1:
+        listener().note(f"looking for the words in {', '.join(there)}; --in narrows that to one")
+    return there
 
 
 def texts(schema: pa.Schema) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _OPTIONAL = {
     "query": "NULL", "k": "10", "filter": "NULL", "words": "NULL", "field": "NULL",
     "text": "NULL", "image": "NULL", "audio": "NULL", "row": "NULL", "id": "NULL",
-    "exact": "false", "per_record": "false",
+    "exact": "false", "per_record": "false", "probes": "NULL",
 }  # fmt: skip
 """Names that SQL takes unquoted; ``filter`` is --where of `vecmill search`, ``field`` is --in."""
 
@@ -37,7 +38,7 @@ def knn(settings: Settings, stores: Stores, con: Connection) -> Function:
     Its arguments are the feature or a version such as ``articles_v2``, the query, and k. The query
     is a text (the path of a file, or a row as JSON, where the feature is of such), or a vector; or
     it is said by name what it is: ``id := 'n1'``, ``image := 'cat.jpg'``. ``words``, ``field``,
-    ``filter``, ``exact`` and ``per_record`` are the options of `vecmill search`.
+    ``filter``, ``exact``, ``probes`` and ``per_record`` are the options of `vecmill search`.
 
     Args:
         settings: the configuration.
@@ -46,25 +47,52 @@ def knn(settings: Settings, stores: Stores, con: Connection) -> Function:
     """
 
     def answer(given: Mapping[str, Any]) -> pa.Table:
-        narrow = Narrow(given["filter"], bool(given["exact"]))
+        probes = None if given["probes"] is None else _whole(given, "probes")
+        narrow = Narrow(_text(given, "filter"), _flag(given, "exact"), probes)
         searched = _shown(settings, stores, con, str(given["feature"]), narrow)
-        queries = {name: str(given[name]) for name in (*QUERIES, "id") if given[name] is not None}
-        k, query = int(given["k"]), given["query"]
+        queries = {n: _said(given[n]) for n in (*QUERIES, "id") if given[n] is not None}
+        k, query = _whole(given, "k"), given["query"]
         if query is not None and not isinstance(query, str):
             return _by_vector(searched, query, k)
         if query is not None:
             kind = searched.version.modality
             kind = {"tabular": "row", "vector": "text"}.get(kind, kind)
             queries.setdefault(kind, query)
-        if not queries and given["words"] is None:
+        words, field = _text(given, "words"), _text(given, "field")
+        if not queries and words is None:
             raise SearchError("knn() needs a query: knn('articles', 'a text', 10), or id := 'n1'")
         asked = Asked(
-            queries, k, given["words"], given["field"],
-            per_record=bool(given["per_record"]), narrow=narrow,
+            queries, k, words, field, per_record=_flag(given, "per_record"), narrow=narrow
         )  # fmt: skip
         return answer_in(searched, asked)
 
     return Function("knn", "feature", _OPTIONAL, answer)
+
+
+def _said(query: Any) -> str:  # noqa: ANN401 - as SQL gives it
+    """A query as `vecmill search` takes it: a row as JSON, an id that is a number as text."""
+    return json.dumps(query, default=str) if isinstance(query, dict) else str(query)
+
+
+def _text(given: Mapping[str, Any], name: str) -> str | None:
+    value = given[name]
+    if value is None or isinstance(value, str):
+        return value
+    raise SearchError(f"knn() takes a text as its {name}, got {value!r}")
+
+
+def _flag(given: Mapping[str, Any], name: str) -> bool:
+    value = given[name]
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise SearchError(f"knn() takes true or false as its {name}, got {value!r}")
+
+
+def _whole(given: Mapping[str, Any], name: str) -> int:
+    value = given[name]
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    raise SearchError(f"knn() takes a whole number as its {name}, got {value!r}")
 
 
 def _shown(

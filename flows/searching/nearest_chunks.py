@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from flows.config.stores import Stores
     from storage.model import Manifest, Version
+    from storage.vectors import Effort
 
     Vector = NDArray[np.float32]
 
@@ -45,7 +46,7 @@ def nearest(  # noqa: PLR0913 - one keyword a choice
     but: str | None = None,
     per_record: bool = False,
     where: str | None = None,
-    exact: bool = True,
+    effort: Effort | None = None,
 ) -> pa.Table:
     """The k rows nearest to any of some vectors, nearest first.
 
@@ -58,7 +59,7 @@ def nearest(  # noqa: PLR0913 - one keyword a choice
         but: the record whose chunks are left out.
         per_record: of each record the nearest chunk alone.
         where: a condition on rows, as Lance takes it.
-        exact: as `storage.vectors.Vectors.nearest` has it.
+        effort: as `storage.vectors.Vectors.nearest` has it.
 
     Returns:
         As `storage.vectors.Vectors.nearest`.
@@ -70,7 +71,7 @@ def nearest(  # noqa: PLR0913 - one keyword a choice
     key = PARTS.parent if per_record else "record_id"
     while True:
         found = [
-            stores.vectors.nearest(*state, q, asked, version.metric, where=where, exact=exact)
+            stores.vectors.nearest(*state, q, asked, version.metric, where=where, effort=effort)
             for q in queries
         ]
         rows = pl.concat([pl.DataFrame(table) for table in found])

@@ -78,11 +78,11 @@ def recall_of(searched: Searched, k: int, rng: np.random.Generator) -> Recall:
     shares, times = [], []
     for vector in asked.column("vector").to_pylist():
         found = []
-        for exact in (True, False):
+        for effort in (None, searched.effort):
             began = time.perf_counter()
             rows = vectors.nearest(
                 *searched.state, np.asarray(vector, np.float32), k, version.metric,
-                history=version.history, where=where, exact=exact,
+                history=version.history, where=where, effort=effort,
             )  # fmt: skip
             found.append((rows["distance"].to_numpy(), time.perf_counter() - began))
         (true, slow), (given, fast) = found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from flows.config.settings import IndexPolicy
 from flows.config.stores import Stores
 from flows.searching import nearest_chunks, spaces
 from flows.searching.narrowing import ANY, Narrow, condition
 from flows.searching.queries import SearchError, encode_parts, note_gap
+from storage.vectors import Effort
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,7 +122,7 @@ class Searched:
         (vector,) = vectors
         return self.stores.vectors.nearest(
             *self.state, vector, k, self.version.metric,
-            history=self.version.history, where=self.condition(), exact=self.narrow.exact,
+            history=self.version.history, where=self.condition(), effort=self.effort,
         )  # fmt: skip
 
     @property
@@ -128,7 +131,24 @@ class Searched:
         return self.version.table, self.manifest.lance_version
 
     def condition(self) -> str | None:
-        """The condition on rows, as Lance takes it."""
+        """The condition on rows, as Lance takes it.
+
+        Raises:
+            UsageError: if no sense can be made of it.
+        """
+        return self._condition
+
+    @property
+    def effort(self) -> Effort | None:
+        """How hard to look in an index; None to look at every row."""
+        if self.narrow.exact:
+            return None
+        feature = self.settings.features.get(self.version.feature)
+        policy = IndexPolicy() if feature is None else feature.index
+        return Effort(self.narrow.probes or policy.probes, policy.refine)
+
+    @cached_property
+    def _condition(self) -> str | None:
         return condition(self.stores, self.version, self.manifest, self.narrow)
 
     def _like(self, record_id: str, k: int, *, per_record: bool) -> pa.Table:
@@ -141,8 +161,7 @@ class Searched:
         if vector is None:
             raise no_record(self.version, record_id)
         found = self.nearest([vector], k + 1)
-        others = [i for i, other in enumerate(found["record_id"].to_pylist()) if other != record_id]
-        return found.take(others[:k])
+        return rows_but(found, [row == record_id for row in found["record_id"].to_pylist()])[:k]
 
     def _like_other(self, of: str, record_id: str, k: int, *, per_record: bool) -> pa.Table:
         """The records nearest to one of another feature that shares the space."""
@@ -172,13 +191,20 @@ class Searched:
     ) -> pa.Table:
         return nearest_chunks.nearest(
             self.stores, self.version, self.manifest, queries, k,
-            but=but, per_record=per_record, where=self.condition(), exact=self.narrow.exact,
+            but=but, per_record=per_record, where=self.condition(), effort=self.effort,
         )  # fmt: skip
 
 
 def ordered(found: pa.Table, first: Sequence[str] = ("record_id", "distance")) -> pa.Table:
     """What was found, some columns before all others."""
     return found.select([*first, *(c for c in found.column_names if c not in first)])
+
+
+def rows_but(found: pa.Table, own: Sequence[bool]) -> pa.Table:
+    """The rows of a table but those that are marked."""
+    import pyarrow as pa
+
+    return found.filter(pa.array([not one for one in own], pa.bool_()))
 
 
 def check_k(k: int) -> None:

@@ -33,8 +33,10 @@ tables too: FROM 'prices.csv'. The nearest to a query: FROM knn('articles', 'a q
 .help            this
 .quit            leave; so does Ctrl-D. Ctrl-C gives up what is typed
 """
-_TABLES = "SELECT name FROM (SHOW TABLES) WHERE NOT starts_with(name, 'vecmill_') ORDER BY name"
+_TABLES = "SELECT name FROM (SHOW TABLES) ORDER BY name"
 _PROMPT, _MORE = "vecmill> ", "    ...> "
+_SHOWN = 80
+"""Letters of a statement that an error is told with."""
 _MANY = 2000
 """Lines that a history keeps."""
 
@@ -62,7 +64,7 @@ class Shell:
         Returns:
             The exit code: that of the first statement which failed, where nobody typed it.
         """
-        begun = ""
+        begun, number = "", 0
         while True:
             try:
                 line = self.read(bool(begun.strip()))
@@ -72,19 +74,29 @@ class Shell:
                 begun = ""
                 print()  # noqa: T201 - the prompt's line ends
                 continue
-            # The last statement of a file may go without its semicolon.
-            given = (begun if not self.typed else "") if line is None else None
-            if line is not None and not begun.strip() and line.strip().startswith("."):
-                given = line.strip()
-            elif line is not None:
-                given, begun = cut(f"{begun}{line}\n")
-            if given in {".quit", ".exit"}:
+            begun, ready = self._ready(begun, line)
+            for text in ready:
+                if text in {".quit", ".exit"}:
+                    return FINE
+                number += 1
+                code = self._try(text, number)
+                if code != FINE and not self.typed:
+                    return code
+            if line is None:
                 return FINE
-            code = self._try(given) if given and given.strip() else FINE
-            if line is None or (code != FINE and not self.typed):
-                return code
 
-    def _try(self, text: str) -> int:
+    def _ready(self, begun: str, line: str | None) -> tuple[str, list[str]]:
+        """What is begun after a line, None for the end, and the statements that are whole."""
+        if line is None:
+            # The last statement of a file may go without its semicolon.
+            last = begun.strip() if not self.typed else ""
+            return "", [last] if last else []
+        if not begun.strip() and line.strip().startswith("."):
+            return begun, [line.strip()]
+        ready, begun = cut(f"{begun}{line}\n")
+        return begun, [text for text in ready if text.strip("; \n")]
+
+    def _try(self, text: str, number: int) -> int:
         try:
             (self._command if text.startswith(".") else self.show)(text)
         except KeyboardInterrupt:
@@ -94,8 +106,23 @@ class Shell:
         except BrokenPipeError:
             raise
         except Exception as error:  # noqa: BLE001 - an error ends a statement, not the shell
-            return report(error)
+            if self.typed:
+                return report(error)
+            return self._failed(text, number, error)
         return FINE
+
+    def _failed(self, text: str, number: int, error: Exception) -> int:
+        """Tell which statement of a script failed, and what was done."""
+        lines = [line.strip() for line in text.splitlines() if not line.lstrip().startswith("--")]
+        shown = " ".join(filter(None, lines))
+        if len(shown) > _SHOWN:
+            shown = f"{shown[:_SHOWN]}…"
+        code = report(error, f"statement {number} ({shown})")
+        before = "nothing was done before it"
+        if number > 1:
+            before = f"the {number - 1} before it are done, and files that they wrote stay"
+        say(f"{before}; nothing after it was run")
+        return code
 
     def _command(self, text: str) -> None:
         name, _, rest = text.partition(" ")
@@ -122,15 +149,15 @@ class Shell:
         say("showing what is published now")
 
 
-def cut(text: str) -> tuple[str, str]:
+def cut(text: str) -> tuple[list[str], str]:
     """The statements that are whole in what was typed, and the rest.
 
     Semicolons in strings and comments end nothing.
     """
-    from storage.calls import last_semicolon
+    from storage.calls import statements
 
-    end = last_semicolon(text)
-    return text[:end], text[end:].lstrip("\n")
+    found, rest = statements(text)
+    return [one.strip() for one in found], rest.lstrip("\n")
 
 
 def history_file() -> Path:

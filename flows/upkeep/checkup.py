@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from flows.config.stores import Stores
 from flows.monitoring import references
 from flows.upkeep.doctor import Check
+from flows.upkeep.lying import due, lying
 from storage import cleaning, upkeep
 from storage.locks import is_free
 from storage.model import StorageError
@@ -37,6 +38,7 @@ def look(settings: Settings) -> Iterator[Check]:
             known.add(version.table)
             if version.dropped_at is None:
                 yield from _version(stores, version)
+                yield from _upkeep(settings, stores, version)
         yield from _reference(settings, stores, feature)
         yield from _runs(stores, feature)
     for table in sorted(tables - known):
@@ -70,6 +72,20 @@ def _version(stores: Stores, version: Version) -> Iterator[Check]:
             "readers do not need them, only looking back and monitors may; if nothing but Vecmill "
             "writes to the vectors, restore them from a backup",
         )
+
+
+def _upkeep(settings: Settings, stores: Stores, version: Version) -> Iterator[Check]:
+    """What makes reading a table slow, or the store larger than it must be."""
+    manifests = stores.catalog.manifests(version)
+    feature = settings.features.get(version.feature)
+    try:
+        found = lying(stores, version, manifests, settings.gc, feature)
+        todo = [] if found is None else due(settings, stores, version, found)
+    except StorageError:
+        return  # as `_version` has told
+    if todo:
+        advice = f"`vecmill maintain {version.feature} --yes` mends it; put it on a schedule"
+        yield Check(f"upkeep of {version.table}", "note", "; ".join(todo), advice)
 
 
 def _reference(settings: Settings, stores: Stores, name: str) -> Iterator[Check]:

@@ -8,7 +8,8 @@ instant and run it again: it looks at what is there, and finishes.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -59,13 +60,13 @@ class Collector:
         self._leftovers = Leftovers(self.settings, self.policy, orphans=self.orphans)
 
     def look(self, names: Sequence[str]) -> list[Item]:
-        """What would go and what would stay; nothing is written and no lock is held."""
+        """What would be done and what would stay; nothing is written and no lock is held."""
         works = [work for name in self._features(names) for work in self._feature(name)]
         works += [] if names else self._leftovers.works()
         return [work.item for work in works]
 
     def collect(self, names: Sequence[str], reporter: Reporter) -> list[Item]:
-        """Remove what can go, and tell of what went and what stays.
+        """Do what there is to do, and tell of that and of what stays.
 
         Raises:
             StorageError: if a feature's lock cannot be had, or the store cannot be read.
@@ -73,19 +74,24 @@ class Collector:
         found: list[Item] = []
         for name in self._features(names):
             with with_descendants(self.settings, [name], reporter):
-                found += self._carry_out(self._feature(name))
-        return found if names else found + self._carry_out(self._leftovers.works())
+                found += self._carry_out(self._feature(name), reporter)
+        return found if names else found + self._carry_out(self._leftovers.works(), reporter)
 
     def _features(self, names: Sequence[str]) -> list[str]:
         known = [*cleaning.features(self._stores.catalog), *self.settings.features]
         return list(dict.fromkeys(names or known))
 
-    def _carry_out(self, works: Iterator[Work]) -> list[Item]:
+    def _carry_out(self, works: Iterator[Work], reporter: Reporter) -> list[Item]:
         items = []
         for work in list(works):
-            for name, function in work.steps if work.item.goes else ():
-                self.engine.step(name, function)
-            items.append(work.item)
+            item = work.item
+            if item.goes:
+                reporter.stage(item.feature or "store", f"{item.action} {item.what}", None)
+                began = time.perf_counter()
+                for name, function in work.steps:
+                    self.engine.step(name, function)
+                item = replace(item, seconds=time.perf_counter() - began)
+            items.append(item)
         return items
 
     # --- one feature ----------------------------------------------------------------------------
@@ -138,7 +144,8 @@ class Collector:
         if loose:
             what = f"{len(loose)} states of {table} that were never published, and their files"
         name = (version.feature, version.version, "leftover", what)
-        item = Item(*name, goes=True, why="no manifest names them", bytes=size)
+        why = "no manifest names them" if size else "each of the steps above leaves some"
+        item = Item(*name, goes=True, why=why, bytes=size)
         yield Work(item, (("forget", forget), ("remove", partial(self._remove, version))))
 
     def _state(

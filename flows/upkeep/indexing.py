@@ -90,7 +90,9 @@ def _task(column: str, kind: Kind, index: Index | None, rows: int, policy: Index
     if NAMES.get(index.kind) != kind:
         return Task(column, kind, "build", f"it is {index.kind} and should be {kind}", index)
     share = index.unindexed / rows if rows else 0.0
-    told = f"{index.unindexed:,} of {rows:,} rows are not in it"
+    told = f"it knows all {rows:,} rows"
+    if index.unindexed:
+        told = f"{index.unindexed:,} of {rows:,} rows are not in it"
     if share >= _ANEW and column == "vector":
         return Task(column, kind, "build", told, index)
     lags = index.unindexed and share >= policy.stale

@@ -7,7 +7,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from flows.config.stores import Stores
 from flows.reports import kept as kept_reports
@@ -22,15 +22,21 @@ if TYPE_CHECKING:
 _TABLE = re.compile(r".+_v\d+")
 
 
+Action: TypeAlias = Literal["remove", "discard", "compact", "build", "extend", "drop", "keep"]
+
+
 @dataclass(frozen=True)
 class Item:
-    """One thing in the store, whether it goes, and why.
+    """One thing in the store, whether anything is done to it, and why.
 
     Attributes:
         feature: whose it is, None where it is nobody's.
-        kind: ``state``, ``leftover``, ``fragments``, ``table``, ``staging``, ``map``,
+        kind: ``state``, ``leftover``, ``fragments``, ``index``, ``table``, ``staging``, ``map``,
             ``canaries``, ``fit``, ``export``, ``report`` or ``temporary``.
         bytes: what goes with it, 0 where that is not known before.
+        does: what is done to it where something is: ``remove`` it, ``compact`` a table, ``build``,
+            ``extend`` or ``drop`` an index, ``discard`` what was never published.
+        seconds: how long that took; None where nothing was done.
     """
 
     feature: str | None
@@ -40,10 +46,19 @@ class Item:
     goes: bool
     why: str
     bytes: int = 0
+    does: Action = "remove"
+    seconds: float | None = None
+
+    @property
+    def action(self) -> Action:
+        """What is done to it."""
+        return self.does if self.goes else "keep"
 
     def row(self) -> dict[str, Any]:
         """As one flat row of plain values."""
-        return asdict(self)
+        row = asdict(self)
+        del row["does"]
+        return row | {"action": self.action}
 
 
 @dataclass(frozen=True)

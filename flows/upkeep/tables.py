@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flows.config.settings import Gc, Settings
     from flows.config.stores import Stores
     from flows.upkeep.indexing import Task
+    from flows.upkeep.leftovers import Action
     from storage.model import Version
 
     Step = tuple[str, Callable[[], None]]
@@ -61,23 +62,27 @@ class Upkeep:
         scattered = pieces >= self.policy.compact_fragments
         ahead = found.head != published and found.head not in found.tags
         steps: tuple[Step, ...] = ()
+        does: Action
         if scattered:
-            what = f"{table} lies in {pieces} small fragments"
-            why = f"at least {self.policy.compact_fragments} are compacted (compact_fragments)"
+            what, does = f"the files of {table}", "compact"
+            why = (
+                f"it lies in {pieces} small fragments; {self.policy.compact_fragments} or more are "
+                "put together (compact_fragments)"
+            )
             steps = (("compact", self._compact),)
         elif ahead:
-            what, why = f"what stands above the published state of {table}", "unpublished"
+            what, does = f"what stands above the published state of {table}", "discard"
+            why = "it was never published"
         else:
             return
-        yield Work(Item(*self._key("fragments"), what, goes=True, why=why), steps)
+        yield Work(Item(*self._key("fragments"), what, goes=True, why=why, does=does), steps)
 
     def _indexes(self, published: int) -> Iterator[Work]:
         for task in self.tasks(published):
             goes = task.action != "keep"
-            what = f"index of {task.column} of {self.version.table}"
-            if goes:
-                what = f"{task.action} the {what}"
-            item = Item(*self._key("index"), what, goes=goes, why=task.why)
+            there = task.index is not None or goes
+            what = f"{'the' if there else 'no'} index of {task.column} of {self.version.table}"
+            item = Item(*self._key("index"), what, goes=goes, why=task.why, does=task.action)
             yield Work(item, (("index", partial(self._index, task)),) if goes else ())
 
     def tasks(self, published: int) -> list[Task]:

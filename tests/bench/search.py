@@ -24,7 +24,7 @@ from rich.table import Table
 
 from storage import indexing
 from storage.pushed import Pushed
-from storage.vectors import Vectors
+from storage.vectors import Effort, Vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +97,8 @@ def measure(vectors: Vectors, rows: int, dim: int) -> Iterator[Measured]:
         return asked.bypass_vector_index().limit(K).to_arrow()
 
     def ours(query: Floats, *, at: int = state, exact: bool = True) -> pa.Table:
-        return vectors.nearest("t", at, query, K, "cosine", exact=exact)
+        effort = None if exact else Effort()
+        return vectors.nearest("t", at, query, K, "cosine", effort=effort)
 
     yield _compared(rows, dim, "exact search, against raw Lance", ours, raw, queries)
     for column in ("record_id", "label"):

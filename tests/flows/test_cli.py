@@ -375,6 +375,10 @@ def test_search_by_words_narrowed_and_with_recall(filled: Callable[..., Answer])
     wrong = filled("search", "notes", "--id", "a", "--where", "lable = 'x'")
     assert wrong.code == 2
     assert "did you mean 'label'" in wrong.err
+    for form in ((), ("--json",)):
+        nothing = filled("search", "notes", "--words", "nowhere", *form)
+        assert (nothing.code, nothing.out) == (0, "")
+        assert "none of the 4 rows of notes has any of the words 'nowhere'" in nothing.err
     [measured] = filled("search", "notes", "--recall", "-k", "2", "--json").rows
     assert (measured["recall"], measured["k"], measured["index"]) == (1.0, 2, None)
     told = filled("search", "notes", "--id", "a", "--recall", "-k", "2", "--exact", "--json")

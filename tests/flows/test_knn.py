@@ -118,6 +118,11 @@ def test_conditions_reach_the_scan_beside_a_call(session: flows.Session) -> None
         ("FROM knn('notes', image := 'a.png')", "holds text vectors"),
         ("FROM knn('notes', [1, 2, 3])", r"8 wide, the query of knn\(\) has the shape \(3,\)"),
         ("FROM knn('notes', [['a']])", "takes a text or a vector"),
+        ("FROM knn('notes', 'a', 'b')", "takes a whole number as its k, got 'b'"),
+        ("FROM knn('notes', 'a', k := NULL)", "takes a whole number as its k, got None"),
+        ("FROM knn('notes', 'a', filter := 3)", "takes a text as its filter, got 3"),
+        ("FROM knn('notes', words := 3)", "takes a text as its words, got 3"),
+        ("FROM knn('notes', 'a', exact := 'no')", "takes true or false as its exact, got 'no'"),
     ],
 )
 def test_a_call_that_cannot_be_answered(session: flows.Session, statement: str, told: str) -> None:
@@ -128,8 +133,16 @@ def test_a_call_that_cannot_be_answered(session: flows.Session, statement: str, 
 @pytest.mark.parametrize(
     ("statement", "told"),
     [
-        ("FROM knn('notes', 'a', nope := 3)", r"knn\(feature, query := NULL, k := 10"),
-        ("FROM knn('notes', nope)", "nope"),
+        ("FROM knn('notes', filtre := 'b')", r"knn\('notes', filtre := 'b'\) cannot be called: "),
+        ("FROM knn('notes', filtre := 'b')", "no argument 'filtre'; did you mean 'filter'"),
+        ("FROM knn('notes', filtre := 'b')", r"\nIt takes knn\(feature, query, k := 10, filter, "),
+        ("FROM knn('notes', 'a', k = 3)", "an argument is named with :=, as in k := "),
+        ("FROM knn('notes', nope)", "'nope' stands there as a column, .* wants quotes: 'nope'"),
+        ("FROM knn()", r"knn\(\) cannot be called: it needs a feature"),
+        ("FROM knn('notes', 'a', k := 1, k := 2)", "cannot be called: "),
+        (f"FROM knn({', '.join('1' * 15)})", "it takes 14 arguments at most"),
+        ("SELECT knn.lable FROM knn('notes', 'a')", '(?s)column named "lable".*label'),
+        ("SELECT a.lable FROM notes a", "column named \"lable\"; did you mean 'label'"),
         ("FROM knn('notes', 'a'", "Parser Error"),
         ("SELECT knn('notes', 'a')", "is a table and stands where tables do"),
         ("FROM knn('notes', 'a', filter := 'lable = 1')", "did you mean 'label'"),
@@ -138,6 +151,23 @@ def test_a_call_that_cannot_be_answered(session: flows.Session, statement: str, 
 def test_a_call_that_makes_no_sense(session: flows.Session, statement: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         session.sql(statement)
+
+
+def test_no_name_of_ours_is_told_of_or_listed(session: flows.Session) -> None:
+    session.sql("FROM knn('notes', 'a')")
+    names = session.sql("SHOW TABLES")["name"].to_pylist()
+    assert {"notes", "notes_v1", "runs"} <= {*names}
+    assert not [name for name in names if name.startswith(("vecmill", "knn"))]
+    with pytest.raises(QueryError) as refused:
+        session.sql("SELECT nope + 1 FROM knn('notes', 'a') JOIN knn('notes', 'b') b ON nope")
+    assert "vecmill" not in str(refused.value)
+
+
+def test_a_view_over_a_call_stays_what_it_is(session: flows.Session) -> None:
+    session.sql("CREATE VIEW near AS FROM knn('notes', id := '7', k := 3)")
+    before = session.sql("FROM near").to_pylist()
+    assert session.sql("FROM knn('notes', id := '8', k := 3)").to_pylist() != before
+    assert session.sql("FROM near").to_pylist() == before
 
 
 def test_what_is_called_like_it_is_left_alone(session: flows.Session) -> None:

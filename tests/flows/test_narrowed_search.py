@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from flows.output.progress import Silent, listening
 from flows.searching.asked import Asked, answer
 from flows.searching.hybrid import fused
-from flows.searching.narrowing import Narrow
+from flows.searching.narrowing import ANY, Narrow
 from flows.searching.queries import SearchError
 from flows.searching.rescoring import search as rescored
 from flows.searching.search import search
+from flows.searching.unfound import why
+from flows.upkeep.gc import Collector
 from storage.model import UsageError
 from tests.flows.chunked import cut
 from tests.flows.plugins.letters import vector_of
@@ -32,6 +36,17 @@ def filled(project: Project) -> Project:
     project.write(ROWS)
     project.run()
     return project
+
+
+class Hearing(Silent):
+    """Keeps what is said."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self.heard = heard
+
+    def note(self, message: str) -> None:
+        """Keep it."""
+        self.heard.append(message)
 
 
 def ids(project: Project, asked: Asked) -> list[str]:
@@ -74,10 +89,82 @@ def test_words_find_the_texts_that_have_them(filled: Project) -> None:
     ]
 
 
+@pytest.mark.parametrize("indexed", [False, True], ids=["no index", "an index"])
+def test_words_are_the_same_with_an_index_and_without(project: Project, indexed: bool) -> None:  # noqa: FBT001 - a parameter
+    project.source = {"keep": ["label", "text"]}
+    project.more = '[features.notes.index]\nwords = ["text"]\n' if indexed else ""
+    texts = ["Oil prices rise", "the price of OIL", "cafés", "runners running", "The the", ""]
+    project.write([(n, text, f"label {n}") for n, text in enumerate(texts)])
+    project.run()
+    if indexed:
+        settings = project.settings()
+        Collector(settings, settings.gc, indexes=True).collect(["notes"], Silent())
+
+    def scores(words: str, narrow: Narrow = ANY) -> dict[str, float]:
+        asked = Asked(words=words, column="text", narrow=narrow)
+        rows = answer(project.settings(), "notes", asked).to_pylist()
+        return {row["record_id"]: round(row["score"], 3) for row in rows}
+
+    assert scores("oil") == scores("Oil") == {"1": 0.693, "0": 0.575}
+    assert scores("PRICE") == {"1": 0.693, "0": 0.575}
+    assert {*scores("cafe")} == {"2"}
+    assert {*scores("run")} == {"3"}
+    assert scores("the") == {}
+    # How rare a word is does not depend on the condition.
+    assert scores("oil", Narrow("label = 'label 1'")) == {"1": 0.693}
+
+
+def test_words_are_looked_for_in_all_texts_unless_one_is_named(project: Project) -> None:
+    project.source = {"keep": ["label", "text"]}
+    project.write([(1, "wheel", "x"), (2, "grain", "wheel"), (3, "wheel", "wheel"), (4, "a", "b")])
+    project.run()
+    heard: list[str] = []
+    with listening(Hearing(heard)):
+        assert sorted(ids(project, Asked(words="wheel"))) == ["1", "2", "3"]
+        assert sorted(ids(project, Asked(words="wheel", column="label"))) == ["2", "3"]
+    assert heard == ["looking for the words in label, text; --in narrows that to one"]
+    best = answer(project.settings(), "notes", Asked(words="wheel", k=1))
+    assert len(best) == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Asked({"text": "a question"}, narrow=Narrow("lable = 'x'")),
+        Asked({"text": "a question"}, narrow=Narrow("label = ")),
+        Asked({"text": "a question"}, narrow=Narrow("label > 3 AND label < now() - 4")),
+        Asked({"text": "a question"}, words="x", column="txt"),
+    ],
+)
+def test_what_narrows_a_search_is_checked_before_anything_is_encoded(
+    filled: Project, asked: Asked
+) -> None:
+    filled.encoded()
+    with pytest.raises((UsageError, SearchError)):
+        ids(filled, asked)
+    assert filled.encoded() == []
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        (lambda: Asked(words="x"), "keeps several texts; say with --in which .*label, text"),
+        (Asked(words="zzz"), "none of the 60 rows of notes has any of the words 'zzz' in label, t"),
+        (Asked({"text": "a"}, narrow=Narrow("label = 'y'")), "none of the 60 .* label = 'y'"),
+        (
+            Asked(words="zzz", column="text", narrow=Narrow("label = 'label 0'")),
+            "none of the 12 of 60 rows of notes that meet the condition .* in text;",
+        ),
+        (Asked({"id": "0"}, narrow=Narrow("record_id = '0'")), "but the record itself among"),
+    ],
+)
+def test_it_is_told_why_nothing_was_found(filled: Project, asked: Asked, told: str) -> None:
+    assert ids(filled, asked) == []
+    assert re.search(told, why(filled.settings(), "notes", asked))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
         (lambda: Asked(words="x", column="txt"), "keeps no text 'txt'; did you mean 'text'"),
         (lambda: Asked(words=" ", column="text"), "the words to search for are empty"),
         (lambda: Asked(column="text"), "--in says where to look for --words"),

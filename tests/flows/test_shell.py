@@ -54,17 +54,18 @@ def ask(session: flows.Session) -> Callable[..., tuple[int, list[object]]]:
 @pytest.mark.parametrize(
     ("typed", "parts"),
     [
-        ("SELECT 1;", ("SELECT 1;", "")),
-        ("SELECT\n1", ("", "SELECT\n1")),
-        ("SELECT ';'", ("", "SELECT ';'")),
-        ("SELECT 'a;", ("", "SELECT 'a;")),
-        ("SELECT 1 -- ;\n", ("", "SELECT 1 -- ;\n")),
-        ("SELECT 'ü'; SELECT $$;$$\n", ("SELECT 'ü';", " SELECT $$;$$\n")),
-        ("", ("", "")),
+        ("SELECT 1;", (["SELECT 1;"], "")),
+        ("SELECT\n1", ([], "SELECT\n1")),
+        ("SELECT ';'", ([], "SELECT ';'")),
+        ("SELECT 'a;", ([], "SELECT 'a;")),
+        ("SELECT 1 -- ;\n", ([], "SELECT 1 -- ;\n")),
+        ("SELECT 'ü'; SELECT $$;$$\n", (["SELECT 'ü';"], " SELECT $$;$$\n")),
+        ("FROM a; FROM b;\n\n", (["FROM a;", "FROM b;"], "")),
+        ("", ([], "")),
     ],
 )
 def test_a_semicolon_ends_a_statement_unless_it_is_a_part_of_one(
-    typed: str, parts: tuple[str, str]
+    typed: str, parts: tuple[list[str], str]
 ) -> None:
     assert cut(typed) == parts
 
@@ -95,9 +96,21 @@ def test_a_pipe_stops_at_the_first_error_and_a_person_goes_on(
 ) -> None:
     text = "SELEC 1;\n.tabels\nSELECT 2 AS n;\n"
     assert ask(text) == (2, [])
-    assert "Parser Error" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "statement 1 (SELEC 1;): Parser Error" in told
+    assert "nothing was done before it" in told
     assert ask(text, typed=True) == (0, [[{"n": 2}]])
     assert "did you mean '.tables'" in capsys.readouterr().err
+
+
+def test_a_script_that_fails_says_which_statement_and_what_was_done(
+    ask: Callable[..., tuple[int, list[object]]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "SELECT 1 AS n; SELECT 2 AS n;\n-- more\n\nSELECT\n lable FROM notes;\nSELECT 3 AS n;\n"
+    assert ask(text) == (2, [[{"n": 1}], [{"n": 2}]])
+    told = capsys.readouterr().err
+    assert "statement 3 (SELECT lable FROM notes;): Binder Error" in told
+    assert "the 2 before it are done, and files that they wrote stay; nothing after it was" in told
 
 
 def test_refresh_shows_what_was_published_since(

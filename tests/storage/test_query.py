@@ -62,9 +62,15 @@ def test_filters_and_columns_are_pushed_into_the_scan(con: duckdb.DuckDBPyConnec
 
 def test_errors_say_which_names_there_are(con: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(
-        StorageError, match=r"(?s)note does not exist.*There are: .*notes, notes_v1"
+        StorageError,
+        match=r"no table or view 'noets'; did you mean 'notes'\?\nThere are: .*notes, notes_v1",
     ):
-        query.run(con, "FROM note")
+        query.run(con, "FROM noets")
+    # No variable of ours is a table, and nothing that is far from all there is is meant.
+    with pytest.raises(StorageError, match=r"no table or view 'con'\nThere are: "):
+        query.run(con, "FROM con")
+    with pytest.raises(StorageError, match=r"no table function 'knnn'; did you mean 'knn'"):
+        query.run(con, "FROM knnn('notes')")
     with pytest.raises(StorageError, match=r"(?i)syntax error"):
         query.run(con, "SELEC 1")
     relation = query.run(con, "SELECT record_id::INT FROM notes")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from storage.model import StorageError
+from storage.vectors import Effort
 from tests.storage.conftest import matrix, reader
 
 if TYPE_CHECKING:
@@ -94,3 +95,22 @@ def test_blocks_of_some_runs_below_some_hash(store: Store, history: bool) -> Non
     assert found([], None) == []
     assert found(None, "hash c") == ["a", "b"]
     assert found(["one", "it's"], "hash b") == ["a"]
+
+
+def test_the_more_cells_are_looked_into_the_more_is_found(store: Store) -> None:
+    from lancedb.index import IvfFlat
+
+    at = store.vectors.rewrite("t", reader([str(n) for n in range(2000)]))
+    exact = [store.vectors.nearest("t", at, q, 20, "l2")["record_id"] for q in matrix(10, seed=1)]
+    opened = store.vectors.open("t")
+    opened.create_index("vector", config=IvfFlat(distance_type="l2", num_partitions=16))
+    found = {}
+    for probes in (1, 4, 16):
+        effort = Effort(probes, 1)
+        near = [
+            store.vectors.nearest("t", opened.version, q, 20, "l2", effort=effort)["record_id"]
+            for q in matrix(10, seed=1)
+        ]
+        both = (len({*a.to_pylist()} & {*b.to_pylist()}) for a, b in zip(exact, near, strict=True))
+        found[probes] = sum(both)
+    assert found[1] < found[4] < found[16] == 200

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flows.monitors._lying import Lying
 from flows.monitors._profile import Profile, bucket
 from flows.monitors.base import Sample
 
@@ -35,7 +36,13 @@ def sample(vectors: ArrayLike, name: str = "r", contents: Sequence[str] | None =
         ids if contents is None else contents,
         records=profile(matrix) if matrix.ndim == 2 else None,
         canaries=seen,
+        lying=lying() if seen is not None else None,
     )
+
+
+def lying(times: int = 1) -> Lying:
+    """A table that lies well, or so many times worse."""
+    return Lying(1000, 3, 3 * times, 5, 4, 2 * times, 7_000_000 * times, 9 * times)
 
 
 def profile(matrix: NDArray[np.float32], longer: float = 1.0) -> Profile:

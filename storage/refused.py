@@ -1,0 +1,115 @@
+"""What DuckDB refuses, in words about what the user wrote: which name is wrong, and what is near.
+
+Calls of our functions (`storage.calls`) are replaced before a statement runs, so that DuckDB's own
+words may be about a statement that nobody wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from storage import views
+from storage.database import fetch
+from storage.model import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import duckdb
+
+    from storage.calls import Function, Token
+
+_TABLE = re.compile(r"Table(?P<function> Function)? with name \"?(?P<name>.+?)\"? does not exist")
+_COLUMN = re.compile(r'does not have a column named "(?P<name>[^"]*)"|'
+                     r'Column "(?P<other>[^"]*)" does not exist')  # fmt: skip
+_OURS = re.compile(r"vecmill\.(\w+?)_\d+")
+
+
+def call(function: Function, given: str, tokens: Sequence[Token], error: Exception) -> UsageError:
+    """Why a call makes no sense.
+
+    Args:
+        function: what is called.
+        given: its arguments, as the user wrote them.
+        tokens: the words of these arguments.
+        error: what DuckDB says of them.
+    """
+    why = _argument(function, tokens, str(error))
+    said = f"{function.name}({given.strip()}) cannot be called: {why}"
+    return UsageError(f"{said}\nIt takes {function.signature}")
+
+
+def _argument(function: Function, tokens: Sequence[Token], error: str) -> str:
+    """What is wrong with the arguments of a call."""
+    names = [function.required, *function.optional]
+    named = _named(tokens)
+    for name, sign in named.items():
+        if sign != "=" and name.lower() not in names:
+            return f"it has no argument {name!r}{near(name, names)}"
+        if sign == "=" and name.lower() in names:
+            return f"an argument is named with :=, as in {name} := ..."
+    lost = re.search(r'Referenced column "([^"]*)"', error)
+    if lost is not None:
+        return (
+            f"{lost[1]!r} stands there as a column, and a call cannot name columns of the "
+            f"statement around it; a text wants quotes: '{lost[1]}'"
+        )
+    if not tokens:
+        return f"it needs a {function.required}"
+    if "does not support the supplied arguments" in error:
+        return f"it takes {len(names)} arguments at most, each once, and those by name last"
+    return error.split("\n", 1)[0].partition(": ")[2] or error
+
+
+def _named(tokens: Sequence[Token]) -> Mapping[str, str]:
+    """The words that a sign of naming follows, outside of brackets, and that sign."""
+    found, depth = {}, 0
+    for token, after in pairwise(tokens):
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(token.text, 0)
+        begins = token.kind == "identifier" or token.text.isidentifier()
+        if depth == 0 and begins and after.text in {":", "="}:
+            found[token.text.strip('"')] = after.whole
+    return found
+
+
+def statement(con: duckdb.DuckDBPyConnection, error: Exception) -> str:
+    """Why a statement makes no sense: DuckDB's words, and the names that there are."""
+    told = str(error)
+    if _OURS.search(told):  # a line of the statement as it was run, with a mark below it
+        told = _OURS.sub(lambda found: f"{found[1]}(...)", told.partition("\n\nLINE ")[0])
+    table = _TABLE.search(told)
+    if table is not None:
+        return _no_table(con, table["name"], function=table["function"] is not None)
+    column = _COLUMN.search(told)
+    if column is not None and "Candidate bindings" not in told:
+        name = column["name"] or column["other"]
+        told = f"{told}{near(name, _columns(con))}"
+    return told
+
+
+def _no_table(con: duckdb.DuckDBPyConnection, name: str, *, function: bool) -> str:
+    there = names(con)
+    gone = "".join(f"\n{one} cannot be had: {why}" for one, why in views.missing(con).items())
+    what = "table function" if function else "table or view"
+    guess = near(name, [*there, "knn"])
+    return f"there is no {what} {name!r}{guess}\nThere are: {', '.join(there)}{gone}"
+
+
+def names(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables and views that a session shows."""
+    return [row["name"] for row in fetch(con, "SELECT name FROM (SHOW TABLES)")]
+
+
+def _columns(con: duckdb.DuckDBPyConnection) -> list[str]:
+    found = fetch(con, "SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal")
+    return [row["column_name"] for row in found]
+
+
+def near(name: str, known: Collection[str]) -> str:
+    """The end of an error that says which name may be meant; nothing where none is near."""
+    lower = {one.lower(): one for one in known}
+    found = get_close_matches(name.lower(), lower, 1)
+    return f"; did you mean {lower[found[0]]!r}?" if found else ""
