@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.analysis import clustering
 from flows.analysis.clustering import NOISE
+from flows.output import units
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Clustered:
         if self.new is not None and not self.fresh:
             told.append(
                 f"{self.new:,} new and {self.changed:,} changed records assigned to the clusters "
-                f"of {self.clustering.made_at:%Y-%m-%d %H:%M}; --anew finds others"
+                f"of {units.moment(self.clustering.made_at)}; --anew finds others"
             )
         if self.clustering.noise:
             told.append(f"noise (-1), in no cluster: {self.clustering.noise:,} records")

@@ -123,7 +123,7 @@ def _tell(named: Named, output: Path | None, *, json: bool) -> int:
     if json:
         print_json(rows_, json=True)
         return FINE
-    table(list(islice(rows_, _SHOWN)), list(named.schema))
+    table(list(islice(rows_, _SHOWN)), list(named.schema), measured=False)
     left = sum(1 for _ in rows_)
     if left:
         say(f"{left:,} rows more; write all with --output FILE")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.output import units
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FAILED, FINE, USAGE
 
@@ -329,6 +330,6 @@ def _tell(rows: Sequence[dict[str, Any]], *, yes: bool) -> None:
     if not going:
         say("nothing to clean up")
     elif yes:
-        say(f"{len(going)} gone, about {total:,} bytes")
+        say(f"{len(going)} gone, about {units.size(total)}")
     else:
-        say(f"{len(going)} would go, about {total:,} bytes; do it with --yes")
+        say(f"{len(going)} would go, about {units.size(total)}; do it with --yes")

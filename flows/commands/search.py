@@ -118,7 +118,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     rows = found.to_pylist()
     print_json(rows, json=json)
     if not json:
-        table(*_spans(rows, _columns(found), _modality(settings, feature)))
+        table(*_spans(rows, _columns(found), _modality(settings, feature)), measured=False)
     return FINE
 
 

@@ -11,6 +11,7 @@ from base64 import b64encode
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
+from flows.output import units
 from flows.output.redact import redact
 from flows.output.visible import visible
 
@@ -28,8 +29,7 @@ def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
         seconds = row["seconds"]
         time = (
             "time not known before a first run" if seconds is None
-            else "less than a second" if seconds < 1
-            else f"about {seconds:,.0f} s"
+            else units.about(seconds)
         )  # fmt: skip
         money = "" if row["cost"] is None else f", about {row['cost']:,.4g} {row['currency']}"
         work = f"{row['encoded']:,} to encode into {version}; {time}{money}"
@@ -73,11 +73,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, measured: bool = True) -> None:
     """Print rows as a table: `flows.output.console.table`."""
     from flows.output import console
 
-    console.table(rows, columns)
+    console.table(rows, columns, measured=measured)
 
 
 def listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from flows.output import units
 from flows.output.redact import redact
 from flows.output.visible import on_one_line, visible
 
@@ -129,20 +131,34 @@ def reporting() -> Iterator[Bars | Lines]:
         yield Bars(progress)
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    title: str = "",
+    *,
+    measured: bool = True,
+) -> None:
     """Print rows as a table on standard output; columns without a word or a count are left out.
 
     A row that is too wide for the terminal becomes a few lines: folded cells are hard to read.
+
+    Args:
+        rows: by column.
+        columns: those to show, in order.
+        title: what stands above.
+        measured: whether columns that end in ``seconds`` or ``bytes`` are ours, and shown with
+            units; what records hold under such a name is shown as it is.
     """
     shown = [c for c in columns if any(_tells(row.get(c)) for row in rows)]
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in shown:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
-        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        name = header(column) if measured else column
+        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(escape(cell(row.get(c))) for c in shown))
+        grid.add_row(*(escape(cell(row.get(c), c if measured else "")) for c in shown))
     if _folds(grid):
-        _blocks(rows, shown)
+        _blocks(rows, shown, measured=measured)
     else:
         out.print(grid)
 
@@ -153,12 +169,17 @@ def _folds(grid: Table) -> bool:
     return Measurement.get(free, free.options, grid).maximum > out.width
 
 
-def _blocks(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+def _blocks(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, measured: bool) -> None:
     """Each row as its first cell, and below it the others by name."""
     for row in rows:
-        first, *others = [c for c in columns if _tells(row.get(c))]
-        out.print(escape(cell(row.get(first))), style="bold")
-        words = "  ".join(f"{c.replace('_', ' ')} {cell(row.get(c))}" for c in others)
+        told = [
+            (header(c), cell(row.get(c), c)) if measured else (c, cell(row.get(c)))
+            for c in columns
+            if _tells(row.get(c))
+        ]
+        (_, first), *others = told
+        out.print(escape(first), style="bold")
+        words = "  ".join(f"{name.replace('_', ' ')} {words}" for name, words in others)
         out.print(Padding(escape(words), (0, 0, 0, 4)))
 
 
@@ -178,28 +199,43 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: st
         out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, 4)))
 
 
-def cell(value: object) -> str:
-    """A value as a person reads it, on one line, and nothing in it that a terminal obeys."""
+def header(column: str) -> str:
+    """The name of a column for people: the unit stands beside each value, so not in the name."""
+    for end, name in (("seconds", "time"), ("bytes", "size")):
+        if column == end or column.endswith(f"_{end}"):
+            return column.removesuffix(end) + name
+    return column
+
+
+def cell(value: object, column: str = "") -> str:
+    """A value as a person reads it, on one line, and nothing in it that a terminal obeys.
+
+    Args:
+        value: of any kind.
+        column: where it stands; one that ends in ``seconds`` or ``bytes`` holds such.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return _number(value)
+    if isinstance(value, int | float):
+        return _number(value, column)
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
+        return units.moment(value)
     return on_one_line(_bytes(value) if isinstance(value, bytes) else str(value))
 
 
 def _bytes(value: bytes) -> str:
     """How much there is of a thumbnail, or of other bytes that nobody can read."""
     webp = value[:4] == b"RIFF" and value[8:12] == b"WEBP"
-    return f"<{len(value) / 1000:.1f} kB{' webp' if webp else ''}>"
+    return f"<{units.size(len(value))}{' webp' if webp else ''}>"
 
 
-def _number(value: float) -> str:
+def _number(value: float, column: str) -> str:
+    if math.isfinite(value) and header(column) != column:
+        return units.duration(value) if column.endswith("seconds") else units.size(value)
+    if isinstance(value, int):
+        return units.count(value)
     if abs(value) < NOTHING:
         return "0"
     return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - four digits

@@ -17,6 +17,7 @@ from flows.config.stores import Stores
 from flows.engines.engine import Direct
 from flows.monitoring import references
 from flows.monitoring.sketching import MOST_RUNS
+from flows.output import units
 from flows.pipeline import over
 from flows.pipeline.held import with_descendants
 from flows.upkeep.leftovers import Item, Leftovers, Work
@@ -144,7 +145,7 @@ class Collector:
     def _state(
         self, version: Version, lance_version: int, published: datetime, why: str | None
     ) -> Work:
-        what = f"{version.table} as published on {published:%Y-%m-%d %H:%M} (state {lance_version})"
+        what = f"{version.table} as published on {units.moment(published)} (state {lance_version})"
         policy = self.policy
         gone = f"older than {policy.keep_days:g} days and not among the last {policy.keep_runs}"
         item = Item(version.feature, version.version, "state", what, why is None, why or gone)

@@ -37,13 +37,27 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
         (12345.678, "12,346"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
-        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04 UTC"),
         ("a [b]", "a [b]"),
         (["a"], "['a']"),
     ],
 )
 def test_a_cell_is_what_a_person_reads(value: object, expected: str) -> None:
     assert console.cell(value) == expected
+
+
+def test_what_is_measured_has_its_unit_and_what_records_hold_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [{"seconds": 200.4, "vector_bytes": 1_234_567, "seconds_per_1000": 2.5}]
+    columns = tuple(rows[0])
+    console.table(rows, columns)
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["time", "vector_size", "seconds_per_1000"]
+    assert row.split() == ["3", "min", "20", "s", "1.2", "MB", "2.5"]
+    console.table(rows, columns, measured=False)
+    head, row = capsys.readouterr().out.splitlines()
+    assert (head.split(), row.split()) == ([*columns], ["200.4", "1,234,567", "2.5"])
 
 
 def test_a_table_leaves_out_empty_columns(capsys: pytest.CaptureFixture[str]) -> None:
