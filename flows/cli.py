@@ -15,6 +15,7 @@ from cyclopts import CycloptsError
 
 from flows.commands import load_all
 from flows.commands._app import app
+from flows.commands._completing import offer_features
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, UNREAD, USAGE, report
 from flows.output.progress import Silent, listening
@@ -28,6 +29,7 @@ for _name in app:
         # In a command --version names a feature's, where it has one, and never Vecmill's own.
         app[_name].version_flags = ()
         app[_name].help_format = "markdown"
+        offer_features(app[_name])
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -14,11 +14,9 @@ Relative paths are taken from the project folder: the parent of the file's folde
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import encoders.base
@@ -26,7 +24,7 @@ import flows.monitors.base
 import flows.sources.base
 from encoders.media import Limits
 from flows.alerts import hooks
-from flows.config import monitored_columns
+from flows.config import layers, monitored_columns
 from flows.config.anchors import anchored
 from flows.config.nearest import hint
 from flows.config.parsing import parse, refuse_unknown
@@ -56,10 +54,10 @@ from storage.names import CATALOG_TABLES, TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 P = TypeVar("P", bound=Plugin)
 
-DEFAULT_CONF = "conf/base.toml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _VERSIONED = re.compile(r".*_v\d+")
 _OF_CLUSTERS = re.compile(rf"(?P<feature>.+?)(_v\d+)?_({'|'.join(clusters.VIEWS)})")
@@ -149,7 +147,7 @@ def find(conf: Path | None) -> Path:
     Raises:
         SettingsError: if it is not there.
     """
-    path = conf or Path(os.environ.get("VECMILL_CONF") or DEFAULT_CONF)
+    path = layers.named(conf)
     if not path.is_file():
         raise SettingsError(
             f"no configuration file {path}; name one with --conf, or write a starter with "
@@ -166,12 +164,11 @@ def load(conf: Path | None = None) -> Settings:
             is one.
     """
     path = find(conf).resolve()
-    layers = (path.parent / "base.toml", path, path.parent / "local.toml")
-    files = tuple(dict.fromkeys(layer for layer in layers if layer.is_file()))
+    files = layers.layers(path)
     merged: dict[str, Any] = {}
     for file in files:
         merged = _merge(merged, _read(file))
-    root = path.parent.parent if path.parent.name == "conf" else path.parent
+    root = layers.project_root(path)
     try:
         return _check(fill(merged, ""), merged, path, root, files)
     except (SettingsError, TemplateError) as error:
