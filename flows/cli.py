@@ -1,5 +1,7 @@
 """The command line. Results go to standard output, everything else to standard error.
 
+With ``--json`` a result is JSON Lines, and an error a JSON object on a line of standard error.
+
 Exit codes: 0 fine, 1 a run failed, 2 usage or configuration, 3 a finding; 130 after Ctrl-C and 141
 where the reader of a pipe has left, as shells have it. The commands are in `flows.commands`.
 """
@@ -19,6 +21,7 @@ from flows.commands._completing import offer_features
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, UNREAD, USAGE, report
 from flows.output.progress import Silent, listening
+from flows.output.voice import heard, speaking, voice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,15 +54,25 @@ def run_command(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     _quieten()
+    how, arguments = heard(sys.argv[1:] if argv is None else argv)
+    with speaking(how):
+        return _called(arguments)
+
+
+def _called(arguments: Sequence[str]) -> int:
+    told = voice().json
     try:
         with listening(_Told()):
             code = app(
-                argv, exit_on_error=False, print_error=True, result_action="return_value",
+                arguments, exit_on_error=False, print_error=not told, result_action="return_value",
             )  # fmt: skip
-    except CycloptsError:
+    except CycloptsError as error:
+        if told:
+            complain(" ".join(str(error).split()), code=USAGE)
         return USAGE
     except KeyboardInterrupt:
-        complain("interrupted; nothing half done is published, and the next run goes on from here")
+        message = "interrupted; nothing half done is published, and the next run goes on from here"
+        complain(message, code=INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         raise

@@ -59,7 +59,7 @@ def label(  # noqa: PLR0913 - one option a choice
         The .csv or .parquet file to write all rows to.
     """
     if (labels is None) == (labels_file is None):
-        complain("labels come from --labels or from --labels-file; give one of the two")
+        complain("labels come from --labels or from --labels-file; give one of the two", code=USAGE)
         return USAGE
     from flows.output import rows_out
     from flows.searching.across import label as choose

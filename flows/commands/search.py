@@ -109,7 +109,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     found = answer(settings, feature, asked)
     if sheet is not None:
         if not queries:
-            complain("--sheet shows what a query found; give one beside --words")
+            complain("--sheet shows what a query found; give one beside --words", code=USAGE)
             return USAGE
         from flows.searching.sheet import write_sheet
 

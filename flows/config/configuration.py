@@ -70,7 +70,7 @@ _PLAIN_HEADERS = ("accept", "content-type", "user-agent")
 _CRON_FIELDS = 5
 _MOST_FALSE = 0.5
 """A larger chance of ever raising a false alarm is not worth a series."""
-_SECTIONS = (
+SECTIONS = (
     *("store", "engine", "gc", "limits", "reports"),
     *("sources", "encoders", "monitors", "alerts", "features"),
 )
@@ -163,20 +163,51 @@ def load(conf: Path | None = None) -> Settings:
         SettingsError: on the first thing that is wrong, with the nearest valid name where there
             is one.
     """
-    path = find(conf).resolve()
-    files = layers.layers(path)
-    merged: dict[str, Any] = {}
-    for file in files:
-        merged = _merge(merged, _read(file))
-    root = layers.project_root(path)
+    written = read(conf)
     try:
-        return _check(fill(merged, ""), merged, path, root, files)
+        return checked(fill(written.values, ""), written)
     except (SettingsError, TemplateError) as error:
         # Without its cause, which tells of the values too.
         raise SettingsError(redact(str(error))) from None
 
 
-def _read(file: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Written:
+    """What files of a configuration say, merged; nothing is filled in or checked yet.
+
+    Attributes:
+        conf: the file that was named.
+        root: the project folder.
+        files: all that were read, in the order they were merged.
+        values: the tables.
+    """
+
+    conf: Path
+    root: Path
+    files: tuple[Path, ...]
+    values: dict[str, Any]
+
+
+def read(conf: Path | None = None) -> Written:
+    """Read the files of a configuration.
+
+    Raises:
+        SettingsError: if the one named is not there, or one is not valid TOML.
+    """
+    path = find(conf).resolve()
+    files = layers.layers(path)
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = _merge(merged, read_file(file))
+    return Written(path, layers.project_root(path), files, merged)
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """The tables of one file.
+
+    Raises:
+        SettingsError: if it cannot be read, or is not valid TOML.
+    """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -201,15 +232,19 @@ def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(new.get("kind", old.get("kind")) == old.get("kind"))
 
 
-def _check(
-    raw: Mapping[str, Any],
-    written: Mapping[str, Any],
-    conf: Path,
-    root: Path,
-    files: tuple[Path, ...],
-) -> Settings:
-    refuse_unknown(raw, _SECTIONS, "the configuration")
-    for section in _SECTIONS:
+def checked(raw: Mapping[str, Any], source: Written) -> Settings:
+    """The settings that tables give, once their variables are filled in.
+
+    Args:
+        raw: the tables, which may be some of those that are written.
+        source: where they were read.
+
+    Raises:
+        SettingsError: on the first thing that is wrong.
+    """
+    written, conf, root, files = source.values, source.conf, source.root, source.files
+    refuse_unknown(raw, SECTIONS, "the configuration")
+    for section in SECTIONS:
         if not isinstance(raw.get(section, {}), dict):
             raise SettingsError(f"[{section}] must be a table, got {raw[section]!r}")
     limits = parse(Limits, raw.get("limits", {}), "[limits]")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from base64 import b64encode
 from json import dumps
 from typing import TYPE_CHECKING, Any
@@ -88,18 +89,30 @@ def listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) 
 
 
 def say(message: str) -> None:
-    """Tell a person something, on standard error."""
+    """Tell a person something, on standard error; nothing where the command is to be quiet."""
     from rich.markup import escape
 
     from flows.output.console import err
+    from flows.output.voice import voice
 
-    err.print(escape(visible(redact(message))))
+    if not voice().quiet:
+        err.print(escape(visible(redact(message))))
 
 
-def complain(message: str) -> None:
-    """Tell of what is wrong, on standard error."""
+def complain(message: str, **more: object) -> None:
+    """Tell of what is wrong, on standard error; with ``--json`` as one JSON object.
+
+    Args:
+        message: what is wrong.
+        more: what a program should know besides, such as the exit code.
+    """
     from rich.markup import escape
 
     from flows.output.console import err
+    from flows.output.voice import voice
 
-    err.print(f"[red]error:[/red] {escape(visible(redact(message)))}")
+    if voice().json:
+        row = {"error": redact(message), **{k: v for k, v in more.items() if v not in (None, "")}}
+        print(_as_json(row), file=sys.stderr, flush=True)  # noqa: T201 - for programs
+    else:
+        err.print(f"[red]error:[/red] {escape(visible(redact(message)))}")

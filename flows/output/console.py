@@ -27,11 +27,15 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.output import units
+from flows.output.progress import Silent
 from flows.output.redact import redact
 from flows.output.visible import on_one_line, visible
+from flows.output.voice import voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from flows.output.progress import Reporter
 
 NOTHING = 1e-6
 """Numbers nearer to 0 are shown as 0: a float32 distance of a record to itself may be -1e-7."""
@@ -112,8 +116,11 @@ class Lines:
 
 
 @contextmanager
-def reporting() -> Iterator[Bars | Lines]:
-    """Bars while standard error is a terminal, lines where it is not."""
+def reporting() -> Iterator[Reporter]:
+    """Bars while standard error is a terminal, lines where it is not; nothing with ``--quiet``."""
+    if voice().quiet:
+        yield Silent()
+        return
     if not err.is_terminal:
         yield Lines()
         return
