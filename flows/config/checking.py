@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _PLUGINS = ("sources", "encoders", "monitors", "alerts")
 _UNKNOWN = re.compile(r"unknown key '(?P<key>[^']*)' in \[(?P<table>[^\]]+)\]")
 _KEYED = re.compile(r"\[[^\]]+\] (?P<key>\w+)(?: =|:)")
+_NAMES = re.compile(r"names the (?P<what>source|encoder|monitor|alert channel) '")
+_KEY_OF = {"monitor": "monitors", "alert channel": "alerts"}
 _VARIABLE = re.compile(r"\$(?P<literal>\$)?\{(?P<name>[^}]*)\}")
 _AT = re.compile(r" \(at line (?P<line>\d+), column \d+\)")
 
@@ -199,6 +201,8 @@ class _Checker:
         if named and named[1].split(".")[0] in SECTIONS:
             table = tuple(named[1].split("."))
         key = match["key"] if match else None
+        if names := _NAMES.search(message):
+            key = _KEY_OF.get(names["what"], names["what"])
         self._found.faults.append(self._fault(redact(message), table, key))
 
     def _fault(

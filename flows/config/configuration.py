@@ -77,7 +77,7 @@ SECTIONS = (
 
 
 @dataclass(frozen=True)
-class _FeatureKeys:
+class FeatureKeys:
     """The keys of ``[features.NAME]``, before names are resolved."""
 
     encoder: str
@@ -258,7 +258,7 @@ def checked(raw: Mapping[str, Any], source: Written) -> Settings:
     features = {}
     for name, keys in raw.get("features", {}).items():
         _check_feature_name(name)
-        parsed = parse(_FeatureKeys, keys, f"[features.{name}]")
+        parsed = parse(FeatureKeys, keys, f"[features.{name}]")
         features[name] = Feature(
             name=name,
             source=_source(parsed, sources, name),
@@ -374,7 +374,7 @@ def _values(table: object, but: Collection[str]) -> list[object]:
 
 
 def _channels(
-    parsed: _FeatureKeys, channels: Mapping[str, Plugin], feature: str
+    parsed: FeatureKeys, channels: Mapping[str, Plugin], feature: str
 ) -> tuple[Plugin, ...]:
     """Those that a feature names; all where it names none."""
     names = channels if parsed.alerts is None else parsed.alerts
@@ -428,7 +428,7 @@ def _refuse_clashes(features: Mapping[str, Feature]) -> None:
             )
 
 
-def _source(parsed: _FeatureKeys, sources: Mapping[str, Plugin], feature: str) -> Plugin:
+def _source(parsed: FeatureKeys, sources: Mapping[str, Plugin], feature: str) -> Plugin:
     """Where a feature's records come from: a source, or other features."""
     if parsed.source is not None:
         return _named(parsed.source, sources, feature, "source")

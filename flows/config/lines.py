@@ -30,7 +30,8 @@ def line_of(
             if match := _HEADER.match(line):
                 here = _parts(match["name"])
                 header = (file, number) if here == table else header
-                found = (file, number) if key and here == (*table, key) else found
+                if key and here == (*table, key):
+                    found = _first(found, file, number)
                 continue
             said = (*here, *_parts(line.split("=", 1)[0])) if "=" in line else ()
             if said[: len(table)] == table and said:
@@ -38,8 +39,13 @@ def line_of(
                 header = header if within and header else (file, number)
                 inline = said == table and key and _mentions(line, key)
                 if key and (said[len(table) : len(table) + 1] == (key,) or inline):
-                    found = (file, number)
+                    found = _first(found, file, number)
     return found or header
+
+
+def _first(found: tuple[Path, int] | None, file: Path, line: int) -> tuple[Path, int]:
+    """The first place in the last file."""
+    return found if found is not None and found[0] == file else (file, line)
 
 
 def _lines(file: Path) -> list[str]:

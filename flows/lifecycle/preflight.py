@@ -22,6 +22,7 @@ from storage.model import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from flows.config.settings import Feature, Plugin, Settings
 
 _OFFLINE = "HF_HUB_OFFLINE"
