@@ -26,17 +26,33 @@ _CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
     """Say in words what each plan (`flows.pipeline.outcomes.Planned.row`) comes to."""
     for row in rows:
-        version = f"{'a new version, ' if row['creates'] else ''}v{row['version']}"
-        seconds = row["seconds"]
-        time = (
-            "time not known before a first run" if seconds is None
-            else units.about(seconds)
-        )  # fmt: skip
-        money = "" if row["cost"] is None else f", about {row['cost']:,.4g} {row['currency']}"
-        work = f"{row['encoded']:,} to encode into {version}; {time}{money}"
-        say(f"{row['feature']}: {work if row['encoded'] else 'nothing to encode'}")
+        name = row["feature"]
+        say(f"{name}: {_work(row) if row['encoded'] else 'nothing to encode'}")
+        for change in row["changes"]:
+            was, becomes = (_word(change[side]) for side in ("was", "becomes"))
+            say(f"  {change['key']}: {was} in v{row['against']}, {becomes} now")
+        if row["learns"] and row["encoded"]:
+            say("  the encoder has to learn first, which takes time besides")
+        for sentence in row["policy"]:
+            say(f"{name}: {sentence}")
         if row["problem"]:
             complain(f"a run would fail: {row['problem']}")
+
+
+def _work(row: dict[str, Any]) -> str:
+    """What there is to encode, into which version, how long it takes, and what it costs."""
+    version = f"{'a new version, ' if row['creates'] else ''}v{row['version']}"
+    time = "time not known before a first run"
+    if row["seconds"] is not None:
+        source = f" by the rate of {row['seconds_from']}" if row["seconds_from"] else ""
+        time = f"{units.about(row['seconds'])}{source}"
+    money = "" if row["cost"] is None else f", about {row['cost']:,.4g} {row['currency']}"
+    disk = f", about {units.size(row['bytes'])} on disk" if row["bytes"] else ""
+    return f"{row['encoded']:,} to encode into {version}; {time}{money}{disk}"
+
+
+def _word(value: str | None) -> str:
+    return "not there" if value is None else value
 
 
 def failure(feature: str, error: Exception) -> dict[str, Any]:

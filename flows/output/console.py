@@ -14,14 +14,12 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
@@ -54,7 +52,26 @@ class _Rate(ProgressColumn):
     """Records a second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+        return Text(units.rate(task.speed) if task.speed else "")
+
+
+class _Left(ProgressColumn):
+    """About how long the rest of a stage will take; where nobody knows, how long it has taken."""
+
+    max_refresh = 1.0
+
+    def render(self, task: Task) -> Text:
+        if task.total is not None and task.time_remaining is not None:
+            return Text(f"{units.about(task.time_remaining)} left")
+        return Text(f"{units.duration(int(task.elapsed or 0))} so far")
+
+
+class _Count(ProgressColumn):
+    """How many records of how many."""
+
+    def render(self, task: Task) -> Text:
+        of = "" if task.total is None else f" of {task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{of}")
 
 
 class Bars:
@@ -95,20 +112,20 @@ class Lines:
         self._name = ""
         self._total: int | None = None
         self._done = 0
-        self._told = clock()
+        self._begun = self._told = clock()
 
     def stage(self, feature: str, name: str, total: int | None) -> None:
         """Begin to count anew."""
         self._name, self._total, self._done = f"{feature}: {name}", total, 0
-        self._told = self._clock()
+        self._begun = self._told = self._clock()
 
     def advance(self, records: int) -> None:
         """Count, and say how far it is where nothing was said for long."""
         self._done += records
-        if self._clock() - self._told >= self._every:
-            self._told = self._clock()
-            of = "" if self._total is None else f" of {self._total:,}"
-            self.note(f"{self._name}, {self._done:,}{of}")
+        now = self._clock()
+        if now - self._told >= self._every:
+            self._told = now
+            self.note(f"{self._name}: {units.far(self._done, self._total, now - self._begun)}")
 
     def note(self, message: str) -> None:
         """Print the message on standard error."""
@@ -128,9 +145,9 @@ def reporting() -> Iterator[Reporter]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _Count(),
         _Rate(),
-        TimeRemainingColumn(),
+        _Left(),
         console=err,
         transient=True,
     )

@@ -43,7 +43,7 @@ def _stage(entry: Mapping[str, Any]) -> str:
 
 
 def _far(entry: Mapping[str, Any]) -> str:
-    return f"{entry['stage']}: {far(entry['records'], entry['total'], entry['seconds'])}"
+    return f"{entry['stage']}: {units.far(entry['records'], entry['total'], entry['seconds'])}"
 
 
 def _staged(entry: Mapping[str, Any]) -> str:
@@ -99,13 +99,3 @@ _WORDS = {
     "done": _done,
     "failed": _failed,
 }
-
-
-def far(done: int, total: int | None, seconds: float) -> str:
-    """How far a stage is: its count, its rate, and about how long the rest will take."""
-    of = "" if total is None else f" of {total:,}"
-    if not done or seconds <= 0:
-        return f"{done:,}{of}"
-    pace = done / seconds
-    left = "" if total is None else f", {units.about(max(total - done, 0) / pace)} left"
-    return f"{done:,}{of}, {units.rate(pace)}{left}"

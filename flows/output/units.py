@@ -42,7 +42,7 @@ def duration(seconds: float) -> str:
 
 
 def _short(seconds: float) -> str:
-    if seconds == 0 or round(seconds, 1) >= _TENTHS:
+    if seconds == round(seconds) or round(seconds, 1) >= _TENTHS:
         return f"{seconds:.0f} s"
     return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"
 
@@ -66,7 +66,7 @@ def about(seconds: float) -> str:
         return f"about {duration(_to(whole, _HOUR))}"
     if whole >= _MINUTE * _TENTHS:
         return f"about {duration(_to(whole, _MINUTE))}"
-    return f"about {duration(whole) if whole >= _MINUTE else f'{whole} s'}"
+    return f"about {duration(whole)}"
 
 
 def count(number: int) -> str:
@@ -89,3 +89,13 @@ def rate(per_second: float) -> str:
         return f"{per_second:.1f}/s"
     a_minute = per_second * _MINUTE
     return f"{a_minute:.1f}/min" if a_minute >= 1 else f"{per_second * _HOUR:.1f}/h"
+
+
+def far(done: int, total: int | None, seconds: float) -> str:
+    """How far a stage is: its count, its rate, and about how long the rest will take."""
+    of = "" if total is None else f" of {total:,}"
+    if not done or seconds <= 0:
+        return f"{done:,}{of}"
+    pace = done / seconds
+    left = f", {about((total - done) / pace)} left" if total and total > done else ""
+    return f"{done:,}{of}, {rate(pace)}{left}"

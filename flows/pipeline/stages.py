@@ -22,6 +22,7 @@ from flows.engines.engine import Job
 from flows.pipeline import checks
 from flows.pipeline.costs import Costs
 from flows.pipeline.encode import Bounds, EncodingError
+from flows.pipeline.forecast import forecast
 from flows.pipeline.outcomes import Planned
 from flows.pipeline.refusals import RunError, refuse_dead, refuse_deletes
 from flows.pipeline.run_log import logging, told_failure
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from flows.config.settings import Feature, Settings
     from flows.engines.engine import Engine
     from flows.output.progress import Reporter
+    from flows.pipeline.forecast import Forecast
     from flows.pipeline.outcomes import Outcome
     from flows.pipeline.run_log import RunLog
     from flows.pipeline.scope import Target
@@ -222,9 +224,15 @@ def plan(
                 dead = dead_letters(stores, version, reading, difference)
                 found = shares(stores, version, reading, counts, dead, difference)
                 problem = _problem(feature, scope, found, remove=remove)
+            expected = forecast(
+                *(feature, stores, version, counts),
+                kept=list(reading.kept),
+                monitors=feature.monitors or settings.default_monitors,
+                rewrites=difference.rewrites,
+            )
         finally:
             difference.close()
-    planned = _planned(feature, stores, version, counts, problem)
+    planned = _planned(feature, stores, version, counts, problem, expected)
     return replace(planned, cost=costs.amount, currency=costs.currency)
 
 
@@ -234,12 +242,11 @@ def _planned(
     version: Version | None,
     counts: Counts,
     problem: str | None,
+    expected: Forecast,
 ) -> Planned:
     published = stores.catalog.published(version) if version else None
     versions = stores.catalog.versions(feature.name)
     number = version.version if version else len(versions) + 1
-    pace = stores.catalog.pace(feature.name, number)
-    seconds = None if pace is None else pace.seconds(counts.encoded, counts.records)
     return Planned(
         feature=feature.name,
         version=number,
@@ -247,8 +254,9 @@ def _planned(
         fingerprint=version.fingerprint if version else None,
         lance_version=published.lance_version if published else None,
         counts=counts,
-        seconds=0.0 if not counts.encoded else seconds,
+        seconds=0.0 if not counts.encoded else expected.seconds,
         problem=problem,
+        forecast=expected,
     )
 
 
