@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=Plugin)
 
+DEFAULT_CONF = layers.DEFAULT_CONF
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _VERSIONED = re.compile(r".*_v\d+")
 _OF_CLUSTERS = re.compile(rf"(?P<feature>.+?)(_v\d+)?_({'|'.join(clusters.VIEWS)})")
