@@ -46,15 +46,6 @@ def test_commands_give_them(project: Project) -> None:
     assert give(project, "promote", "notes", "2") == codes.FINDING
 
 
-def test_ctrl_c_has_its_code(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    project.write(ROWS)
-    monkeypatch.setattr("flows.pipeline.stages.plan", interrupted)
-    assert give(project, "plan") == codes.INTERRUPTED
-
-
 @pytest.mark.slow
 def test_a_reader_that_leaves_has_its_code(project: Project) -> None:
     project.encoder = {"kind": "lsa"}  # which the script knows too
