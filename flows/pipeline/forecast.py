@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from flows.lifecycle.recipes import differences
+from flows.output.redact import redact_all
 from flows.pipeline import fitting
 from storage import paces
 from storage.footprint import row_bytes
@@ -104,7 +105,7 @@ def _changes(
     plugin = feature.encoder
     recipe = dict(version.recipe) if version else _recipe(feature, stores)
     if recipe is not None:
-        found = differences(recipe, base.recipe)
+        found = differences(redact_all(recipe), base.recipe)  # as the catalog has it
     else:  # it has yet to learn, so that only its parameters can be told
         new = {"kind": plugin.kind, "params": fitting.params_of(plugin)}
         found = differences(new, {"kind": base.kind, "params": dict(base.params)})
