@@ -115,9 +115,10 @@ class Clustered:
             if tried and figures["k"] == clustering.TRIED[-1]:
                 told.append(f"k = {figures['k']} is the largest that is tried; more may fit better")
         if self.new is not None and not self.fresh:
+            made = self.clustering.made_at
             told.append(
                 f"{self.new:,} new and {self.changed:,} changed records assigned to the clusters "
-                f"of {units.moment(self.clustering.made_at)}; --anew finds others"
+                f"of {units.moment(made) if made else 'before'}; --anew finds others"
             )
         if self.clustering.noise:
             told.append(f"noise (-1), in no cluster: {self.clustering.noise:,} records")
