@@ -44,6 +44,7 @@ def with_window(own: Any) -> type[Any]:  # noqa: ANN401 - a dataclass
         namespace={
             "__doc__": own.__doc__,
             "__module__": own.__module__,
+            "__documented__": own.__mro__,
             "__post_init__": lambda self: parted(own, self),
         },
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from encoders import _hub
+from encoders import _hub, base
 from encoders._device import pick_device
+from encoders._paths import as_path
 
 
 def compute() -> str:
@@ -26,3 +27,10 @@ def text_model() -> str:
     """
     _hub.locate(_hub.MINILM, None)
     return f"{_hub.MINILM}, sha256 {_hub.MINILM_SHA256[:12]}… as published"
+
+
+def missing_files(kind: str, params: object) -> dict[str, str]:
+    """The files and folders that parameters of a kind name and that are not there, by key."""
+    values = {key: getattr(params, key, None) for key in base.paths(kind)}
+    paths = {key: as_path(value) for key, value in values.items() if isinstance(value, str)}
+    return {key: str(path) for key, path in paths.items() if path and not path.exists()}

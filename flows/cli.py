@@ -1,5 +1,7 @@
 """The command line. Results go to standard output, everything else to standard error.
 
+With ``--json`` a result is JSON Lines, and an error a JSON object on a line of standard error.
+
 Exit codes: 0 fine, 1 a run failed, 2 usage or configuration, 3 a finding; 130 after Ctrl-C, 143
 after SIGTERM and 141 where the reader of a pipe has left, as shells have it. The commands are in
 `flows.commands`.
@@ -17,9 +19,11 @@ from cyclopts import CycloptsError
 
 from flows.commands import load_all
 from flows.commands._app import app
+from flows.commands._completing import offer_features
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
 from flows.output.progress import Silent, listening
+from flows.output.voice import heard, speaking, voice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +36,7 @@ for _name in app:
         # In a command --version names a feature's, where it has one, and never Vecmill's own.
         app[_name].version_flags = ()
         app[_name].help_format = "markdown"
+        offer_features(app[_name])
 
 
 class _Terminated(BaseException):
@@ -62,15 +67,24 @@ def run_command(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     _quieten()
+    how, arguments = heard(sys.argv[1:] if argv is None else argv)
+    with speaking(how):
+        return _called(arguments)
+
+
+def _called(arguments: Sequence[str]) -> int:
+    told = voice().json
     try:
         with listening(_Told()):
             code = app(
-                argv, exit_on_error=False, print_error=True, result_action="return_value",
+                arguments, exit_on_error=False, print_error=not told, result_action="return_value",
             )  # fmt: skip
-    except CycloptsError:
+    except CycloptsError as error:
+        if told:
+            complain(" ".join(str(error).split()), code=USAGE)
         return USAGE
     except KeyboardInterrupt:
-        complain(f"interrupted; {_GOES_ON}")
+        complain(f"interrupted; {_GOES_ON}", code=INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         raise

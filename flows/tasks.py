@@ -16,7 +16,7 @@ from flows.config.settings import SettingsError
 from flows.engines import apart
 from flows.engines.engine import ray_needed
 from flows.engines.in_flight import Promise, results
-from flows.output.progress import Silent
+from flows.output.progress import Silent, tell_shard
 from flows.output.redact import redacts
 from flows.pipeline.retries import passes, retry_pauses
 
@@ -104,6 +104,8 @@ class Tasks:
                 receipts.append(receipt)
                 if away:
                     reporter.advance(receipt.encoded + receipt.dead)
+                    figures = (receipt.encoded, receipt.dead, receipt.seconds)
+                    tell_shard(reporter, f"shard {len(receipts)}", *figures)
         return receipts
 
     def _options(self) -> dict[str, Any]:

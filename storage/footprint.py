@@ -42,3 +42,24 @@ def footprint(vectors: Vectors, state: tuple[str, int]) -> Footprint:
         number = next(field.id() for field in fields if field.name() == "vector")
         found = {one.id: one.bytes_on_disk for one in dataset.stats.data_stats().fields}
     return Footprint(bytes_of(dataset.schema), int(found[number]))
+
+
+def row_bytes(vectors: Vectors, state: tuple[str, int]) -> tuple[float, float] | None:
+    """What a row of a table takes in its data files at one Lance version, on average.
+
+    Returns:
+        The bytes of its vector, and those of all else; None where there are no rows.
+
+    Raises:
+        StorageError: if it is not there, or cannot be read.
+    """
+    dataset = vectors.state(*state)
+    with reading(state[0]):
+        rows = dataset.count_rows()
+        fields = dataset.lance_schema.fields()
+        number = next(field.id() for field in fields if field.name() == "vector")
+        found = {one.id: one.bytes_on_disk for one in dataset.stats.data_stats().fields}
+    if not rows:
+        return None
+    vector = int(found.pop(number, 0))
+    return vector / rows, sum(found.values()) / rows

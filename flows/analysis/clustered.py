@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.analysis import clustering
 from flows.analysis.clustering import NOISE
+from flows.output import units
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ class Clustered:
             if tried and figures["k"] == clustering.TRIED[-1]:
                 told.append(f"k = {figures['k']} is the largest that is tried; more may fit better")
         if self.new is not None and not self.fresh:
+            made = self.clustering.made_at
             told.append(
                 f"{self.new:,} new and {self.changed:,} changed records assigned to the clusters "
-                f"of {self.clustering.made_at:%Y-%m-%d %H:%M}; --anew finds others"
+                f"of {units.moment(made) if made else 'before'}; --anew finds others"
             )
         if self.clustering.noise:
             told.append(f"noise (-1), in no cluster: {self.clustering.noise:,} records")

@@ -65,6 +65,7 @@ app = App(
     version=_version,
     # The list of commands has no markup, and what renders that takes as long to load as the rest.
     help_format="plaintext",
+    help_epilogue="Every command takes --quiet (-q): nothing is said but results and errors.",
     help_on_error=False,
     suppress_keyboard_interrupt=False,  # Ctrl-C is told of in our words
 )

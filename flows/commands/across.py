@@ -59,7 +59,7 @@ def label(  # noqa: PLR0913 - one option a choice
         The .csv or .parquet file to write all rows to.
     """
     if (labels is None) == (labels_file is None):
-        complain("labels come from --labels or from --labels-file; give one of the two")
+        complain("labels come from --labels or from --labels-file; give one of the two", code=USAGE)
         return USAGE
     from flows.output import rows_out
     from flows.searching.across import label as choose
@@ -123,7 +123,7 @@ def _tell(named: Named, output: Path | None, *, json: bool) -> int:
     if json:
         print_json(rows_, json=True)
         return FINE
-    table(list(islice(rows_, _SHOWN)), list(named.schema))
+    table(list(islice(rows_, _SHOWN)), list(named.schema), measured=False)
     left = sum(1 for _ in rows_)
     if left:
         say(f"{left:,} rows more; write all with --output FILE")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, load, moment, target
+from flows.output import units
 from flows.output.answers import print_json, say, table
 from flows.output.codes import FAILED, FINE
 from flows.pipeline.scope import Every  # noqa: TC001 - cyclopts reads the annotations when it runs
@@ -96,14 +97,16 @@ def _in_words(rows: list[dict[str, Any]]) -> str:
     words = f"{len(done):,} of {len(rows):,} windows are done"
     if done:
         took = sum(row["seconds"] for row in done)
-        words += f", {sum(row['encoded'] for row in done):,} contents encoded in {took:,.0f} s"
+        words += (
+            f", {sum(row['encoded'] for row in done):,} contents encoded in {units.duration(took)}"
+        )
         told = [row["predicted_seconds"] for row in done]
-        words += "" if None in told else f" ({sum(told):,.0f} s predicted)"
+        words += "" if None in told else f" ({units.duration(sum(told))} predicted)"
     if open_:
         left = sum(row["predicted_encoded"] or 0 for row in open_)
         left -= sum(row["encoded"] or 0 for row in open_)
         seconds = [row["predicted_seconds"] for row in open_]
-        time = "" if None in seconds else f", about {sum(seconds):,.0f} s"
+        time = "" if None in seconds else f", {units.about(sum(seconds))}"
         costs = [row["predicted_cost"] for row in open_ if row["predicted_cost"] is not None]
         money = f", about {sum(costs):,.4g} {open_[0]['currency']}" if costs else ""
         words += f"; {left:,} contents to encode{time}{money}"

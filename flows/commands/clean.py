@@ -145,7 +145,7 @@ def erase(  # noqa: PLR0913 - one option a way to name records
 
     settings = load(conf)
     if (feature is None) == (not all_features) or (where is not None and feature is None):
-        complain("name one feature, or --all-features; --where needs a feature")
+        complain("name one feature, or --all-features; --where needs a feature", code=USAGE)
         return USAGE
     ids = _ids(settings, feature, id, ids_from, where)
     named = _known(settings, feature)

@@ -58,7 +58,9 @@ def export(  # noqa: PLR0913 - one option a choice
         output = _unnamed(feature, format or "parquet")
     form = format or _FORMS.get(output.suffix.lower())
     if form is None:
-        complain(f"the ending of {output} says no format; add --format parquet, arrow or npy")
+        complain(
+            f"the ending of {output} says no format; add --format parquet, arrow or npy", code=USAGE
+        )
         return USAGE
     row = write(load(conf), feature, Asked(output, form, version, as_of, where, history))
     print_json([row], json=json)

@@ -60,7 +60,9 @@ def cluster(  # noqa: PLR0913 - one option a choice
 
     settings = load(conf)
     if only_show and (anew or (method, k, min_size, words) != (None, None, None, None)):
-        complain("--show prints the groups there are; leave out what says how to find others")
+        complain(
+            "--show prints the groups there are; leave out what says how to find others", code=USAGE
+        )
         return USAGE
     if only_show:
         found = clusters.show(settings, feature, version)

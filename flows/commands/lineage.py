@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
+from flows.output import units
 from flows.output.answers import print_json
 from flows.output.codes import FINE
 
@@ -53,7 +54,7 @@ def _tell(found: Lineage, inset: str = "") -> None:
     for letter in found.dead:
         published = "" if letter["published"] else ", of a run that published nothing"
         show(
-            f"{inset}  dead letter in v{letter['version']} since {letter['since']:%Y-%m-%d %H:%M}, "
+            f"{inset}  dead letter in v{letter['version']} since {units.moment(letter['since'])}, "
             f"run {letter['run_id']}{published}: {letter['place']}: {letter['reason']}"
         )
     if not found.traces:
@@ -84,8 +85,8 @@ def _tell_trace(trace: Trace, inset: str) -> None:
 
 
 def _tell_content(content: Content, word: str, inset: str) -> None:
-    of = f", of {content.event_time:%Y-%m-%d %H:%M:%S}" if content.event_time else ""
-    at = f", encoded {content.encoded_at:%Y-%m-%d %H:%M:%S}" if content.encoded_at else ""
+    of = f", of {units.moment(content.event_time)}" if content.event_time else ""
+    at = f", encoded {units.moment(content.encoded_at)}" if content.encoded_at else ""
     show(f"{inset}{word}: {content.content_hash}{of}{at}")
     run = content.run
     if run is None:
@@ -94,6 +95,6 @@ def _tell_content(content: Content, word: str, inset: str) -> None:
     code = f", Vecmill {run['code_version']}" if run["code_version"] else ""
     show(
         f"{inset}    run: {content.run_id}, a {run['kind']}, {run['status']}, started "
-        f"{run['started_at']:%Y-%m-%d %H:%M:%S}{code}"
+        f"{units.moment(run['started_at'])}{code}"
     )
     show(f"{inset}    held by the published states of: {', '.join(content.held_by) or 'none'}")

@@ -50,7 +50,7 @@ def probe(
     from flows.output.codes import USAGE
 
     if not features:
-        complain("probe takes a feature, or several to compare, and --label COLUMN")
+        complain("probe takes a feature, or several to compare, and --label COLUMN", code=USAGE)
         return USAGE
     found = measure(load(conf), features, Asked(label, group, folds, numeric, sample))
     rows = found.table()

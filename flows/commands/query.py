@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from flows.commands._app import Conf, app, load
-from flows.output.answers import complain, say
+from flows.commands._app import AsJson, Conf, app, load
+from flows.output.answers import complain, print_json, say
 from flows.output.codes import FINE, USAGE
 from flows.output.visible import visible
 
@@ -31,6 +31,7 @@ def sql(
     format: Form | None = None,  # noqa: A002 - the option's name
     output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     as_of: AsOf = None,
+    json: AsJson = False,
 ) -> int:
     """Run SQL over the published vectors and the catalog, in DuckDB.
 
@@ -49,15 +50,25 @@ def sql(
     as_of
         Show the store as it was when this run was published, or at this time.
     """
+    if json and (format is not None or output is not None):
+        told = "--json prints an object a line; for a file or an array, --format json"
+        complain(told, code=USAGE)
+        return USAGE
     form = format or _form_of(output)
     if form == "table" and output is not None:
-        complain(f"a table is for people to read; name a format for {output}: csv, json, parquet")
+        complain(
+            f"a table is for people to read; name a format for {output}: csv, json, parquet",
+            code=USAGE,
+        )
         return USAGE
     if statement is None and output is not None:
-        complain("--output takes the rows of one statement; give it, or write COPY ... TO in each")
+        complain(
+            "--output takes the rows of one statement; give it, or write COPY ... TO in each",
+            code=USAGE,
+        )
         return USAGE
     if form == "parquet" and output is None and sys.stdout.isatty():
-        complain("parquet is binary; write it to a file with --output FILE")
+        complain("parquet is binary; write it to a file with --output FILE", code=USAGE)
         return USAGE
     from flows.session import Session
     from storage import query
@@ -66,7 +77,10 @@ def sql(
 
         def show(text: str) -> None:
             relation = session.relation(text)
-            if form == "table":
+            if json:
+                for batch in query.table(relation).to_batches(max_chunksize=1000):
+                    print_json(batch.to_pylist(), json=True)
+            elif form == "table":
                 from flows.output.console import out
 
                 print(visible(query.as_table(relation, out.width)), end="")  # noqa: T201 - the result

@@ -67,5 +67,5 @@ def recommend(  # noqa: PLR0913 - one option a choice
     )
     print_json(found, json=json)
     if not json:
-        table(found, ["item", *(["title"] if titles else []), "score", "met"])
+        table(found, ["item", *(["title"] if titles else []), "score", "met"], measured=False)
     return FINE

@@ -113,7 +113,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     found = answer(settings, feature, asked)
     if sheet is not None:
         if not queries:
-            complain("--sheet shows what a query found; give one beside --words")
+            complain("--sheet shows what a query found; give one beside --words", code=USAGE)
             return USAGE
         from flows.searching.sheet import write_sheet
 
@@ -126,7 +126,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
 
         say(why(settings, feature, asked))
     elif not json:
-        table(*_spans(rows, _columns(found), _modality(settings, feature)))
+        table(*_spans(rows, _columns(found), _modality(settings, feature)), measured=False)
     return FINE
 
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from flows.commands._app import AsJson, Conf, Flag, app
 from flows.commands._app import stores as stores_of
+from flows.output import units
 from flows.output.answers import print_json, say, table
 from flows.output.codes import FINE
 from storage.model import UsageError
@@ -65,7 +66,7 @@ def snooze(
     row = {"feature": feature, "monitor": monitor, "until": None if off else until}
     print_json([row], json=json)
     what = f"{feature}: {monitor or 'all monitors'}"
-    say(f"{what}: not snoozed" if off else f"{what}: snoozed until {until:%Y-%m-%d %H:%M} UTC")
+    say(f"{what}: not snoozed" if off else f"{what}: snoozed until {units.moment(until)}")
     return FINE
 
 
@@ -74,12 +75,7 @@ def _list(rows: list[dict[str, Any]], *, json: bool) -> None:
     if not rows:
         say("nothing is snoozed")
     elif not json:
-        shown = [
-            row
-            | {"monitor": row["monitor"] or "all"}
-            | {"until": f"{row['until'].astimezone(UTC):%Y-%m-%d %H:%M} UTC"}
-            for row in rows
-        ]
+        shown = [row | {"monitor": row["monitor"] or "all"} for row in rows]
         table(shown, ("feature", "monitor", "until", "reason"))
 
 

@@ -53,7 +53,7 @@ def promote(
         print_json([verdict.row() for verdict in error.verdicts], json=json)
         if not json:
             table([verdict.row() for verdict in error.verdicts], ("gate", "passed", "told"))
-        complain(str(error))
+        complain(str(error), code=FINDING)
         return FINDING
     print_json([verdict.row() for verdict in done.gates], json=json)
     failed = ", ".join(verdict.gate for verdict in done.gates if not verdict.passed)
@@ -86,7 +86,9 @@ def _which(text: str) -> int | Literal["candidate"]:
 
 
 @app.command
-def rollback(feature: str, /, *, reason: Reason = None, conf: Conf = None) -> int:
+def rollback(
+    feature: str, /, *, reason: Reason = None, conf: Conf = None, json: AsJson = False
+) -> int:
     """Make the version live again that was so before the present one; at once, through no gate.
 
     Parameters
@@ -98,6 +100,7 @@ def rollback(feature: str, /, *, reason: Reason = None, conf: Conf = None) -> in
 
     settings = load(conf)
     before, after = lifecycle.rollback(settings, feature, reason)
+    print_json([{"feature": feature, "live": after, "retired": before}], json=json)
     say(
         f"{feature}_v{after} is live again; {feature}_v{before} is retired, and is brought back "
         f"with `vecmill promote {feature} {before}`. Runs go on with the encoder as configured: "
@@ -116,6 +119,7 @@ def retire(
     all: Flag = False,  # noqa: A002 - the option's name
     reason: Reason = None,
     conf: Conf = None,
+    json: AsJson = False,
 ) -> int:
     """Give a candidate up. It keeps its vectors, and can be promoted again until it is dropped.
 
@@ -131,13 +135,19 @@ def retire(
     from flows.lifecycle import promotion as lifecycle
 
     if all == (version is not None):
-        complain(f"name one version of {feature}, or --all of them; `vecmill versions` shows them")
+        complain(
+            f"name one version of {feature}, or --all of them; `vecmill versions` shows them",
+            code=USAGE,
+        )
         return USAGE
     if version is not None:
         changed = lifecycle.retire(load(conf), feature, version, reason)
+        print_json([{"feature": feature, "retired": [version], "changed": changed}], json=json)
         say(f"{feature}_v{version} is retired{'' if changed else ' already'}")
         return FINE
     numbers = lifecycle.retire_all(load(conf), feature, reason)
+    row = {"feature": feature, "retired": list(numbers), "changed": bool(numbers)}
+    print_json([row], json=json)
     told = ", ".join(f"v{number}" for number in numbers) or "nothing was left to retire"
     say(f"{feature}: {told} retired" if numbers else f"{feature}: {told}")
     return FINE

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flows.commands._app import AsJson, Conf, IsDirect, Ordinal, app, load
 from flows.commands._app import stores as stores_of
 from flows.monitoring.findings import show
+from flows.output import units
 from flows.output.answers import listing, print_json, say, table
 from flows.output.codes import FAILED, FINDING, FINE
 
@@ -60,7 +61,7 @@ def monitor(
         asleep = snoozed(Stores.of(settings).catalog, feature)
         for finding in findings:
             if (moment := until(asleep, finding["monitor"])) is not None:
-                told = f"snoozed until {moment:%Y-%m-%d %H:%M %Z}, so no alert of it is sent"
+                told = f"snoozed until {units.moment(moment)}, so no alert of it is sent"
                 say(f"{finding['monitor']}: {told}")
     alarms = any(finding["verdict"] == "alarm" for finding in findings)
     return FINDING if alarms else FINE

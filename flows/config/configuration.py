@@ -14,11 +14,9 @@ Relative paths are taken from the project folder: the parent of the file's folde
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import encoders.base
@@ -26,7 +24,7 @@ import flows.monitors.base
 import flows.sources.base
 from encoders.media import Limits
 from flows.alerts import hooks
-from flows.config import monitored_columns
+from flows.config import layers, monitored_columns
 from flows.config.anchors import anchored
 from flows.config.nearest import hint
 from flows.config.parsing import parse, refuse_unknown
@@ -58,10 +56,11 @@ from storage.names import CATALOG_TABLES, TAKEN
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+    from pathlib import Path
 
 P = TypeVar("P", bound=Plugin)
 
-DEFAULT_CONF = "conf/base.toml"
+DEFAULT_CONF = layers.DEFAULT_CONF
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _VERSIONED = re.compile(r".*_v\d+")
 _OF_CLUSTERS = re.compile(rf"(?P<feature>.+?)(_v\d+)?_({'|'.join(clusters.VIEWS)})")
@@ -73,14 +72,14 @@ BLOCKS: tuple[str, ...] = get_args(Blocks)
 _PLAIN_HEADERS = ("accept", "content-type", "user-agent")
 _MOST_FALSE = 0.5
 """A larger chance of ever raising a false alarm is not worth a series."""
-_SECTIONS = (
+SECTIONS = (
     *("store", "engine", "gc", "limits", "reports"),
     *("sources", "encoders", "monitors", "alerts", "features", "schedules"),
 )
 
 
 @dataclass(frozen=True)
-class _FeatureKeys:
+class FeatureKeys:
     """The keys of ``[features.NAME]``, before names are resolved."""
 
     encoder: str
@@ -147,7 +146,7 @@ def find(conf: Path | None) -> Path:
     Raises:
         SettingsError: if it is not there.
     """
-    path = conf or Path(os.environ.get("VECMILL_CONF") or DEFAULT_CONF)
+    path = layers.named(conf)
     if not path.is_file():
         raise SettingsError(
             f"no configuration file {path}; name one with --conf, or write a starter with "
@@ -163,21 +162,51 @@ def load(conf: Path | None = None) -> Settings:
         SettingsError: on the first thing that is wrong, with the nearest valid name where there
             is one.
     """
-    path = find(conf).resolve()
-    layers = (path.parent / "base.toml", path, path.parent / "local.toml")
-    files = tuple(dict.fromkeys(layer for layer in layers if layer.is_file()))
-    merged: dict[str, Any] = {}
-    for file in files:
-        merged = _merge(merged, _read(file))
-    root = path.parent.parent if path.parent.name == "conf" else path.parent
+    written = read(conf)
     try:
-        return _check(fill(merged, ""), merged, path, root, files)
+        return checked(fill(written.values, ""), written)
     except (SettingsError, TemplateError) as error:
         # Without its cause, which tells of the values too.
         raise SettingsError(redact(str(error))) from None
 
 
-def _read(file: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Written:
+    """What files of a configuration say, merged; nothing is filled in or checked yet.
+
+    Attributes:
+        conf: the file that was named.
+        root: the project folder.
+        files: all that were read, in the order they were merged.
+        values: the tables.
+    """
+
+    conf: Path
+    root: Path
+    files: tuple[Path, ...]
+    values: dict[str, Any]
+
+
+def read(conf: Path | None = None) -> Written:
+    """Read the files of a configuration.
+
+    Raises:
+        SettingsError: if the one named is not there, or one is not valid TOML.
+    """
+    path = find(conf).resolve()
+    files = layers.layers(path)
+    merged: dict[str, Any] = {}
+    for file in files:
+        merged = _merge(merged, read_file(file))
+    return Written(path, layers.project_root(path), files, merged)
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """The tables of one file.
+
+    Raises:
+        SettingsError: if it cannot be read, or is not valid TOML.
+    """
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -202,15 +231,19 @@ def _same_kind(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return bool(new.get("kind", old.get("kind")) == old.get("kind"))
 
 
-def _check(
-    raw: Mapping[str, Any],
-    written: Mapping[str, Any],
-    conf: Path,
-    root: Path,
-    files: tuple[Path, ...],
-) -> Settings:
-    refuse_unknown(raw, _SECTIONS, "the configuration")
-    for section in _SECTIONS:
+def checked(raw: Mapping[str, Any], source: Written) -> Settings:
+    """The settings that tables give, once their variables are filled in.
+
+    Args:
+        raw: the tables, which may be some of those that are written.
+        source: where they were read.
+
+    Raises:
+        SettingsError: on the first thing that is wrong.
+    """
+    written, conf, root, files = source.values, source.conf, source.root, source.files
+    refuse_unknown(raw, SECTIONS, "the configuration")
+    for section in SECTIONS:
         if not isinstance(raw.get(section, {}), dict):
             raise SettingsError(f"[{section}] must be a table, got {raw[section]!r}")
     limits = parse(Limits, raw.get("limits", {}), "[limits]")
@@ -224,7 +257,7 @@ def _check(
     features = {}
     for name, keys in raw.get("features", {}).items():
         _check_feature_name(name)
-        parsed = parse(_FeatureKeys, keys, f"[features.{name}]")
+        parsed = parse(FeatureKeys, keys, f"[features.{name}]")
         features[name] = Feature(
             name=name,
             source=_source(parsed, sources, name),
@@ -341,7 +374,7 @@ def _values(table: object, but: Collection[str]) -> list[object]:
 
 
 def _channels(
-    parsed: _FeatureKeys, channels: Mapping[str, Plugin], feature: str
+    parsed: FeatureKeys, channels: Mapping[str, Plugin], feature: str
 ) -> tuple[Plugin, ...]:
     """Those that a feature names; all where it names none."""
     names = channels if parsed.alerts is None else parsed.alerts
@@ -395,7 +428,7 @@ def _refuse_clashes(features: Mapping[str, Feature]) -> None:
             )
 
 
-def _source(parsed: _FeatureKeys, sources: Mapping[str, Plugin], feature: str) -> Plugin:
+def _source(parsed: FeatureKeys, sources: Mapping[str, Plugin], feature: str) -> Plugin:
     """Where a feature's records come from: a source, or other features."""
     if parsed.source is not None:
         return _named(parsed.source, sources, feature, "source")

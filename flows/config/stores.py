@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from flows.output.progress import listener
 from storage.canaries import Canaries
 from storage.catalog import Catalog
+from storage.logs import Logs
 from storage.maps import Maps
 from storage.sketches import Sketches
 from storage.vectors import Vectors
@@ -33,6 +34,7 @@ class Stores:
         maps: where the records of versions lie in two dimensions.
         sketches: sums over what runs wrote; may be deleted.
         canaries: contents that tell whether an encoder has changed.
+        logs: what runs said.
     """
 
     catalog: Catalog
@@ -44,6 +46,7 @@ class Stores:
     maps: Maps
     sketches: Sketches
     canaries: Canaries
+    logs: Logs
 
     @classmethod
     def of(cls, settings: Settings, reporter: Reporter | None = None) -> Stores:
@@ -66,4 +69,5 @@ class Stores:
             Maps(home / "maps"),
             Sketches(home / "sketches"),
             Canaries(home / "canaries"),
+            Logs(home / "logs"),
         )

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from flows.config.settings import SettingsError
+from flows.output.progress import tell_shard
 from flows.pipeline import fitting
 from flows.pipeline.encode import Bounds, HangError, Receipt, encode_shard
 from flows.pipeline.metering import metered, used
@@ -43,6 +44,7 @@ class Job:
             # The thread that hangs may hold its locks for ever; a later run needs another.
             fitting.forget()
             raise
+        tell_shard(reporter, shard.stem, receipt.encoded, receipt.dead, receipt.seconds)
         return replace(receipt, used=used(shard))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flows.engines import apart
 from flows.engines.in_flight import results
 from flows.engines.ray_pool import A_WORKER, Pool
+from flows.output.progress import tell_shard
 from flows.pipeline.retries import tried
 
 if TYPE_CHECKING:
@@ -43,5 +44,7 @@ class OnRay:
 
             for receipt in results(shards, submit, A_WORKER * self.engine.workers):
                 reporter.advance(receipt.encoded + receipt.dead)
+                figures = (receipt.encoded, receipt.dead, receipt.seconds)
+                tell_shard(reporter, f"shard {len(receipts)}", *figures)
                 receipts.append(receipt)
         return receipts

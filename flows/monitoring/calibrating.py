@@ -17,6 +17,7 @@ from flows.monitoring.in_series import alpha_of
 from flows.monitoring.looking import MonitorError
 from flows.monitoring.samples import Samples
 from flows.monitors.base import of_vectors
+from flows.output import units
 from storage.ids import seed
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class _Timed:
         if self._done == min(2, self._looks):
             seconds = (now - self._since) * (self._looks - self._done)
             self._reporter.note(
-                f"{self._name}: {self._looks} splits; the rest will take about {seconds:,.0f} s"
+                f"{self._name}: {self._looks} splits; the rest will take {units.about(seconds)}"
             )
         self._since = now
         self._reporter.advance(splits)

@@ -15,6 +15,7 @@ from flows.monitoring.in_series import in_series
 from flows.monitoring.judging import ANEW, Judge
 from flows.monitoring.samples import Samples
 from flows.monitors.base import of_vectors
+from flows.output.redact import redact
 from flows.upkeep.lying import lying
 from storage.findings import findings
 from storage.ids import seed
@@ -79,12 +80,22 @@ def monitor(
     stores.catalog.add_findings(name, version.version, current.run_id, new)
     found = known | {row.monitor: row for row in rows}
     told = [found[plugin.name] for plugin in monitors]
+    note_findings(stores, name, current.run_id, told)
     alerting.tell(feature, stores, version, current.run_id, told, reporter)
     if settings.reports != Reports():
         from flows.alerts import afterwards  # which draws on all that findings are told of by
 
         afterwards.write(settings, name, number, reporter)
     return told
+
+
+def note_findings(stores: Stores, feature: str, run_id: str, found: Sequence[FindingRow]) -> None:
+    """Put what monitors say of a run into its log, if that is there."""
+    log = stores.logs.reopen(feature, run_id)
+    for row in found:
+        said = {"monitor": row.monitor, "verdict": row.verdict, "summary": redact(row.summary)}
+        log.write("finding", said, last=True)
+    log.close()
 
 
 def checked(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from base64 import b64encode
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
+from flows.output import units
 from flows.output.redact import redact
 from flows.output.visible import visible
 
@@ -24,18 +26,33 @@ _CONTROLS = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
     """Say in words what each plan (`flows.pipeline.outcomes.Planned.row`) comes to."""
     for row in rows:
-        version = f"{'a new version, ' if row['creates'] else ''}v{row['version']}"
-        seconds = row["seconds"]
-        time = (
-            "time not known before a first run" if seconds is None
-            else "less than a second" if seconds < 1
-            else f"about {seconds:,.0f} s"
-        )  # fmt: skip
-        money = "" if row["cost"] is None else f", about {row['cost']:,.4g} {row['currency']}"
-        work = f"{row['encoded']:,} to encode into {version}; {time}{money}"
-        say(f"{row['feature']}: {work if row['encoded'] else 'nothing to encode'}")
+        name = row["feature"]
+        say(f"{name}: {_work(row) if row['encoded'] else 'nothing to encode'}")
+        for change in row["changes"]:
+            was, becomes = (_word(change[side]) for side in ("was", "becomes"))
+            say(f"  {change['key']}: {was} in v{row['against']}, {becomes} now")
+        if row["learns"] and row["encoded"]:
+            say("  the encoder has to learn first, which takes time besides")
+        for sentence in row["policy"]:
+            say(f"{name}: {sentence}")
         if row["problem"]:
             complain(f"a run would fail: {row['problem']}")
+
+
+def _work(row: dict[str, Any]) -> str:
+    """What there is to encode, into which version, how long it takes, and what it costs."""
+    version = f"{'a new version, ' if row['creates'] else ''}v{row['version']}"
+    time = "time not known before a first run"
+    if row["seconds"] is not None:
+        source = f" by the rate of {row['seconds_from']}" if row["seconds_from"] else ""
+        time = f"{units.about(row['seconds'])}{source}"
+    money = "" if row["cost"] is None else f", about {row['cost']:,.4g} {row['currency']}"
+    disk = f", about {units.size(row['bytes'])} on disk" if row["bytes"] else ""
+    return f"{row['encoded']:,} to encode into {version}; {time}{money}{disk}"
+
+
+def _word(value: str | None) -> str:
+    return "not there" if value is None else value
 
 
 def failure(feature: str, error: Exception) -> dict[str, Any]:
@@ -73,11 +90,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, measured: bool = True) -> None:
     """Print rows as a table: `flows.output.console.table`."""
     from flows.output import console
 
-    console.table(rows, columns)
+    console.table(rows, columns, measured=measured)
 
 
 def listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) -> None:
@@ -88,18 +105,30 @@ def listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) 
 
 
 def say(message: str) -> None:
-    """Tell a person something, on standard error."""
+    """Tell a person something, on standard error; nothing where the command is to be quiet."""
     from rich.markup import escape
 
     from flows.output.console import err
+    from flows.output.voice import voice
 
-    err.print(escape(visible(redact(message))))
+    if not voice().quiet:
+        err.print(escape(visible(redact(message))))
 
 
-def complain(message: str) -> None:
-    """Tell of what is wrong, on standard error."""
+def complain(message: str, **more: object) -> None:
+    """Tell of what is wrong, on standard error; with ``--json`` as one JSON object.
+
+    Args:
+        message: what is wrong.
+        more: what a program should know besides, such as the exit code.
+    """
     from rich.markup import escape
 
     from flows.output.console import err
+    from flows.output.voice import voice
 
-    err.print(f"[red]error:[/red] {escape(visible(redact(message)))}")
+    if voice().json:
+        row = {"error": redact(message), **{k: v for k, v in more.items() if v not in (None, "")}}
+        print(_as_json(row), file=sys.stderr, flush=True)  # noqa: T201 - for programs
+    else:
+        err.print(f"[red]error:[/red] {escape(visible(redact(message)))}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 
-from flows.output.answers import complain, say
+from flows.output.answers import complain
+from flows.output.redact import redact
+from flows.output.visible import visible
+from flows.output.voice import voice
 
 FINE, FAILED, USAGE, FINDING = 0, 1, 2, 3
 INTERRUPTED, UNREAD, TERMINATED = 130, 141, 143
@@ -41,15 +45,18 @@ def report(error: Exception, feature: str = "") -> int:
     from storage.disk import told as disk_error
 
     error = disk_error(error) or error
-    code = code_of(error)
-    message = str(error)
+    code, message, trace = code_of(error), str(error), None
     if code is None:
-        say("".join(traceback.format_exception(error)))
+        trace = redact("".join(traceback.format_exception(error)))
         message = "this is a fault of Vecmill's; please report it with the lines above"
+        if not voice().json:
+            sys.stderr.write(visible(trace))
+    code = FAILED if code is None else code
     told = feature and not message.startswith(feature)
-    complain(f"{feature}: {message}" if told else message)
+    message = f"{feature}: {message}" if told else message
+    complain(message, code=code, feature=feature, traceback=trace)
     _let_go(given)
-    return FAILED if code is None else code
+    return code
 
 
 def _let_go(error: BaseException | None) -> None:

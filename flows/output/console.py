@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,23 +14,26 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
     TaskID,
     TextColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
 
+from flows.output import units
+from flows.output.progress import Silent
 from flows.output.redact import redact
 from flows.output.visible import on_one_line, visible
+from flows.output.voice import voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from flows.output.progress import Reporter
 
 NOTHING = 1e-6
 """Numbers nearer to 0 are shown as 0: a float32 distance of a record to itself may be -1e-7."""
@@ -48,7 +52,26 @@ class _Rate(ProgressColumn):
     """Records a second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+        return Text(units.rate(task.speed) if task.speed else "")
+
+
+class _Left(ProgressColumn):
+    """About how long the rest of a stage will take; where nobody knows, how long it has taken."""
+
+    max_refresh = 1.0
+
+    def render(self, task: Task) -> Text:
+        if task.total is not None and task.time_remaining is not None:
+            return Text(f"{units.about(task.time_remaining)} left")
+        return Text(f"{units.duration(int(task.elapsed or 0))} so far")
+
+
+class _Count(ProgressColumn):
+    """How many records of how many."""
+
+    def render(self, task: Task) -> Text:
+        of = "" if task.total is None else f" of {task.total:,.0f}"
+        return Text(f"{task.completed:,.0f}{of}")
 
 
 class Bars:
@@ -89,20 +112,20 @@ class Lines:
         self._name = ""
         self._total: int | None = None
         self._done = 0
-        self._told = clock()
+        self._begun = self._told = clock()
 
     def stage(self, feature: str, name: str, total: int | None) -> None:
         """Begin to count anew."""
         self._name, self._total, self._done = f"{feature}: {name}", total, 0
-        self._told = self._clock()
+        self._begun = self._told = self._clock()
 
     def advance(self, records: int) -> None:
         """Count, and say how far it is where nothing was said for long."""
         self._done += records
-        if self._clock() - self._told >= self._every:
-            self._told = self._clock()
-            of = "" if self._total is None else f" of {self._total:,}"
-            self.note(f"{self._name}, {self._done:,}{of}")
+        now = self._clock()
+        if now - self._told >= self._every:
+            self._told = now
+            self.note(f"{self._name}: {units.far(self._done, self._total, now - self._begun)}")
 
     def note(self, message: str) -> None:
         """Print the message on standard error."""
@@ -110,8 +133,11 @@ class Lines:
 
 
 @contextmanager
-def reporting() -> Iterator[Bars | Lines]:
-    """Bars while standard error is a terminal, lines where it is not."""
+def reporting() -> Iterator[Reporter]:
+    """Bars while standard error is a terminal, lines where it is not; nothing with ``--quiet``."""
+    if voice().quiet:
+        yield Silent()
+        return
     if not err.is_terminal:
         yield Lines()
         return
@@ -119,9 +145,9 @@ def reporting() -> Iterator[Bars | Lines]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        _Count(),
         _Rate(),
-        TimeRemainingColumn(),
+        _Left(),
         console=err,
         transient=True,
     )
@@ -129,20 +155,34 @@ def reporting() -> Iterator[Bars | Lines]:
         yield Bars(progress)
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    title: str = "",
+    *,
+    measured: bool = True,
+) -> None:
     """Print rows as a table on standard output; columns without a word or a count are left out.
 
     A row that is too wide for the terminal becomes a few lines: folded cells are hard to read.
+
+    Args:
+        rows: by column.
+        columns: those to show, in order.
+        title: what stands above.
+        measured: whether columns that end in ``seconds`` or ``bytes`` are ours, and shown with
+            units; what records hold under such a name is shown as it is.
     """
     shown = [c for c in columns if any(_tells(row.get(c)) for row in rows)]
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for column in shown:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
-        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        name = header(column) if measured else column
+        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*(escape(cell(row.get(c))) for c in shown))
+        grid.add_row(*(escape(cell(row.get(c), c if measured else "")) for c in shown))
     if _folds(grid):
-        _blocks(rows, shown)
+        _blocks(rows, shown, measured=measured)
     else:
         out.print(grid)
 
@@ -153,12 +193,17 @@ def _folds(grid: Table) -> bool:
     return Measurement.get(free, free.options, grid).maximum > out.width
 
 
-def _blocks(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+def _blocks(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, measured: bool) -> None:
     """Each row as its first cell, and below it the others by name."""
     for row in rows:
-        first, *others = [c for c in columns if _tells(row.get(c))]
-        out.print(escape(cell(row.get(first))), style="bold")
-        words = "  ".join(f"{c.replace('_', ' ')} {cell(row.get(c))}" for c in others)
+        told = [
+            (header(c), cell(row.get(c), c)) if measured else (c, cell(row.get(c)))
+            for c in columns
+            if _tells(row.get(c))
+        ]
+        (_, first), *others = told
+        out.print(escape(first), style="bold")
+        words = "  ".join(f"{name.replace('_', ' ')} {words}" for name, words in others)
         out.print(Padding(escape(words), (0, 0, 0, 4)))
 
 
@@ -178,28 +223,43 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: st
         out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, 4)))
 
 
-def cell(value: object) -> str:
-    """A value as a person reads it, on one line, and nothing in it that a terminal obeys."""
+def header(column: str) -> str:
+    """The name of a column for people: the unit stands beside each value, so not in the name."""
+    for end, name in (("seconds", "time"), ("bytes", "size")):
+        if column == end or column.endswith(f"_{end}"):
+            return column.removesuffix(end) + name
+    return column
+
+
+def cell(value: object, column: str = "") -> str:
+    """A value as a person reads it, on one line, and nothing in it that a terminal obeys.
+
+    Args:
+        value: of any kind.
+        column: where it stands; one that ends in ``seconds`` or ``bytes`` holds such.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return _number(value)
+    if isinstance(value, int | float):
+        return _number(value, column)
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M}"
+        return units.moment(value)
     return on_one_line(_bytes(value) if isinstance(value, bytes) else str(value))
 
 
 def _bytes(value: bytes) -> str:
     """How much there is of a thumbnail, or of other bytes that nobody can read."""
     webp = value[:4] == b"RIFF" and value[8:12] == b"WEBP"
-    return f"<{len(value) / 1000:.1f} kB{' webp' if webp else ''}>"
+    return f"<{units.size(len(value))}{' webp' if webp else ''}>"
 
 
-def _number(value: float) -> str:
+def _number(value: float, column: str) -> str:
+    if math.isfinite(value) and header(column) != column:
+        return units.duration(value) if column.endswith("seconds") else units.size(value)
+    if isinstance(value, int):
+        return units.count(value)
     if abs(value) < NOTHING:
         return "0"
     return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004 - four digits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,20 @@ class Reporter(Protocol):
 
     def note(self, message: str) -> None:
         """Something a person should know now, such as a wait."""
+
+
+@runtime_checkable
+class HearsShards(Protocol):
+    """A reporter that wants to know what became of each shard."""
+
+    def shard(self, name: str, encoded: int, dead: int, seconds: float) -> None:
+        """A shard is done: so many contents encoded, so many dead, in so many seconds."""
+
+
+def tell_shard(reporter: Reporter, name: str, encoded: int, dead: int, seconds: float) -> None:
+    """Tell a reporter of a shard, if it wants to know."""
+    if isinstance(reporter, HearsShards):
+        reporter.shard(name, encoded, dead, seconds)
 
 
 class Silent:

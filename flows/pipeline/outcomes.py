@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from flows.pipeline.forecast import Forecast
 from storage.model import Cut
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Planned:
         problem: why the run would publish nothing, None if nothing speaks against it.
         cost: what encoding is expected to cost, in ``currency``; None for encoders that cost
             nothing, or whose price is not known.
+        forecast: what else is to be expected of it.
     """
 
     feature: str
@@ -36,6 +38,7 @@ class Planned:
     problem: str | None = None
     cost: float | None = None
     currency: str | None = None
+    forecast: Forecast = Forecast()  # noqa: RUF009 - frozen, so that all may share it
 
     def row(self) -> dict[str, Any]:
         """The plan as one flat row of plain values."""
@@ -51,6 +54,12 @@ class Planned:
             "problem": self.problem,
             "cost": self.cost,
             "currency": self.currency,
+            "seconds_from": self.forecast.rate_from,
+            "bytes": self.forecast.bytes,
+            "against": self.forecast.against,
+            "changes": [asdict(change) for change in self.forecast.changes],
+            "learns": self.forecast.learns,
+            "policy": list(self.forecast.policy),
         }
 
 

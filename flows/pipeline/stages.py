@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
 from flows.engines.engine import Job
-from flows.output.redact import redact
 from flows.pipeline import checks
 from flows.pipeline.costs import Costs
 from flows.pipeline.encode import Bounds, EncodingError
+from flows.pipeline.forecast import forecast
 from flows.pipeline.outcomes import Planned
 from flows.pipeline.refusals import RunError, refuse_dead, refuse_deletes
+from flows.pipeline.run_log import logging, told_failure
 from flows.pipeline.scope import Scope
 from flows.pipeline.steps import (
     Run,
@@ -40,7 +41,6 @@ from flows.pipeline.steps import (
 from flows.pipeline.versions import known_version, open_source, prepare
 from flows.searching import spaces
 from storage import disk
-from storage.ids import new_run_id
 from storage.locks import exclusive
 from storage.model import StorageError
 
@@ -50,7 +50,9 @@ if TYPE_CHECKING:
     from flows.config.settings import Feature, Settings
     from flows.engines.engine import Engine
     from flows.output.progress import Reporter
+    from flows.pipeline.forecast import Forecast
     from flows.pipeline.outcomes import Outcome
+    from flows.pipeline.run_log import RunLog
     from flows.pipeline.scope import Target
     from flows.pipeline.steps import Shares
     from storage.catalog import Catalog
@@ -93,46 +95,60 @@ def embed(
     with exclusive(lock, name, settings.engine.wait_seconds, reporter.note):
         stores.catalog.abandon_runs(name)
         scope = scope or Scope()
-        more: dict[str, Any] = {"refit": refit, "target": target}
-        ready = partial(prepare, settings, feature, stores, reporter, **more)
-        version = _prepared(engine, stores.catalog, name, scope, ready)
-        run = Run(settings, feature, stores, version, reporter, started, scope)
-        window = (scope.since, scope.until)
-        stores.catalog.start_run(run.run_id, name, version.version, scope.kind, window)
-        try:
-            _carry_out(run, engine)
-        except BaseException as error:
-            _note_failure(stores.catalog, run.run_id, error)
-            if isinstance(error, EncodingError):
-                raise RunError(f"{name}: {error}") from error
-            if (full := disk.told(error)) is not None:
-                raise full from error
-            raise
-        finally:
-            run.close()
-        # What an earlier run has staged may lie in the rest of the source.
-        done = run.folder.parent if run.read_all else run.folder
-        shutil.rmtree(done, ignore_errors=True)
-        outcome = run.outcome()
-        _note_standing(outcome, stores.catalog, reporter)
-        spaces.note_apart(settings, feature, stores, reporter)
-        return outcome
+        with logging(stores, feature, scope, reporter) as log:
+            more: dict[str, Any] = {"refit": refit, "target": target}
+            ready = partial(prepare, settings, feature, stores, log, **more)
+            version = _prepared(engine, stores.catalog, scope, ready, log, name)
+            run = Run(settings, feature, stores, version, log, started, scope, log.run_id)
+            outcome = _embedded(run, engine)
+            _note_standing(outcome, stores.catalog, log)
+            spaces.note_apart(settings, feature, stores, log)
+            log.done(outcome)
+            return outcome
+
+
+def _embedded(run: Run, engine: Engine) -> Outcome:
+    """Carry a run out, and put down in the catalog how it went."""
+    catalog, name = run.stores.catalog, run.feature.name
+    window = (run.scope.since, run.scope.until)
+    catalog.start_run(run.run_id, name, run.version.version, run.scope.kind, window)
+    try:
+        _carry_out(run, engine)
+    except BaseException as error:
+        _note_failure(catalog, run.run_id, error)
+        if isinstance(error, EncodingError):
+            raise RunError(f"{name}: {error}") from error
+        if (full := disk.told(error)) is not None:
+            raise full from error
+        raise
+    finally:
+        run.close()
+    # What an earlier run has staged may lie in the rest of the source.
+    done = run.folder.parent if run.read_all else run.folder
+    shutil.rmtree(done, ignore_errors=True)
+    return run.outcome()
 
 
 def _prepared(
-    engine: Engine, catalog: Catalog, name: str, scope: Scope, ready: Callable[[], Version]
+    engine: Engine,
+    catalog: Catalog,
+    scope: Scope,
+    ready: Callable[[], Version],
+    log: RunLog,
+    name: str,
 ) -> Version:
     """The version to work on; a run that fails before it has one is put down without."""
     found: list[Version] = []
     try:
         engine.step("prepare", lambda: found.append(ready()))
     except BaseException as error:
-        run_id = new_run_id()
         with suppress(StorageError):  # the first error is what counts
-            catalog.start_run(run_id, name, None, scope.kind, (scope.since, scope.until))
-            _note_failure(catalog, run_id, error)
+            catalog.start_run(log.run_id, name, None, scope.kind, (scope.since, scope.until))
+            _note_failure(catalog, log.run_id, error)
         raise
-    return found[-1]
+    version = found[-1]
+    log.write("version", {"version": version.version, "fingerprint": version.fingerprint})
+    return version
 
 
 def _carry_out(run: Run, engine: Engine) -> None:
@@ -208,9 +224,15 @@ def plan(
                 dead = dead_letters(stores, version, reading, difference)
                 found = shares(stores, version, reading, counts, dead, difference)
                 problem = _problem(feature, scope, found, remove=remove)
+            expected = forecast(
+                *(feature, stores, version, counts),
+                kept=list(reading.kept),
+                monitors=feature.monitors or settings.default_monitors,
+                rewrites=difference.rewrites,
+            )
         finally:
             difference.close()
-    planned = _planned(feature, stores, version, counts, problem)
+    planned = _planned(feature, stores, version, counts, problem, expected)
     return replace(planned, cost=costs.amount, currency=costs.currency)
 
 
@@ -220,12 +242,11 @@ def _planned(
     version: Version | None,
     counts: Counts,
     problem: str | None,
+    expected: Forecast,
 ) -> Planned:
     published = stores.catalog.published(version) if version else None
     versions = stores.catalog.versions(feature.name)
     number = version.version if version else len(versions) + 1
-    pace = stores.catalog.pace(feature.name, number)
-    seconds = None if pace is None else pace.seconds(counts.encoded, counts.records)
     return Planned(
         feature=feature.name,
         version=number,
@@ -233,8 +254,9 @@ def _planned(
         fingerprint=version.fingerprint if version else None,
         lance_version=published.lance_version if published else None,
         counts=counts,
-        seconds=0.0 if not counts.encoded else seconds,
+        seconds=0.0 if not counts.encoded else expected.seconds,
         problem=problem,
+        forecast=expected,
     )
 
 
@@ -286,10 +308,7 @@ def _advice(outcome: Outcome) -> str:
 
 def _note_failure(catalog: Catalog, run_id: str, error: BaseException) -> None:
     """Put the failure down in the catalog; if that fails too, the first error is what counts."""
-    told = "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-    error = disk.told(error) or error
-    message = redact(f"{told}: {error}" if str(error) else told)
     try:
-        catalog.fail_run(run_id, message)
+        catalog.fail_run(run_id, told_failure(error))
     except StorageError:
         return

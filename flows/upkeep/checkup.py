@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flows.config.stores import Stores
 from flows.monitoring import references
+from flows.output import units
 from flows.upkeep.doctor import Check
 from flows.upkeep.lying import due, lying
 from storage import cleaning, upkeep
@@ -135,6 +136,6 @@ def _leftovers(settings: Settings, stores: Stores) -> Iterator[Check]:
         yield Check(
             "staging",
             "note",
-            f"{len(staged)} files of runs that are under way or ended early, {size:,} bytes",
+            f"{len(staged)} files of runs that are under way or ended early, {units.size(size)}",
             "the next run uses them; `vecmill gc` says which are of no use any more",
         )

@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from flows.output import units
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -129,7 +131,7 @@ def _disk(settings: Settings) -> Check:
     if not folder.is_dir():
         return Check("disk", "broken", f"{folder} is not a folder", "remove it, or mend [store]")
     free = shutil.disk_usage(folder).free
-    told = f"{free / 2**30:,.0f} GiB free at {folder}"
+    told = f"{units.size(free)} free at {folder}"
     if not os.access(folder, os.W_OK):
         return Check("disk", "broken", f"{folder} cannot be written to", "runs need to write there")
     if free < _LOW_DISK:

@@ -113,6 +113,7 @@ class Eraser:
             step("sketches", partial(self._sketches, reporter))
             step("clusters", partial(self._clusters, journal))
             step("exports", partial(self._exports, journal))
+            step("logs", self._logs)
             step("memory", partial(self._memory, journal))
             step("catalog", partial(self._catalog, journal))
             # After the catalog, and under their own lock: what is made of it later names none.
@@ -308,6 +309,12 @@ class Eraser:
                     f"the export {export.path}: it has no record ids to find rows by; delete it, "
                     "or export anew"
                 )
+
+    def _logs(self) -> None:
+        """All of the feature's: what errors and notes quote cannot be told apart line by line."""
+        logs, feature = self._stores.logs, self._holdings.feature
+        self._removed["logs of runs"] += len(logs.files(feature))
+        logs.drop(feature)
 
     def _memory(self, journal: Journal) -> None:
         """What a source keeps only saves time, so whatever may name a record goes.

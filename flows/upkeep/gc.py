@@ -18,6 +18,7 @@ from flows.config.stores import Stores
 from flows.engines.engine import Direct
 from flows.monitoring import references
 from flows.monitoring.sketching import MOST_RUNS
+from flows.output import units
 from flows.pipeline import over
 from flows.pipeline.held import with_descendants
 from flows.upkeep.leftovers import Item, Leftovers, Work
@@ -106,6 +107,7 @@ class Collector:
             yield from self._sketches(version)
             yield from self._canaries(version)
             yield from self._clusters(version)
+        yield from self._logs(name)
 
     def _table(self, version: Version) -> Iterator[Work]:
         table = version.table
@@ -151,7 +153,7 @@ class Collector:
     def _state(
         self, version: Version, lance_version: int, published: datetime, why: str | None
     ) -> Work:
-        what = f"{version.table} as published on {published:%Y-%m-%d %H:%M} (state {lance_version})"
+        what = f"{version.table} as published on {units.moment(published)} (state {lance_version})"
         policy = self.policy
         gone = f"older than {policy.keep_days:g} days and not among the last {policy.keep_runs}"
         item = Item(version.feature, version.version, "state", what, why is None, why or gone)
@@ -247,6 +249,21 @@ class Collector:
             size, why = cleaning.size_of(path), "what made it has ended"
             item = Item(*name, str(path), goes=True, why=why, bytes=size)
             yield Work(item, (("canaries", partial(path.unlink, missing_ok=True)),))
+
+    def _logs(self, name: str) -> Iterator[Work]:
+        """Logs of runs, by the same rule as states: old enough, and enough newer ones stay."""
+        policy, now = self.policy, self._now.timestamp()
+        old = [
+            path
+            for path in self._stores.logs.files(name)[: -policy.keep_runs]
+            if now - path.lstat().st_mtime > policy.keep_days * 86_400
+        ]
+        if old:
+            size = sum(map(cleaning.size_of, old))
+            why = f"older than {policy.keep_days:g} days and not among the last {policy.keep_runs}"
+            what = f"{len(old)} logs of runs of {name}"
+            item = Item(name, None, "log", what, goes=True, why=why, bytes=size)
+            yield Work(item, tuple(("logs", partial(p.unlink, missing_ok=True)) for p in old))
 
     def _clusters(self, version: Version) -> Iterator[Work]:
         """Files of clusterings that another took the place of, or whose version is dropped."""

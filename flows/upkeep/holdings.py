@@ -141,6 +141,7 @@ class Holdings:
         files += self.home.glob(f"{self.settings.catalog.name}*")
         files += self.home.glob(".vecmill-*")
         files += kept_reports.kept(self.settings, self.feature)
+        files += self.stores.logs.files(self.feature)
         files += self.journal.parent.glob(f"{self.feature}.*.tmp")
         files += [export.path for export in self.exports()]
         return [path for path in files if path.is_file()]

@@ -32,7 +32,7 @@ class Item:
     Attributes:
         feature: whose it is, None where it is nobody's.
         kind: ``state``, ``leftover``, ``fragments``, ``index``, ``table``, ``staging``, ``map``,
-            ``canaries``, ``fit``, ``export``, ``report`` or ``temporary``.
+            ``canaries``, ``log``, ``fit``, ``export``, ``report`` or ``temporary``.
         bytes: what goes with it, 0 where that is not known before.
         does: what is done to it where something is: ``remove`` it, ``compact`` a table, ``build``,
             ``extend`` or ``drop`` an index, ``discard`` what was never published.
@@ -95,6 +95,7 @@ class Leftovers:
         yield from self._fits()
         yield from self._temporary(known)
         yield from self._reports()
+        yield from self._logs()
 
     def _orphan_tables(self, known: set[str]) -> Iterator[Work]:
         for table in sorted(set(self._stores.vectors.tables()) - known):
@@ -158,6 +159,19 @@ class Leftovers:
             size = cleaning.size_of(path)
             item = Item(None, None, "report", str(path), goes=True, why=why, bytes=size)
             yield Work(item, (("reports", partial(path.unlink, missing_ok=True)),))
+
+    def _logs(self) -> Iterator[Work]:
+        """Logs of features that nobody knows any more."""
+        logs = self._stores.logs
+        known = {*self.settings.features, *cleaning.features(self._stores.catalog)}
+        for name in sorted({*logs.features()} - known):
+            files = logs.files(name)
+            if any(map(self.young, files)):
+                continue
+            size = sum(map(cleaning.size_of, files))
+            what, why = f"logs of runs of {name}", "nobody knows the feature"
+            item = Item(None, None, "log", what, goes=True, why=why, bytes=size)
+            yield Work(item, (("logs", partial(logs.drop, name)),))
 
     def young(self, path: Path) -> bool:
         """Whether somebody may still be at work on it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flows.monitoring import references
 from flows.monitors import upkeep
 from flows.monitors._lying import Lying
-from flows.output import amounts
+from flows.output import units
 from flows.upkeep import indexing
 from flows.upkeep.retention import judge, unnamed
 from flows.upkeep.tables import Upkeep
@@ -78,7 +78,7 @@ def due(settings: Settings, stores: Stores, version: Version, found: Lying) -> l
     if found.old_states > limits.max_old_states:
         told.append(f"{found.old_states:,} states that nobody needs")
     if found.orphan_bytes > limits.max_orphan_mb * 1_000_000:
-        told.append(f"{amounts.size(found.orphan_bytes)} of no state")
+        told.append(f"{units.size(found.orphan_bytes)} of no state")
     published = stores.catalog.published(version)
     if published is not None:
         tasks = Upkeep(settings, stores, settings.gc, version, with_indexes=True).tasks(

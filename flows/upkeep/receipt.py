@@ -73,6 +73,7 @@ def prove(
         *_canaries(holdings, journal),
         *_exports(holdings, journal),
         _check("kept reports", "read again", _reports(holdings, journal)),
+        _check("logs of runs", "looked for", len(holdings.stores.logs.files(holdings.feature))),
         _check("files of the store", how, sum(left.values())),
         *(_check(path, "byte search", n) for path, n in left.items()),
         *(_check(what, "read again", n) for what, n in in_catalog.items()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flows.output import amounts
+from flows.output import units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ def rows(items: Sequence[Item], *, done: bool) -> list[dict[str, Any]]:
             "version": item.version,
             ("did" if done else "would"): _DONE[item.action] if done else item.action,
             "what": item.what,
-            "size": amounts.size(item.bytes) if item.bytes else "",
-            "took": "" if item.seconds is None else amounts.seconds(item.seconds),
+            "size": units.size(item.bytes) if item.bytes else "",
+            "took": "" if item.seconds is None else units.duration(item.seconds),
             "why": item.why,
         }
         for item in items
@@ -43,7 +43,7 @@ def summary(items: Sequence[Item], *, done: bool) -> str:
     if not done:
         return f"this would {told}; do it with --yes"
     took = sum(item.seconds or 0.0 for item in acted)
-    return f"{told}, in {amounts.seconds(took)}"
+    return f"{told}, in {units.duration(took)}"
 
 
 def _counted(items: Sequence[Item], *, done: bool) -> Iterator[str]:
@@ -54,7 +54,7 @@ def _counted(items: Sequence[Item], *, done: bool) -> Iterator[str]:
             continue
         freed = sum(item.bytes for item in chosen) if action in _FREES else 0
         things = _things(action, len(chosen))
-        told = f" (about {amounts.size(freed)})" if freed else ""
+        told = f" (about {units.size(freed)})" if freed else ""
         yield f"{past if done else action} {things}{told}"
 
 

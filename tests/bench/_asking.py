@@ -31,7 +31,7 @@ def measure(data: Path, scratch: Path, asked: argparse.Namespace) -> list[Measur
     more = {"rows": ROWS, "dim": search.DIM}
     times = [
         (
-            search.timed(lambda q=query: vectors.nearest("t", state, q, 10, "cosine", exact=True)),
+            search.timed(lambda q=query: vectors.nearest("t", state, q, 10, "cosine")),
             search.timed(lambda q=query: _raw(vectors, state, q)),
         )
         for query in search.around(rng, centres, 5 * asked.turns + 1)

@@ -36,6 +36,7 @@ from flows.monitors.base import Sample
 from storage.canaries import Canaries
 from storage.catalog import Catalog
 from storage.ids import hash_text
+from storage.logs import Logs
 from storage.maps import Maps
 from storage.model import Counts, Manifest, Version
 from storage.sketches import Sketches
@@ -143,6 +144,7 @@ def filled(folder: Path, n: int) -> tuple[Stores, Version, list[Manifest]]:
         memory=folder / "memory",
         maps=Maps(folder / "maps"),
         sketches=Sketches(folder / "sketches"),
+        logs=Logs(folder / "logs"),
         canaries=Canaries(folder / "canaries"),
     )
     version = Version("bench", 1, "", {}, "", {}, "text", "cosine", DIM, None, {}, "live")

@@ -43,11 +43,22 @@ source = "notes"
 encoder = "mill"
 max_dead = 1.0
 """
-COMMANDS = ("backfill", "caption", "cluster", "compare", "dead", "demo", "dims",
-            "doctor", "duplicates", "erase", "explore", "export", "fit", "gc", "init",
-            "label", "lineage", "maintain", "map", "monitor", "plan", "probe", "promote", "recipe",
-            "recommend", "reduced", "replay", "report", "retire", "rollback", "run", "search",
-            "snooze", "sql", "status", "tune", "ui", "versions", "words")  # fmt: skip
+COMMANDS = ("backfill", "caption", "check", "cluster", "compare", "completion",
+            "dead", "demo", "dims", "doctor", "duplicates", "erase", "explore",
+            "export", "fit", "gc", "init", "label", "lineage", "logs", "maintain",
+            "map", "monitor", "plan", "probe", "promote", "recipe", "recommend",
+            "reduced", "replay", "report", "retire", "rollback", "run", "schema",
+            "search", "snooze", "sql", "status", "tune", "ui", "versions", "words")  # fmt: skip
+
+WITHOUT_JSON = {  # and why
+    "completion": "prints a script for a shell",
+    "demo": "is to be watched; what it runs has --json",
+    "explore": "opens a page in a browser, and prints nothing",
+    "init": "writes a file",
+    "schema": "prints a JSON Schema, whatever the options",
+    "serve": "goes on until it is stopped",
+    "ui": "goes on until it is stopped",
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,7 @@ def test_a_plan_says_where_there_is_nothing_to_do(vecmill: Callable[..., Answer]
 
 def test_a_run_is_told_as_a_table(vecmill: Callable[..., Answer]) -> None:
     head, row = vecmill("run", "--direct").out.splitlines()
-    told = dict(zip(head.split(), row.split(), strict=True))
+    told = dict(zip(head.split(), row.split(), strict=False))  # a time is two words
     assert (told["feature"], told["new"], told["encoded"]) == ("notes", "4", "3")
     assert "changed" not in told, "what is 0 everywhere is left out"
 
@@ -158,7 +169,9 @@ def test_a_feature_that_fails_keeps_no_other_from_running(
     told = [(row["feature"], row["status"]) for row in ran.rows]
     assert told == [("gone", "failed"), ("notes", "done"), ("other", "done")]
     assert ran.rows[0]["error"].startswith("no file matches 'gone.csv' in ")
-    assert ran.err.splitlines()[-1].startswith("error: gone: no file matches 'gone.csv' in ")
+    error = json.loads(ran.err.splitlines()[-1])
+    assert error["error"].startswith("gone: no file matches 'gone.csv' in ")
+    assert (error["code"], error["feature"]) == (1, "gone")
     assert "Traceback" not in ran.err
 
 
@@ -176,7 +189,7 @@ def test_an_unforeseen_error_keeps_no_other_from_running(
     assert ran.code == 1
     told = [(row["feature"], row["status"]) for row in ran.rows]
     assert told == [("notes", "failed"), ("other", "done")]
-    assert "error: notes: " in ran.err
+    assert json.loads(ran.err.splitlines()[-1])["error"].startswith("notes: ")
 
 
 def test_too_many_dead_records_fail_a_run(vecmill: Callable[..., Answer], project: Project) -> None:
@@ -184,7 +197,8 @@ def test_too_many_dead_records_fail_a_run(vecmill: Callable[..., Answer], projec
     project.write([*ROWS, ("bad", "FAIL", "x")])
     ran = vecmill("run", "--direct", "--json")
     assert (ran.code, ran.rows[0]["status"]) == (1, "failed")
-    assert ran.err.startswith("error: notes: 1 of 5 records cannot be read or encoded, more than ")
+    error = json.loads(ran.err)["error"]
+    assert error.startswith("notes: 1 of 5 records cannot be read or encoded, more than ")
     [row] = vecmill("status", "--json").rows
     assert (row["last_status"], row["standing"]) == ("failed", "candidate")
     assert "notes, last run: RunError: notes: 1 of 5 records" in vecmill("status").err
@@ -358,6 +372,127 @@ def test_every_command_is_tested_here() -> None:
     assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
 
 
+# --- for programs, and quietly --------------------------------------------------------------------
+
+
+def test_every_command_that_prints_a_result_prints_it_as_json() -> None:
+    without = {
+        name for name in COMMANDS
+        if not any("--json" in each.names for each in app[name].assemble_argument_collection())
+    }  # fmt: skip
+    assert without <= set(WITHOUT_JSON)
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS} - {*WITHOUT_JSON}))
+def test_with_json_standard_output_is_json_lines_alone(
+    everything: Callable[..., Answer], command: str
+) -> None:
+    said = everything(*CALLS[command], "--json")
+    assert said.code in {0, 2}, said.err
+    assert all(isinstance(row, dict) for row in said.rows)
+    if said.code == 2:
+        assert (said.rows, json.loads(said.err.splitlines()[-1])["code"]) == ([], 2)
+
+
+CALLS: dict[str, list[str]] = {
+    name: [name, "notes"] for name in COMMANDS if name not in WITHOUT_JSON
+} | {
+    "backfill": ["backfill", "notes", "--since", "2026-01-01", "--dry-run"],
+    "caption": ["caption", "notes", "--from", "notes"],
+    "check": ["check"],
+    "cluster": ["cluster", "notes", "-k", "2"],
+    "compare": ["compare", "notes", "1", "1"],
+    "doctor": ["doctor"],
+    "erase": ["erase", "notes", "--id", "a"],
+    "export": ["export", "notes", "--output", "{root}/notes.parquet"],
+    "fit": ["fit", "notes", "--direct"],
+    "label": ["label", "notes", "--labels", "a,b"],
+    "lineage": ["lineage", "notes", "a"],
+    "map": ["map", "notes", "--method", "pca", "-o", "{root}/map.html"],
+    "monitor": ["monitor", "notes", "--direct"],
+    "probe": ["probe", "notes", "--label", "label"],
+    "promote": ["promote", "notes", "1"],
+    "recipe": ["recipe", "notes", "1"],
+    "recommend": ["recommend", "notes", "--user", "a"],
+    "replay": ["replay", "notes", "--direct"],
+    "report": ["report", "notes"],
+    "retire": ["retire", "notes", "2"],
+    "run": ["run", "--direct"],
+    "search": ["search", "notes", "--id", "a"],
+    "sql": ["sql", "FROM notes"],
+    "status": ["status"],
+    "tune": ["tune", "notes", "--sample", "2"],
+    "words": ["words", "notes", "wheel"],
+}
+
+
+def test_a_usage_error_is_json_where_that_is_asked_for(vecmill: Callable[..., Answer]) -> None:
+    said = vecmill("plan", "--jsn", "--json")
+    assert (said.code, said.out) == (2, "")
+    error = json.loads(said.err)
+    assert error["error"].startswith("Unknown option: --jsn")
+    assert error["code"] == 2
+
+
+def test_a_fault_of_ours_is_json_too(
+    vecmill: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flows.runner, "runner", None)
+    error = json.loads(vecmill("run", "--direct", "--json").err)
+    assert error["traceback"].startswith("Traceback")
+    assert error["code"] == 1
+
+
+def test_quiet_says_nothing_but_results_and_errors(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    project.feature = {"monitors": ["health"]}
+    ran = vecmill("run", "--direct", "--quiet")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.split()[0] == "feature"
+    assert vecmill("plan", "-q").err == ""
+    wrong = vecmill("plan", "notse", "--quiet")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err.startswith("error: no feature 'notse'")
+
+
+def test_features_are_offered_to_a_shell(vecmill: Callable[..., Answer], project: Project) -> None:
+    project.more = TWO
+    conf = str(project.settings().conf)
+    for words in (["run"], ["search"], ["erase"], ["run", "notes"]):
+        offered = vecmill("__complete", *words[:1], "--conf", conf, *words[1:], "").out
+        assert offered.split()[1:] == ["notes", "gone", "other"], words
+
+
+@pytest.mark.slow
+def test_bash_completes_commands_and_features(project: Project, tmp_path: Path) -> None:
+    conf = project.settings().conf
+    script_file = tmp_path / "completion.bash"
+    folder = Path(sys.executable).parent
+    script_file.write_text(
+        subprocess.run(  # noqa: S603 - our own script
+            [folder / "vecmill", "completion", "bash"], capture_output=True, text=True, check=True
+        ).stdout,
+        "utf-8",
+    )
+    asked = f"""
+        export VECMILL_CONF={conf} PATH={folder}:$PATH
+        source {script_file}
+        offer() {{
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+            $(complete -p vecmill | sed 's/.*-F \\([^ ]*\\).*/\\1/') vecmill "${{@: -1}}"
+            echo "${{COMPREPLY[@]}}"
+        }}
+        offer vecmill ru
+        offer vecmill run no
+        offer vecmill plan --js
+    """
+    said = subprocess.run(  # noqa: S603 - as above
+        ["/bin/bash", "-c", asked], capture_output=True, text=True, check=True
+    )
+    assert [line.split() for line in said.stdout.splitlines()] == [["run"], ["notes"], ["--json"]]
+
+
 # --- looking --------------------------------------------------------------------------------------
 
 
@@ -366,6 +501,16 @@ def filled(vecmill: Callable[..., Answer]) -> Callable[..., Answer]:
     """The project after its first run."""
     assert vecmill("run", "--direct").code == 0
     return vecmill
+
+
+@pytest.fixture
+def everything(filled: Callable[..., Answer], project: Project) -> Callable[..., Answer]:
+    """The project after its first run; ``{root}`` in an argument is its folder."""
+
+    def call(*arguments: str) -> Answer:
+        return filled(*(argument.format(root=project.root) for argument in arguments))
+
+    return call
 
 
 def test_search_by_words_narrowed_and_with_recall(filled: Callable[..., Answer]) -> None:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import re
+import subprocess
+import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
 from flows.output import console
+from flows.output.voice import Voice, speaking
+from tests.processes import ROOT
 
 WIDE = "a reason that is far too long to stand beside anything else in eighty columns, " * 2
 
@@ -37,13 +45,27 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
         (12345.678, "12,346"),
         (float("nan"), "nan"),
         (float("inf"), "inf"),
-        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04"),
+        (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02 03:04 UTC"),
         ("a [b]", "a [b]"),
         (["a"], "['a']"),
     ],
 )
 def test_a_cell_is_what_a_person_reads(value: object, expected: str) -> None:
     assert console.cell(value) == expected
+
+
+def test_what_is_measured_has_its_unit_and_what_records_hold_stays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [{"seconds": 200.4, "vector_bytes": 1_234_567, "seconds_per_1000": 2.5}]
+    columns = tuple(rows[0])
+    console.table(rows, columns)
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["time", "vector_size", "seconds_per_1000"]
+    assert row.split() == ["3", "min", "20", "s", "1.2", "MB", "2.5"]
+    console.table(rows, columns, measured=False)
+    head, row = capsys.readouterr().out.splitlines()
+    assert (head.split(), row.split()) == ([*columns], ["200.4", "1,234,567", "2.5"])
 
 
 def test_a_table_leaves_out_empty_columns(capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,13 +131,16 @@ def test_a_row_too_wide_for_the_terminal_becomes_lines(terminal: io.StringIO) ->
 
 
 def test_lines_tell_of_a_long_stage_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
-    now = iter([0, 0, 10, 31, 31, 40, 70, 70])
+    now = iter([0, 0, 10, 31, 40, 70])
     lines = console.Lines(30, lambda: next(now))
     lines.stage("notes", "encode", 2000)
     for _ in range(4):
         lines.advance(500)
     told = capsys.readouterr().err.splitlines()
-    assert told == ["notes: encode, 1,000 of 2,000", "notes: encode, 2,000 of 2,000"]
+    assert told == [
+        "notes: encode: 1,000 of 2,000, 32/s, about 31 s left",
+        "notes: encode: 2,000 of 2,000, 29/s",
+    ]
 
 
 def test_lines_follow_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,3 +150,38 @@ def test_lines_follow_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
         reporter.advance(10)
         reporter.note("waiting")
     assert capsys.readouterr() == ("", "waiting\n")
+
+
+def test_nothing_is_told_to_who_asked_for_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    with speaking(Voice(quiet=True)), console.reporting() as reporter:
+        reporter.stage("notes", "encode", 10)
+        reporter.advance(10)
+        reporter.note("waiting")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_terminal_sees_count_rate_and_time_left() -> None:
+    """In a terminal of its own, since only that shows what is drawn there."""
+    master, slave = pty.openpty()
+    code = (
+        "import time\nfrom flows.output.console import reporting\n"
+        "with reporting() as told:\n"
+        "    told.stage('notes', 'plan', None); told.advance(5); time.sleep(0.5)\n"
+        "    told.stage('notes', 'encode', 4000)\n"
+        "    for _ in range(8): told.advance(100); time.sleep(0.2)\n"
+    )
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, "-c", code], stderr=slave, env=environment
+    )
+    os.close(slave)
+    seen = b""
+    with suppress(OSError):  # how a terminal says that its other end is closed
+        while block := os.read(master, 65536):
+            seen += block
+    os.close(master)
+    assert process.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    assert re.search(r"notes: plan .* 5 +.*so far", text)
+    assert re.search(r"notes: encode .* [1-8]00 of 4,000 [\d,]+/s about \d+ s left", text)

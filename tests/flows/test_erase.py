@@ -120,7 +120,7 @@ def published(project: Project) -> dict[str, Any]:
 def test_no_file_holds_the_records_any_more_and_all_others_stay(project: Project) -> None:
     spread(project)
     assert {p.relative_to(project.root / "data").parts[0] for p in everything(project)} == {
-        "canaries", "catalog.duckdb", "exports", "staging", "vectors",
+        "canaries", "catalog.duckdb", "exports", "logs", "staging", "vectors",
     }  # fmt: skip
     before = published(project)
     dead_before = {p for p in project.dead() if p}

@@ -246,7 +246,8 @@ def test_a_failing_run_is_failed_there_and_exit_code_1_here(
     told = json.loads(got.out)
     assert (told["feature"], told["status"], "Traceback" in got.err) == (feature, "failed", False)
     assert told["error"].startswith(f"{feature}: 10 of 10 records cannot be read or encoded")
-    assert got.err.startswith(f"error: {feature}: 10 of 10 records cannot be read or encoded")
+    error = json.loads(got.err)
+    assert error["error"].startswith(f"{feature}: 10 of 10 records cannot be read or encoded")
     [run] = flow_runs(client, feature)
     assert run.state_type == "FAILED"
 

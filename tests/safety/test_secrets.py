@@ -168,3 +168,13 @@ def test_paths_from_the_environment_are_found_from_anywhere(
     kept = fitting.params_of(plugin)["model"]
     assert kept == f"{tmp_path}/./weights/${{{NAME}}}"
     assert plugin.params.model == kept.replace(f"${{{NAME}}}", os.environ[NAME])
+
+
+def test_a_plan_tells_what_differs_and_no_secret(project: Project, secret: str) -> None:
+    project.run()
+    project.encoder["prompt"] = f"${{{NAME}}} is: "
+    row = project.plan().row()
+    assert row["changes"] == [
+        {"key": "prompt", "was": f"${{{NAME}}}: ", "becomes": f"${{{NAME}}} is: "}
+    ]
+    assert secret not in str(row)

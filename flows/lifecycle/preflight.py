@@ -1,0 +1,88 @@
+"""What a run would fail of before it encodes anything: sources, columns, weights.
+
+Sources are opened and weights looked for and digested, as a run does; no source is read through,
+no model is loaded, and nothing is fetched or written.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import encoders.base
+from encoders.base import EncoderError
+from encoders.diagnose import missing_files
+from flows.config.checking import Fault
+from flows.config.lines import line_of
+from flows.config.settings import SettingsError
+from flows.output.redact import redact
+from flows.pipeline.versions import open_source
+from flows.sources.base import SourceError
+from storage.model import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from flows.config.settings import Feature, Plugin, Settings
+
+_OFFLINE = "HF_HUB_OFFLINE"
+
+
+def look(settings: Settings) -> Iterator[Fault]:
+    """Look at what the features of a configuration need, each source and encoder once."""
+    # Read when the hub's client is imported, which nothing has done before in a command.
+    os.environ.setdefault(_OFFLINE, "1")
+    seen: set[tuple[str, str]] = set()
+    for feature in settings.features.values():
+        yield from _source(settings, feature, seen)
+        encoder = feature.encoder
+        if ("encoder", encoder.name) not in seen and feature.over is None:
+            seen.add(("encoder", encoder.name))
+            yield from _weights(settings, encoder)
+
+
+def _source(settings: Settings, feature: Feature, seen: set[tuple[str, str]]) -> Iterator[Fault]:
+    """Open a source as this feature does; what is wrong with it for all features is told once."""
+    if feature.over is not None:
+        return
+    table = ("sources", feature.source.name)
+    try:
+        open_source(settings, feature, None)
+    except (SourceError, SettingsError, StorageError, EncoderError, OSError) as error:
+        told = redact(str(error))
+        if (feature.source.name, told) not in seen:
+            seen.add((feature.source.name, told))
+            yield _fault(settings, table, told)
+    except Exception as error:  # noqa: BLE001 - one source must not hide the others
+        yield _fault(settings, table, redact(f"{type(error).__name__}: {error}"))
+
+
+def _weights(settings: Settings, encoder: Plugin) -> Iterator[Fault]:
+    """Look for an encoder's files."""
+    table = ("encoders", encoder.name)
+    missing = missing_files(encoder.kind, encoder.params)
+    for key, path in missing.items():
+        told = f"{key} = {path!r} is not there; put it there, or name another"
+        yield _fault(settings, table, told, key)
+    if missing:
+        return
+    try:
+        encoders.base.quick_recipe(encoder.kind, encoder.params)
+    except EncoderError as error:
+        # A name on the hub that no cache has: a run fetches it, where it has a network.
+        told = redact(str(error))
+        yield _fault(settings, table, told, fault="could not be fetched" not in told)
+    except Exception as error:  # noqa: BLE001 - as above
+        yield _fault(settings, table, redact(f"{type(error).__name__}: {error}"))
+
+
+def _fault(
+    settings: Settings,
+    table: tuple[str, ...],
+    message: str,
+    key: str | None = None,
+    *,
+    fault: bool = True,
+) -> Fault:
+    file, line = line_of(settings.files, table, key) or (settings.conf, None)
+    return Fault(".".join(table), message, file, line, fault)

@@ -1,0 +1,221 @@
+"""vecmill check: everything that is wrong with a configuration, and where."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from flows.cli import run_command
+from flows.config import checking
+from flows.config.lines import line_of
+from flows.lifecycle import preflight
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.flows.project import Project
+
+FAULTY = """\
+[enginee]
+x = 1
+
+[engine]
+shard_size = 0
+
+[sources.a]
+kind = "table"
+path = "a.csv"
+id = "id"
+content = "text"
+colour = 3
+shape = 2
+
+[sources.q]
+kind = "query"
+url = "postgresql://x:${VECMILL_NOT_SET}@h/d"
+sql = "select 1"
+id = "id"
+content = "t"
+
+[encoders.m]
+kind = "sentence"
+model = "./nothere"
+
+[encoders.w]
+kind = "sentnce"
+
+[encoders.ok]
+kind = "lsa"
+
+[sources.b]
+kind = "table"
+path = "b.csv"
+id = "idd"
+content = "text"
+
+[features.a]
+source = "a"
+encoder = "m"
+
+[features.b]
+source = "b"
+encoder = "ok"
+
+[features.c]
+source = "b"
+encoder = "m"
+monitors = ["drft"]
+
+[features.d]
+source = "b"
+encoder = "m"
+"""
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Path:
+    path = tmp_path / "vecmill.toml"
+    path.write_text(FAULTY, encoding="utf-8")
+    (tmp_path / "b.csv").write_text("id,text\n1,a\n", encoding="utf-8")
+    return path
+
+
+def ask(
+    capsys: pytest.CaptureFixture[str], conf: Path, *more: str
+) -> tuple[int, list[dict[str, Any]]]:
+    capsys.readouterr()
+    code = run_command(["check", "--json", "--conf", str(conf), *more])
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_every_fault_is_found_with_its_line(
+    faulty: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, rows = ask(capsys, faulty)
+    assert code == 2
+    assert {row["file"] for row in rows} == {str(faulty)}
+    told = [
+        (row["line"], row["where"], row["found"][:40]) for row in rows if row["state"] != "note"
+    ]
+    assert told == [
+        (1, "enginee", "unknown key 'enginee' in the configurati"),
+        (4, "engine", "[engine]: shard_size must be at least 1,"),
+        (12, "sources.a", "unknown key 'colour' in [sources.a]; did"),
+        (13, "sources.a", "unknown key 'shape' in [sources.a]; ther"),
+        (17, "sources.q", "uses ${VECMILL_NOT_SET}, but the environ"),
+        (26, "encoders.w", "[encoders.w] has an unknown kind 'sentnc"),
+        (49, "features.c", "[features.c] names the monitor 'drft', w"),
+        (32, "sources.b", "[sources.b]: b.csv has no column 'idd', "),
+        (24, "encoders.m", f"model = '{faulty.parent}/nothere' is not there"[:40]),
+    ]
+    [note] = [row for row in rows if row["state"] == "note"]
+    assert (note["where"], note["found"]) == (
+        "features.a", "needs a, which must be mended first",
+    )  # fmt: skip
+
+
+def test_people_are_told_as_compilers_do(faulty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["check", "--conf", str(faulty)]) == 2
+    got = capsys.readouterr()
+    assert got.out.splitlines()[0] == (
+        f"{faulty}:1: [enginee] unknown key 'enginee' in the configuration; did you mean 'engine'?"
+    )
+    assert got.err.splitlines()[-1] == "9 faults"
+
+
+def test_the_files_alone_can_be_checked(faulty: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, rows = ask(capsys, faulty, "--files-only")
+    assert len(rows) == 8
+    assert "nothere" not in json.dumps(rows)
+
+
+def test_what_is_right_is_said_to_be_and_writes_nothing(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VECMILL_A_SECRET", "hush-hush")
+    project.write([("a", "wheel", "x")])
+    project.source = {"separator": "${VECMILL_COMMA:-,}", "null_values": ["${VECMILL_A_SECRET}"]}
+    conf = project.settings().conf
+    before = sorted(project.root.rglob("*"))
+    assert run_command(["check", "--conf", str(conf)]) == 0
+    got = capsys.readouterr()
+    assert (got.out, got.err.splitlines()) == (
+        "", ["VECMILL_A_SECRET is set in the environment", "nothing is wrong: notes"],
+    )  # fmt: skip
+    assert sorted(project.root.rglob("*")) == before
+    assert "hush" not in got.err
+
+
+def test_a_file_that_is_no_toml_is_named_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "conf").mkdir()
+    conf = tmp_path / "conf" / "base.toml"
+    conf.write_text("[engine]\nworkers = \n", encoding="utf-8")
+    (tmp_path / "conf" / "local.toml").write_text("[store\n", encoding="utf-8")
+    code, rows = ask(capsys, conf)
+    assert code == 2
+    assert [(row["file"], row["line"]) for row in rows] == [
+        (str(conf), 2), (str(conf.with_name("local.toml")), 1),
+    ]  # fmt: skip
+
+
+def test_features_over_others_are_checked_with_these(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write([("a", "wheel", "x")])
+    project.more = (
+        '[encoders.fused]\nkind = "fuse"\nweights = { notse = 2 }\n'
+        '[features.together]\nover = ["notes"]\nencoder = "fused"\n'
+        '[features.circle]\nover = ["circle"]\nencoder = "fused"\n'
+    )
+    (project.root / "vecmill.toml").write_text("")
+    with pytest.raises(Exception, match="in a circle"):
+        project.settings()
+    code, rows = ask(capsys, project.root / "vecmill.toml")
+    assert code == 2
+    assert "has a weight for 'notse'" in rows[0]["found"]
+    assert "circle" in rows[-1]["found"]
+
+
+def test_faults_between_features_that_are_right_by_themselves_are_found(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write([("a", "wheel", "x")])
+    project.more = '[features.notes_clusters]\nsource = "notes"\nencoder = "mill"\n'
+    with pytest.raises(Exception, match="cannot be called"):
+        project.settings()
+    code, rows = ask(capsys, project.root / "vecmill.toml")
+    assert (code, len(rows)) == (2, 1)
+    assert "cannot be called" in rows[0]["found"]
+
+
+def test_a_source_that_two_features_share_is_told_of_once(project: Project) -> None:
+    project.more = '[features.other]\nsource = "notes"\nencoder = "mill"\n'
+    found = list(preflight.look(project.settings()))
+    assert [(fault.where, fault.fault) for fault in found] == [("sources.notes", True)]
+    assert "no file matches 'notes.csv'" in found[0].found
+
+
+def test_lines_are_found_however_a_table_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text(
+        '[encoders]\nm = { kind = "sentence", device = "cpu" }\n\n[ features . "x" ]\n'
+        'encoder="m" # why\n[features.x.gates]\nmin_fresh = 1\n',
+        encoding="utf-8",
+    )
+    over = tmp_path / "local.toml"
+    over.write_text('\n[features.x]\nencoder = "n"\n', encoding="utf-8")
+    assert line_of([file], ("encoders", "m")) == (file, 2)
+    assert line_of([file], ("encoders", "m"), "device") == (file, 2)
+    assert line_of([file], ("features", "x"), "encoder") == (file, 5)
+    assert line_of([file], ("features", "x"), "gates") == (file, 6)
+    assert line_of([file, over], ("features", "x"), "encoder") == (over, 3)
+    assert line_of([file], ("features", "y")) is None
+
+
+def test_no_configuration_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="no configuration file"):
+        checking.check(tmp_path / "nope.toml")
