@@ -150,8 +150,8 @@ def find(conf: Path | None) -> Path:
     path = conf or Path(os.environ.get("VECMILL_CONF") or DEFAULT_CONF)
     if not path.is_file():
         raise SettingsError(
-            f"no configuration file {path}; name one with --conf, or write a starter with "
-            "`vecmill init`"
+            f"no configuration file {path}; name one with --conf, or begin here: "
+            "`vecmill init PATH` writes one for your records"
         )
     return path
 

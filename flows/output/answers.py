@@ -87,13 +87,13 @@ def listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) 
     console.listing(rows, columns, below)
 
 
-def say(message: str) -> None:
-    """Tell a person something, on standard error."""
+def say(message: str, *, whole: bool = False) -> None:
+    """Tell a person something, on standard error; ``whole`` breaks no line, so it can be copied."""
     from rich.markup import escape
 
     from flows.output.console import err
 
-    err.print(escape(visible(redact(message))))
+    err.print(escape(visible(redact(message))), soft_wrap=whole)
 
 
 def complain(message: str) -> None:
