@@ -75,8 +75,9 @@ def _described(column: pl.Series) -> Column:
         kind: Kind = "bytes" if column.dtype == pl.Binary else "nested"
         return Column(column.name, kind, len(column), len(values), 0, 0, 0, 0)
     texts = values.cast(pl.String)
-    counts = values.value_counts()
-    many = counts.filter(pl.col("count") > 1)[column.name]
+    # Polars refuses to count the values of a column that is called as the counts are
+    counts = values.alias("value").value_counts(name="times")
+    many = counts.filter(pl.col("times") > 1)["value"]
     rising = (
         column.dtype.is_numeric()
         and len(values) == len(column)

@@ -229,7 +229,7 @@ def _of_meetings(
         modality="interactions",
         source=(*place.keys, *_layout(sample), *lines),
         encoder=coders.of_ratings() if met.rating else coders.usual("interactions"),
-        feature=(Line("monitors", ["health"], "run after each run: docs/monitoring.md"),),
+        feature=(Line("monitors", ["drift"], "run after each run: docs/monitoring.md"),),
         notes=tuple(notes),
         example=("--user", str(sample.frame[met.user][0])),
         size=place.size,

@@ -63,6 +63,12 @@ def test_columns_are_described() -> None:
     assert found["text"].words == len(TEXT.split())
 
 
+@pytest.mark.parametrize("name", ["count", "value", "times", ""])
+def test_a_column_may_have_any_name(name: str) -> None:
+    [column] = described(pl.DataFrame({name: [1, 1, 2]}))
+    assert (column.name, column.distinct, column.doubled) == (name, 2, "1")
+
+
 def test_marks_for_no_value_are_found_among_numbers() -> None:
     assert nulls(frame(a=["1", "NA", "2"], b=["x", "y", "z"])) == ["NA"]
     assert nulls(frame(country=["NA", "BW", "ZA"])) == [], "NA is Namibia"
