@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import flows
 from flows.cli import run_command
 from flows.demo import raw
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 PAGES = REPOSITORY / "docs" / "start"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -141,9 +142,14 @@ def plain(text: str) -> set[str]:
     return {" ".join(line.split()) for line in lines}
 
 
-def follow(page: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """Run the commands of a page and hold what it shows against what they say."""
+def follow(page: str, capfd: pytest.CaptureFixture[str], codes: Collection[int] = (0,)) -> None:
+    """Run the commands of a page and hold what it shows against what they say.
+
+    A block of Python changes the records; one of TOML is added to the configuration, where the
+    feature then names its encoder.
+    """
     said = ""
+    names: dict[str, object] = {}
     for language, block in BLOCK.findall(page):
         if language == "bash":
             said = ""
@@ -151,7 +157,7 @@ def follow(page: str, capfd: pytest.CaptureFixture[str]) -> None:
                 assert words[0] == "vecmill"
                 direct = ["--direct"] if words[1] in {"run", "monitor"} else []
                 capfd.readouterr()
-                assert run_command([*words[1:], *direct]) == 0, words
+                assert run_command([*words[1:], *direct]) in codes, words
                 answer = capfd.readouterr()
                 said += answer.out + answer.err
         elif language == "text":
@@ -159,6 +165,26 @@ def follow(page: str, capfd: pytest.CaptureFixture[str]) -> None:
             compared = shown[:1] if shown[0].startswith(_FOUND) else shown
             missing = plain("\n".join(compared)) - plain(said)
             assert not missing, said
+        elif language == "python":
+            exec(block, names)  # noqa: S102 - the page's own example
+        elif language == "toml":
+            conf = Path("conf/base.toml")
+            before = conf.read_text("utf-8").replace('encoder = "minilm"', 'encoder = "words"')
+            conf.write_text(f"{before}\n{block}", encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.realdata
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # as scripts leave them
+def test_the_tutorial_is_true(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_rows(Path("archive.csv"), news(data, 1000))
+    follow((REPOSITORY / "docs" / "tutorial.md").read_text("utf-8"), capfd, codes=(0, 3))
+    with flows.connect() as session:
+        standings = session.polars("SELECT version, reason FROM standings ORDER BY ALL")
+    assert "it has to be cheap" in standings["reason"].to_list()
 
 
 @pytest.mark.slow
