@@ -102,7 +102,10 @@ def chosen(settings: Settings, features: Iterable[str]) -> list[str]:
         settings.feature(name)
     if not names:
         files = ", ".join(str(file) for file in settings.files)
-        raise SettingsError(f"no feature is configured in {files}; add a [features.NAME] table")
+        raise SettingsError(
+            f"no feature is configured in {files}; add a [features.NAME] table, or let "
+            "`vecmill init PATH` add one for your records"
+        )
     return kin.ordered(settings.features, names)
 
 

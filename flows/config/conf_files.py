@@ -168,3 +168,34 @@ def _replace(file: Path, text: str) -> None:
             shutil.copymode(target, fresh)
     except OSError as error:
         raise SettingsError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def append(file: Path, text: str) -> None:
+    """Add tables at the end of a file, with the line ends that it has.
+
+    Raises:
+        SettingsError: if they cannot stand there, or the file cannot be written; nothing is changed
+            then.
+    """
+    _replace(file, appended(file, text))
+
+
+def appended(file: Path, text: str) -> str:
+    """What a file holds with tables at its end.
+
+    Raises:
+        SettingsError: if they cannot stand there, since it writes the tables that they are part of
+            on one line.
+    """
+    before = _read(file)
+    end = "\r\n" if "\r\n" in before else "\n"
+    parted = "" if not before or before.endswith("\n") else end
+    after = f"{before}{parted}{text.replace(chr(10), end)}"
+    try:
+        tomllib.loads(after)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            f"{file} is written in a way that is not added to here ({error}); put these lines in "
+            f"yourself:\n{text}"
+        ) from error
+    return after

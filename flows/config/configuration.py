@@ -149,8 +149,8 @@ def find(conf: Path | None) -> Path:
     path = layers.named(conf)
     if not path.is_file():
         raise SettingsError(
-            f"no configuration file {path}; name one with --conf, or write a starter with "
-            "`vecmill init`"
+            f"no configuration file {path}; name one with --conf, or begin here: "
+            "`vecmill init PATH` writes one for your records"
         )
     return path
 

@@ -24,7 +24,9 @@ def write(folder: Path) -> Path:
     """
     path = folder / "conf" / "base.toml"
     if path.exists():
-        raise SettingsError(f"{path} is there already; edit it, or remove it and try again")
+        raise SettingsError(
+            f"{path} is there already; edit it, or let `vecmill init PATH` add your records to it"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(SCHEMA_LINE + STARTER.read_text(encoding="utf-8"), encoding="utf-8")

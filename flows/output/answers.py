@@ -104,15 +104,20 @@ def listing(rows: Sequence[dict[str, Any]], columns: Sequence[str], below: str) 
     console.listing(rows, columns, below)
 
 
-def say(message: str) -> None:
-    """Tell a person something, on standard error; nothing where the command is to be quiet."""
+def say(message: str, *, whole: bool = False) -> None:
+    """Tell a person something, on standard error; nothing where the command is to be quiet.
+
+    Args:
+        message: what to tell.
+        whole: break no line, so that it can be copied.
+    """
     from rich.markup import escape
 
     from flows.output.console import err
     from flows.output.voice import voice
 
     if not voice().quiet:
-        err.print(escape(visible(redact(message))))
+        err.print(escape(visible(redact(message))), soft_wrap=whole)
 
 
 def complain(message: str, **more: object) -> None:

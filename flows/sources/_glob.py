@@ -82,6 +82,15 @@ def check_exists(paths: str | Sequence[str], root: Path) -> None:
             raise SourceError(f"no file matches {path!r}{_whence(path, root)}")
 
 
+def named(path: str, root: Path) -> Iterator[Found]:
+    """What one path names, as it is found: in no order, and something perhaps twice.
+
+    Raises:
+        SourceError: if an object store cannot be listed.
+    """
+    return _matches(path, root)
+
+
 def _whence(path: str, root: Path) -> str:
     if is_uri(path):
         return "; check the address, and that what is in the environment may list it"

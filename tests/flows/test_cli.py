@@ -653,9 +653,9 @@ def test_the_doctor_says_by_its_exit_code_whether_something_is_broken(
 
 def test_init_writes_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conf = tmp_path / "conf" / "base.toml"
-    assert run_command(["init", str(tmp_path)]) == 0
-    assert f"try `vecmill plan --conf {conf}`" in capsys.readouterr().err
-    assert run_command(["init", str(tmp_path)]) == 2
+    assert run_command(["init", "--project", str(tmp_path)]) == 0
+    assert f"then `vecmill plan --conf {conf}`" in capsys.readouterr().err
+    assert run_command(["init", "--project", str(tmp_path)]) == 2
     assert "is there already" in capsys.readouterr().err
 
 
@@ -664,7 +664,7 @@ def test_init_here_needs_no_conf(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_command(["init"]) == 0
-    assert "then try `vecmill plan`\n" in capsys.readouterr().err
+    assert "then `vecmill plan`\n" in capsys.readouterr().err
     assert (tmp_path / "conf" / "base.toml").is_file()
 
 

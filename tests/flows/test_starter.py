@@ -54,7 +54,7 @@ def test_it_loads_with_every_comment_taken_off(
 def test_it_does_not_write_over_anything(tmp_path: Path) -> None:
     path = starter.write(tmp_path)
     path.write_text("mine", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"base\.toml is there already; edit it, or remove it"):
+    with pytest.raises(SettingsError, match=r"base\.toml is there already; edit it, or let"):
         starter.write(tmp_path)
     assert path.read_text("utf-8") == "mine"
 

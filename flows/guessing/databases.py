@@ -1,0 +1,115 @@
+"""Guesses for databases: which table, and an address that tells no password."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from flows.config.nearest import hint
+from flows.config.templates import fill, is_template, unfilled
+from flows.guessing import reading
+from flows.guessing.columns import described
+from flows.guessing.model import Guess, GuessError, Line
+from flows.guessing.roles import text_columns
+from flows.guessing.tables import Place, of_table
+from flows.output.redact import remember
+from flows.sources._url import check_url, file_of, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from flows.guessing.model import Wishes
+    from flows.guessing.reading import Sample
+
+_MOST = 20
+"""Tables that are looked into to guess which one is meant."""
+_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/?#:@]*):(?P<password>[^/?#@]+)@")
+VARIABLE = "DB_PASSWORD"
+
+
+def of_database(
+    url: str, root: Path, wishes: Wishes, choose: Callable[[Sequence[str], str], str]
+) -> Guess:
+    """Guess for a table of a database.
+
+    Args:
+        url: as the user wrote it; may use the environment, as ``${NAME}``.
+        root: that the path of a file is taken from.
+        wishes: what the user has said.
+        choose: asked which of several tables; given their names and the guess.
+
+    Raises:
+        GuessError: if it has no tables, or not the one that is asked for.
+        SourceError: if it cannot be read.
+    """
+    address = str(fill(url, "the address")) if is_template(url) else url
+    check_url(address)
+    written, notes = hidden(url)
+    names = reading.tables(address, root)
+    if not names:
+        raise GuessError(f"{shown(address)} has no tables; check the address and what you may read")
+    table, why, sample = _chosen(names, address, root, wishes, choose)
+    file = file_of(address)
+    size = (root / file).stat().st_size if file is not None else None
+    keys = (Line("url", written), Line("table", table, why))
+    place = Place("query", keys, f"table {table} of {shown(address)}", size)
+    guess = of_table(table.rpartition(".")[2], place, sample, wishes)
+    return replace(guess, notes=(*notes, *guess.notes))
+
+
+def _chosen(
+    names: Sequence[str],
+    url: str,
+    root: Path,
+    wishes: Wishes,
+    choose: Callable[[Sequence[str], str], str],
+) -> tuple[str, str, Sample]:
+    """A table, why it is that one, and its first rows."""
+    if wishes.table is not None:
+        if wishes.table not in names:
+            raise GuessError(f"there is no table {wishes.table!r}{hint(wishes.table, names)}")
+        return wishes.table, "", reading.of_query(url, wishes.table, root)
+    if len(names) == 1:
+        return names[0], "the only one", reading.of_query(url, names[0], root)
+    samples = {name: reading.of_query(url, name, root) for name in names[:_MOST]}
+    guessed = max(samples, key=lambda name: _worth(samples[name]))
+    table = choose(list(names), guessed)
+    of = f"of {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"  # noqa: PLR2004 - enough
+    longest = "has the longest texts " if _worth(samples[guessed])[0] else "has the most columns "
+    if table not in samples:
+        return table, of, reading.of_query(url, table, root)
+    why = f"{longest}{of}; --table names another" if table == guessed else of
+    return table, why, samples[table]
+
+
+def _worth(sample: Sample) -> tuple[float, int]:
+    """How much there is to encode: characters of texts a row, then columns."""
+    columns = described(sample.frame)
+    if not columns or not columns[0].rows:
+        return 0.0, 0
+    return sum(column.length for column in text_columns(columns)), len(columns)
+
+
+def hidden(url: str) -> tuple[str, tuple[str, ...]]:
+    """An address as the configuration is to have it, and what to say of that.
+
+    A password is put in the environment, for this process, and its name in the address.
+    """
+    found = _PASSWORD.search(url)
+    if is_template(url):
+        return url, ()
+    if found is None:
+        return str(unfilled(url)), ()
+    password = found["password"]
+    remember(VARIABLE, unquote(password))
+    os.environ[VARIABLE] = password
+    written = f"{url[: found.start('password')]}${{{VARIABLE}}}{url[found.end('password') :]}"
+    note = (
+        "the password is not written down: the configuration takes it from the environment; "
+        f"export {VARIABLE}=... before each run"
+    )
+    return written, (note,)

@@ -1,0 +1,1 @@
+"""Guesses about records that nobody has described."""
