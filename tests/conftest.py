@@ -36,12 +36,14 @@ LONG = (
     "faults/test_killed.py", "flows/test_demo.py", "encoders/test_contract.py",
     "flows/monitors/test_drift.py", "faults/test_many.py", "flows/test_cli.py",
     "faults/test_full.py", "flows/test_erase.py", "flows/monitors/test_contract.py",
-    "flows/ui/test_browser.py", "encoders/test_elmo.py", "test_readme.py", "flows/test_prefect.py", "flows/test_backfill.py",
+    "flows/ui/test_browser.py", "encoders/test_elmo.py", "test_readme.py",
+    "flows/test_prefect.py", "flows/test_backfill.py",
     "safety/test_secrets.py", "storage/test_standings_killed.py", "flows/test_random_chunks.py",
     "flows/test_random_histories.py", "flows/test_random_edits.py", "flows/test_gc.py",
     "flows/test_crash.py", "flows/test_concurrent.py", "encoders/test_bert.py",
     "encoders/test_conv_autoencoder.py", "flows/monitors/test_analytic.py",
-    "flows/ui/test_pages.py", "test_notebook.py", "test_docs_search.py", "flows/operations/test_jobs.py",
+    "flows/ui/test_pages.py", "test_notebook.py", "test_docs_search.py",
+    "flows/operations/test_jobs.py",
     "flows/test_map_page.py", "flows/test_use.py", "flows/test_projection.py",
 )  # fmt: skip
 """Files that take longest, roughly in that order: more than some twenty seconds of a core each."""
