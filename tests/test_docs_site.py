@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import encoders.base
 import flows.cli
 import flows.monitors.base
 import flows.sources.base
 from flows.commands._app import app
-from flows.config.settings import Engine, Gc, Reports, Store
+from flows.config.configuration import FeatureKeys
+from flows.config.settings import Engine, Gc, IndexPolicy, Reports, Store
+from flows.lifecycle.gates import Gates
+from flows.operations.schedules import Keys as ScheduleKeys
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -65,23 +69,25 @@ def test_every_command_is_there(site: Path) -> None:
     assert set(re.findall(r'id="vecmill-([a-z]+)"', text)) == named
 
 
-@pytest.mark.parametrize("page", ["sources", "monitors"])
+@pytest.mark.parametrize("page", ["encoders", "sources", "monitors"])
 def test_every_kind_and_key_is_there(site: Path, page: str) -> None:
-    package = {"sources": flows.sources.base, "monitors": flows.monitors.base}[page]
+    package = {
+        "encoders": encoders.base, "sources": flows.sources.base, "monitors": flows.monitors.base,
+    }[page]  # fmt: skip
     text = read(site, f"reference/{page}")
     for kind in package.kinds():
         section = re.search(rf'<h2 id="{kind}">.*?(?=<h2 |</article>)', text, re.DOTALL)
         assert section is not None, kind
         keys = {field.name for field in fields(package.params_type(kind))}
         told = _ROW.findall(section[0])
-        assert {key for key, _ in told} == keys, kind
+        also = {"blocks"} if page == "monitors" else set[str]()
+        assert {key for key, _ in told} == keys | also, kind
         assert [key for key, meaning in told if not meaning] == [], kind
 
 
 def test_every_key_of_the_configuration_means_something(site: Path) -> None:
-    text = read(site, "reference/configuration")
-    told = dict(_ROW.findall(text))
-    for of in (Store, Engine, Gc, Reports):
+    told = dict(_ROW.findall(read(site, "reference/configuration")))
+    for of in (Store, Engine, Gc, Reports, FeatureKeys, ScheduleKeys, IndexPolicy, Gates):
         for field in fields(of):
             assert told[field.name], field.name
 

@@ -137,8 +137,12 @@ def commands(block: str) -> list[list[str]]:
 
 
 def plain(text: str) -> set[str]:
-    """Lines without what differs from run to run: numbers and the width of columns."""
-    lines = re.sub(r"\d[\d.,]*", "#", text).splitlines()
+    """Lines without what differs from run to run: numbers, their units, the width of columns."""
+    numbers = re.sub(r"\d[\d.,]*", "#", text)
+    units = re.sub(r"# (ms|s|min|h|days?)\b( # (s|min|h)\b)?", "#", numbers)
+    # Which clusters moved most is drawn by the run, as all chance is.
+    moved = re.sub(r"(?<=the distribution moved: ).*", "", units)
+    lines = re.sub(r"# (bytes?|kB|MB|GB)\b", "# bytes", moved).splitlines()
     return {" ".join(line.split()) for line in lines}
 
 

@@ -1,26 +1,23 @@
 """Pages that are made of the code when the documentation is built, so that they are true.
 
 MkDocs calls `on_files` (it is named in ``mkdocs.yml``). The commands come from the application
-itself, the keys of each kind from its dataclass, and what they mean from its docstring.
+itself; keys, types, defaults and what they mean from the schema that editors complete by.
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import re
-from dataclasses import MISSING, fields
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mkdocs.structure.files import File
 
-from encoders.media import Limits
 import flows.cli  # noqa: F401 - it loads all commands
 from flows.commands._app import app
-from flows.config import settings
-from flows.monitors import base as monitors
-from flows.sources import base as sources
+from flows.config.schema import schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,84 +27,34 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 ROOT = Path(__file__).parent.parent.parent
-SECTIONS = {
-    "store": settings.Store,
-    "engine": settings.Engine,
-    "limits": Limits,
-    "gc": settings.Gc,
-    "reports": settings.Reports,
-}
-PAGES: dict[str, Callable[[], str]] = {}
+_VARIABLE = r"\$\{"
+"""Any value may be a variable, which is said once and not of each key."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages to those of the folder."""
-    for name, page in PAGES.items():
+    told = schema()
+    pages: dict[str, Callable[[], str]] = {
+        "index.md": lambda: _rooted("README.md"),
+        "changelog.md": lambda: _rooted("CHANGELOG.md"),
+        "reference/commands.md": _commands,
+        "reference/configuration.md": lambda: "\n".join(_configuration(told)),
+        "reference/encoders.md": lambda: "\n".join(_kinds(told, "encoders")),
+        "reference/sources.md": lambda: "\n".join(_kinds(told, "sources")),
+        "reference/monitors.md": lambda: "\n".join(_kinds(told, "monitors")),
+    }
+    for name, page in pages.items():
         files.append(File.generated(config, name, content=page()))
     return files
 
 
-def attributes(of: type) -> dict[str, str]:
-    """What the docstrings of a dataclass and of those it comes from say of each field."""
-    found: dict[str, str] = {}
-    for one in reversed(of.__mro__):
-        text = cleandoc(one.__doc__ or "")
-        match = re.search(r"^Attributes:\n(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
-        for entry in re.findall(
-            r"^    (\w[\w, ]*): (.*?)(?=^    \w[\w, ]*: |\Z)",
-            match[1] if match else "",
-            re.MULTILINE | re.DOTALL,
-        ):
-            for name in entry[0].split(", "):
-                found[name] = " ".join(entry[1].split())
-    return found
+# --- pages ------------------------------------------------------------------------------------
 
 
-def keys(of: type, hidden: frozenset[str] = frozenset()) -> str:
-    """A table of the keys of a dataclass: name, type, default, what it means."""
-    told = attributes(of)
-    rows = [
-        f"| `{field.name}` | {_type(str(field.type))} | {_default(field)} | "
-        f"{_markdown(told.get(field.name, ''))} |"
-        for field in fields(of)
-        if field.name not in hidden and not field.name.startswith("_")
-    ]
-    if not rows:
-        return "It has no keys.\n"
-    return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows, ""])
-
-
-def _code(text: str) -> str:
-    return f"`{text}`"
-
-
-def _type(text: str) -> str:
-    """A type as people say it; a bar would end the cell of a table."""
-    text = re.sub(
-        r"Literal\[([^\]]*)\]", lambda m: " or ".join(re.findall(r"['\"]\w+['\"]", m[1])), text
-    )
-    return _code(text.replace("'", '"').replace(" | ", " or "))
-
-
-def _default(field: Any) -> str:  # noqa: ANN401 - a dataclass's field has no useful type
-    if field.default is not MISSING:
-        value = field.default
-    elif field.default_factory is not MISSING:
-        value = field.default_factory()
-    else:
-        return "**needed**"
-    if value is None or value in ((), {}, []):
-        return ""
-    return _code(repr(value).replace("'", '"'))
-
-
-def _markdown(text: str) -> str:
-    """A docstring's text as Markdown, on one line of a table."""
-    return re.sub(r"``(.+?)``", r"`\1`", text).replace("|", "\\|")
-
-
-def _about(module: ModuleType) -> str:
-    return re.sub(r"``(.+?)``", r"`\1`", cleandoc(module.__doc__ or ""))
+def _rooted(name: str) -> str:
+    """A file of the repository's root, with links that lead from the site's."""
+    text = (ROOT / name).read_text("utf-8").replace("](docs/", "](")
+    return re.sub(r"\]\((\w+)\)", r"](\1/index.md)", text)
 
 
 def _commands() -> str:
@@ -116,57 +63,91 @@ def _commands() -> str:
     return text.replace("# vecmill\n", "# Commands\n", 1)
 
 
-def _kinds(title: str, lead: str, package: ModuleType) -> Iterator[str]:
-    yield f"# {title}\n\n{lead}\n"
-    for kind in package.kinds():
-        module = importlib.import_module(f"{package.__package__}.{kind}")
-        yield f"## {kind}\n\n{_about(module)}\n\n{keys(package.params_type(kind))}"
-
-
-def _sources() -> str:
-    lead = "`kind` in `[sources.NAME]` names one of these; the other keys are its own."
-    return "\n".join(_kinds("Sources", lead, sources))
-
-
-def _monitors() -> str:
-    lead = (
-        "A feature's `monitors` lists these by name; `[monitors.NAME]` sets keys, with `kind` where "
-        "the name is another one. What they are for is told in [Monitors](../monitoring.md)."
+def _configuration(told: dict[str, Any]) -> Iterator[str]:
+    yield (
+        "# Configuration\n\nThe tables of `conf/base.toml`; [sources](sources.md), "
+        "[encoders](encoders.md) and [monitors](monitors.md) have pages of their own. Any value "
+        "may be taken from the environment: `${NAME}`, or `${NAME:-default}`.\n"
     )
-    return "\n".join(_kinds("Monitors", lead, monitors))
+    sections = told["properties"]
+    feature = sections["features"]["additionalProperties"]
+    yield _table("[features.NAME]", feature)
+    for key in ("gates", "index"):
+        yield _table(f"[features.NAME.{key}]", feature["properties"][key])
+    yield _table("[schedules.NAME]", sections["schedules"]["additionalProperties"])
+    for name in ("store", "engine", "limits", "gc", "reports"):
+        yield _table(f"[{name}]", sections[name])
+    for name, table in told["$defs"].items():
+        if name.startswith("alerts.") and name.count(".") == 1:
+            yield _table(f'[alerts.NAME], kind = "{name.removeprefix("alerts.")}"', table)
 
 
-def _configuration() -> str:
-    parts = [
-        "# Configuration\n\nTables of `conf/base.toml`. Those of "
-        "[sources](sources.md) and [monitors](monitors.md) have their own pages, as has each kind "
-        "of [encoder](../encoders/index.md).\n"
+_LEADS = {
+    "sources": "`kind` in `[sources.NAME]` names one of these; the other keys are its own.",
+    "encoders": "`kind` in `[encoders.NAME]` names one of these; the other keys are its own. What "
+    "each is for, costs and was measured to do is told in [its own page](../encoders/index.md).",
+    "monitors": "A feature's `monitors` lists these by name; `[monitors.NAME]` sets keys, with "
+    "`kind` where the name is another one. What they are for is told in "
+    "[Monitors](../monitoring.md).",
+}
+
+
+def _kinds(told: dict[str, Any], section: str) -> Iterator[str]:
+    yield f"# {section.capitalize()}\n\n{_LEADS[section]}\n"
+    for name, table in told["$defs"].items():
+        if name.startswith(f"{section}.") and name.count(".") == 1:
+            kind = name.partition(".")[2]
+            module = importlib.import_module(_MODULES[section].format(kind))
+            yield f"## {kind}\n\n{_about(module)}\n\n{_keys(table)}"
+
+
+_MODULES = {"sources": "flows.sources.{}", "encoders": "encoders.{}", "monitors": "flows.monitors.{}"}
+
+
+def _about(module: ModuleType) -> str:
+    return re.sub(r"``(.+?)``", r"`\1`", cleandoc(module.__doc__ or ""))
+
+
+# --- tables of keys -----------------------------------------------------------------------------
+
+
+def _table(name: str, table: dict[str, Any]) -> str:
+    return f"## {name}\n\n{table.get('description', '')}\n\n{_keys(table)}"
+
+
+def _keys(table: dict[str, Any]) -> str:
+    """A table of keys: name, type, default, what it means."""
+    needed = table.get("required", ())
+    rows = [
+        f"| `{key}` | {_type(value)} | {_default(value, needed=key in needed)} | "
+        f"{value.get('description', '').replace('|', '&#124;')} |"
+        for key, value in table.get("properties", {}).items()
+        if key != "kind" or "const" not in value
     ]
-    for name, of in SECTIONS.items():
-        lead = cleandoc(of.__doc__ or "").split("\n\n")[0]
-        parts.append(f"## [{name}]\n\n{_markdown(' '.join(lead.split()))}\n\n{keys(of)}")
-    return "\n".join(parts)
+    if not rows:
+        return "It has no keys.\n"
+    return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows, ""])
 
 
-def _home() -> str:
-    """The README, whose links lead from the repository's root."""
-    text = (ROOT / "README.md").read_text("utf-8")
-    text = text.replace("](docs/", "](")
-    return re.sub(r"\]\((?!https?:|#)(\w+)\)", r"](\1/index.md)", text)
+def _type(value: dict[str, Any]) -> str:
+    """A type as people say it."""
+    if "anyOf" in value:
+        kinds = [_type(one) for one in value["anyOf"] if one.get("pattern") != _VARIABLE]
+        return " or ".join(dict.fromkeys(kinds))
+    if "enum" in value:
+        return " or ".join(f"`{json.dumps(one)}`" for one in value["enum"])
+    if "$ref" in value or value.get("type") == "object":
+        return "table"
+    if value.get("type") == "array":
+        items = value.get("items") or {}
+        return f"list of {_type(items)}s" if items.get("type") in {"string", "integer"} else "list"
+    return str(value.get("type", "any"))
 
 
-def _changes() -> str:
-    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
-    return text.replace("](docs/encoders)", "](encoders/index.md)").replace("](docs/", "](")
-
-
-PAGES.update(
-    {
-        "index.md": _home,
-        "changelog.md": _changes,
-        "reference/commands.md": _commands,
-        "reference/sources.md": _sources,
-        "reference/monitors.md": _monitors,
-        "reference/configuration.md": _configuration,
-    }
-)
+def _default(value: dict[str, Any], *, needed: bool) -> str:
+    if needed:
+        return "**needed**"
+    default = value.get("default")
+    if default in (None, [], {}):
+        return ""
+    return f"`{json.dumps(default, ensure_ascii=False)}`".replace("|", "&#124;")

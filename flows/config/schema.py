@@ -18,6 +18,7 @@ from flows.alerts import hooks
 from flows.config.configuration import BLOCKS, FeatureKeys
 from flows.config.settings import Engine, Feature, Gc, IndexPolicy, PartOf, Reports, Store
 from flows.lifecycle.gates import Gates
+from flows.operations.schedules import Keys as ScheduleKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,8 @@ def schema(*, partial: bool = False) -> dict[str, Any]:
     sections["encoders"] = made.plugins("encoders", _kinds(encoders.base))
     sections["monitors"] = made.monitors(_kinds(flows.monitors.base))
     sections["alerts"] = made.plugins("alerts", dict(hooks.KINDS))
+    schedule = made.table(ScheduleKeys, "schedule")
+    sections["schedules"] = {"type": "object", "additionalProperties": schedule}
     sections["features"] = {"type": "object", "additionalProperties": made.feature()}
     return {
         "$schema": DRAFT,

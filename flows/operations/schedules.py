@@ -55,8 +55,24 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class _Keys:
-    """The keys of ``[schedules.NAME]``, before they are looked at together."""
+class Keys:
+    """The keys of ``[schedules.NAME]``, before they are looked at together.
+
+    Attributes:
+        does: ``run`` brings features up to date and lets their monitors look, ``monitor`` only has
+            them look, ``maintain`` is ``vecmill maintain --yes``, ``report`` writes the pages.
+        features: what it is done to; all features where none is named.
+        cron: a line of five fields that says when it is due; one of this, ``every`` and ``rrule``.
+        every: how often it is due, such as ``6 hours``.
+        rrule: a recurrence rule as calendars have it, such as ``FREQ=WEEKLY;BYDAY=MO;BYHOUR=6``.
+        timezone: in which ``cron`` and ``rrule`` count, such as ``Europe/Berlin``.
+        overlap: what becomes of a start while the one before goes on: it is refused, or waits.
+        catch_up: whether a start that was missed, since nothing served it, is made good once.
+        timeout: how long all of it may take, such as ``2 hours``.
+        retries: how often a feature that failed is tried again.
+        retry_after: the pause before that, such as ``1 minute``.
+        active: whether it is due by itself; it can be started by hand in any case.
+    """
 
     does: Does = "run"
     features: list[str] = field(default_factory=list)
@@ -90,6 +106,7 @@ class _Keys:
             raise ValueError(f"retries must be 0 to {_MOST_RETRIES}, got {self.retries}")
 
     def when(self) -> Recurrence:
+        """When it is due."""
         if self.every is not None:
             return Recurrence.every(duration("every", self.every), self.timezone)
         if self.cron is not None:
@@ -123,7 +140,7 @@ def _parsed(name: str, table: Any, features: Mapping[str, Feature]) -> Schedule:
             f"a schedule cannot be called {name!r}: it needs lower-case letters, digits, dashes "
             "and underscores, a letter first"
         )
-    keys = parse(_Keys, table, where)
+    keys = parse(Keys, table, where)
     for feature in keys.features:
         if feature not in features:
             raise SettingsError(

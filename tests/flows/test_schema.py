@@ -60,6 +60,7 @@ def test_every_key_of_ours_says_what_it_is(strict: Any) -> None:  # noqa: ANN401
     tables = {name: table for name, table in strict.schema["$defs"].items() if name.count(".") == 1}
     sections = strict.schema["properties"]
     tables |= {name: sections[name] for name in ("store", "engine", "gc", "limits", "reports")}
+    tables["schedule"] = sections["schedules"]["additionalProperties"]
     tables["feature"] = strict.schema["properties"]["features"]["additionalProperties"]
     bare = [
         f"{name}.{key}"
