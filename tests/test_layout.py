@@ -12,6 +12,7 @@ import pytest
 import encoders.base
 from flows.config.configuration import load
 from flows.config.starter import STARTER
+from flows.demo.project import CARRIED
 from tests.conftest import LONG, REPOSITORY
 
 
@@ -28,6 +29,10 @@ def test_these_are_all_the_packages() -> None:
 
 def test_the_starter_is_the_worked_example() -> None:
     assert STARTER.read_text("utf-8") == (REPOSITORY / "conf" / "base.toml").read_text("utf-8")
+
+
+def test_the_demo_carries_its_configuration() -> None:
+    assert CARRIED.read_text("utf-8") == (REPOSITORY / "conf" / "demo.toml").read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", ["base", "demo", "test"])

@@ -208,14 +208,18 @@ def _settled(
 
 
 @app.command
-def demo(*, conf: Annotated[Path, Parameter(metavar="FILE")] = Path("conf/demo.toml")) -> int:
+def demo(*, conf: Annotated[Path | None, Parameter(metavar="FILE")] = None) -> int:
     """Run the whole pipeline on real records of four modalities, offline, and show what it does.
 
     Parameters
     ----------
     conf
-        Its configuration; the store that it names is made anew.
+        Its configuration, whose store is made anew; without it conf/demo.toml, or where there is
+        none, a project in the folder vecmill-demo.
     """
     from flows.demo.job import demo as show
+    from flows.demo.project import DEMO, project
 
+    if conf is None:
+        conf = DEMO if DEMO.is_file() else project(Path("vecmill-demo"))
     return FINE if show(conf) else FAILED

@@ -55,7 +55,7 @@ def demo(conf: Path) -> bool:
         raise SettingsError(
             f"the demo makes its store anew, so its catalog must lie in a folder called demo and "
             f"its features be {', '.join(sorted(_FEATURES))}; {conf} has its own in {home}: use "
-            "conf/demo.toml"
+            "conf/demo.toml, or leave --conf out in another folder"
         )
     shutil.rmtree(home, ignore_errors=True)
     with reporting() as reporter, runner(settings, reporter, direct=False) as flows:

@@ -43,12 +43,14 @@ source = "notes"
 encoder = "mill"
 max_dead = 1.0
 """
-COMMANDS = ("backfill", "caption", "check", "cluster", "compare", "completion",
-            "dead", "demo", "dims", "doctor", "duplicates", "erase", "explore",
-            "export", "fit", "gc", "init", "label", "lineage", "logs", "maintain",
-            "map", "monitor", "plan", "probe", "promote", "recipe", "recommend",
-            "reduced", "replay", "report", "retire", "rollback", "run", "schema",
-            "search", "snooze", "sql", "status", "tune", "ui", "versions", "words")  # fmt: skip
+COMMANDS = (
+    "backfill", "caption", "check", "cluster", "compare", "completion", "dead", "demo",
+    "deploy", "dims", "doctor", "duplicates", "erase", "explore", "export", "fit", "gc",
+    "init", "label", "lineage", "logs", "maintain", "map", "monitor", "plan", "probe",
+    "promote", "recipe", "recommend", "reduced", "replay", "report", "retire", "rollback",
+    "run", "schema", "search", "serve", "snooze", "sql", "status", "tune", "ui", "versions",
+    "words",
+)  # fmt: skip
 
 WITHOUT_JSON = {  # and why
     "completion": "prints a script for a shell",
@@ -402,6 +404,7 @@ CALLS: dict[str, list[str]] = {
     "check": ["check"],
     "cluster": ["cluster", "notes", "-k", "2"],
     "compare": ["compare", "notes", "1", "1"],
+    "deploy": ["deploy", "--pool", "pool", "--write-only"],
     "doctor": ["doctor"],
     "erase": ["erase", "notes", "--id", "a"],
     "export": ["export", "notes", "--output", "{root}/notes.parquet"],

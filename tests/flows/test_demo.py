@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +11,9 @@ from flows.cli import run_command
 from flows.config.configuration import load
 from flows.config.settings import SettingsError
 from flows.demo.job import demo
+from flows.demo.project import project
 from flows.lifecycle.status import status
 from tests.conftest import REPOSITORY
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -72,3 +70,20 @@ def test_the_demo_deletes_no_store_that_is_not_its_own(conf: Path, folder: str) 
         demo(path)
     assert run_command(["demo", "--conf", str(path)]) == 2
     assert precious.read_text("utf-8") == "mine"
+
+
+def test_where_there_is_no_project_one_of_its_own_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    conf = project(Path("vecmill-demo"))
+    assert conf == Path("vecmill-demo/conf/demo.toml")
+    settings = load(conf)
+    assert settings.root == tmp_path / "vecmill-demo"
+    assert settings.catalog.parent == tmp_path / "vecmill-demo" / "data" / "demo"
+    assert set(settings.features) == {"cells", "digits", "docstrings", "notes"}
+    conf.write_text(conf.read_text("utf-8") + "# mine\n", "utf-8")
+    assert project(Path("vecmill-demo")).read_text("utf-8").endswith("# mine\n")
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsError, match=r"cannot write file/conf/demo\.toml"):
+        project(Path("file"))
