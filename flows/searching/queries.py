@@ -67,12 +67,15 @@ def encode_parts(
     expected = "row" if version.modality == "tabular" else version.modality
     if modality != expected and "space" not in version.recipe:
         raise _other_space(version, modality, (expected,))
-    # Before an encoder is loaded, which takes seconds: a file may not be there.
-    batch = _batch(modality, query, version.types, settings.feature(version.feature).limits)
+    given = modality, query, version.types, settings.feature(version.feature).limits
+    # Before an encoder is loaded, which takes seconds: a file may not be there. Whether another
+    # modality is taken at all, the encoder says first.
+    batch = _batch(*given) if modality == expected else None
     encoder = own_encoder(settings, version)
     others = encoder.others if isinstance(encoder, Bridging) else ()
     if modality not in {expected, *others}:
         raise _other_space(version, modality, (expected, *others))
+    batch = _batch(*given) if batch is None else batch
     if modality == "audio":
         batch = _cut(version, batch)
     vectors: NDArray[np.float32]
