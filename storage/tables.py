@@ -120,8 +120,12 @@ class Tables:
 
         try:
             return lance.dataset(f"{self._uri.rstrip('/')}/{table}.lance", version=lance_version)
-        except Exception:  # noqa: BLE001 - LanceDB tells what is wrong, and how to go on
-            return self.at(table, lance_version).to_lance()
+        except BaseException as error:
+            # Of some damage Lance makes a PanicException, which is no Exception.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
+        # LanceDB tells what is wrong, and how to go on.
+        return self.at(table, lance_version).to_lance()
 
     def tables(self) -> list[str]:
         """The names of all tables, whether the catalog knows them or not."""

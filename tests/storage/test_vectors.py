@@ -12,6 +12,8 @@ from storage.vectors import Effort
 from tests.storage.conftest import matrix, reader
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from storage.vectors import Vectors
     from tests.storage.conftest import Store
 
@@ -58,6 +60,18 @@ def test_a_table_or_version_that_is_not_there_is_named(store: Store) -> None:
         store.vectors.rows("other", 1)
     with pytest.raises(StorageError, match=f"'t' has no Lance version {base + 7}"):
         store.vectors.rows("t", base + 7)
+
+
+def test_a_state_that_is_cut_off_is_told_whatever_lance_makes_of_it(
+    store: Store, tmp_path: Path
+) -> None:
+    base = store.vectors.rewrite("t", reader(["a"]))
+    (manifest,) = tmp_path.rglob("t.lance/_versions/*.manifest")
+    whole = manifest.read_bytes()
+    for length in range(0, len(whole), 50):
+        manifest.write_bytes(whole[:length])
+        with pytest.raises(StorageError, match=r"'t' cannot be opened .* one backup"):
+            store.vectors.rows("t", base)
 
 
 def test_samples_are_even_and_hang_on_the_seed_alone(store: Store) -> None:
@@ -113,4 +127,5 @@ def test_the_more_cells_are_looked_into_the_more_is_found(store: Store) -> None:
         ]
         both = (len({*a.to_pylist()} & {*b.to_pylist()}) for a, b in zip(exact, near, strict=True))
         found[probes] = sum(both)
-    assert found[1] < found[4] < found[16] == 200
+    assert found[1] <= found[4] <= found[16] == 200
+    assert found[1] < 200
