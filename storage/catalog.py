@@ -78,6 +78,10 @@ class Catalog:
         """Copies of the file, each as it was before a release changed its schema."""
         return self._file.copies()
 
+    def unfinished_copies(self) -> list[Path]:
+        """What is left of copies whose process was killed."""
+        return self._file.unfinished_copies()
+
     def is_outdated(self) -> bool:
         """Whether the file is of an earlier release, which the next call changes."""
         return self._file.is_outdated()

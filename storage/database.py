@@ -119,8 +119,8 @@ class DatabaseFile:
         """Write the file anew and put it in the place of the old one, all in one turn.
 
         DuckDB keeps deleted rows in free blocks of the file; a new file has none. Copies of the
-        file as it was under earlier schemas have them too, and go. Killed on the way, the old file
-        stays, and a ``.vecmill-`` file beside it that may be deleted.
+        file as it was under earlier schemas have them too, and go, finished or not. Killed on the
+        way, the old file stays, and a ``.vecmill-`` file beside it that may be deleted.
 
         Raises:
             StorageError: as `write`.
@@ -128,8 +128,8 @@ class DatabaseFile:
         if not self.path.exists():
             return
         with self._turn(), self._telling():
-            for copy in self.copies():
-                copy.unlink(missing_ok=True)
+            for file, _ in self._beside():
+                file.unlink(missing_ok=True)
             fresh = self._clear_fresh()
             with self._connect(read_only=False) as con:
                 con.execute("CHECKPOINT")
@@ -141,8 +141,20 @@ class DatabaseFile:
 
     def copies(self) -> list[Path]:
         """Copies of the file, each as it was before a release changed its schema."""
-        found = self.path.parent.glob(f"{self.path.name}.schema-*")
-        return sorted(path for path in found if path.suffix.removeprefix(".schema-").isdecimal())
+        return sorted(path for path, rest in self._beside() if not rest)
+
+    def unfinished_copies(self) -> list[Path]:
+        """What is left of copies whose process was killed; of no use to anybody."""
+        return sorted(path for path, rest in self._beside() if "tmp" in rest.split("."))
+
+    def _beside(self) -> list[tuple[Path, str]]:
+        """Copies, and files that are called after one, with what their names have after that."""
+        found, begin = [], f"{self.path.name}.schema-"
+        for path in self.path.parent.iterdir():
+            number, _, rest = path.name.removeprefix(begin).partition(".")
+            if path.name.startswith(begin) and number.isdecimal():
+                found.append((path, rest))
+        return found
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -140,6 +140,7 @@ class Leftovers:
             size = cleaning.size_of(path)
             item = Item(None, None, "temporary", str(path), goes=goes, why=why, bytes=size)
             yield Work(item, (("temporary", partial(_remove_path, path)),) if goes else ())
+        found += self._stores.catalog.unfinished_copies()
         for path in found:
             if self.young(path):
                 continue

@@ -189,6 +189,23 @@ def test_a_file_of_an_older_schema_is_kept_as_it_was_until_it_is_rewritten(tmp_p
     assert numbers(file) == [1, 2, 3]
 
 
+def test_what_is_left_of_a_copy_that_was_never_finished_goes_too(tmp_path: Path) -> None:
+    file = DatabaseFile(tmp_path / "[a].duckdb", SCHEMA, {}, 5)
+    add(file, 1)
+    (tmp_path / "[a].duckdb.schema-1").write_bytes(b"as it was")
+    left = [tmp_path / f"[a].duckdb.schema-1.77.tmp{more}" for more in ("", ".wal")]
+    for path in left:
+        path.write_bytes(b"with rows in it")
+    assert [path.name for path in file.copies()] == ["[a].duckdb.schema-1"]
+    assert file.unfinished_copies() == left
+    own = tmp_path / "[a].duckdb.schema-of-mine"
+    own.write_text("nobody else's")
+    file.rewrite()
+    assert [*file.copies(), *file.unfinished_copies()] == []
+    assert own.exists()
+    assert numbers(file) == [1]
+
+
 def test_a_migration_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     add(DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 5), 1)
     later = {1: "ALTER TABLE numbers ADD COLUMN name VARCHAR; FROM nothing_here"}
