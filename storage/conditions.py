@@ -16,6 +16,7 @@ from storage.model import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import duckdb
     import pyarrow as pa
 
 
@@ -94,10 +95,26 @@ def _check(schema: pa.Schema, given: str, what: str, columns: Sequence[str]) -> 
         try:
             if len(con.extract_statements(f"SELECT ({given}\n)")) != 1:
                 raise UsageError(f"a condition is one expression, got {given!r}")
+            _check_brackets(con, given, what)
             with guarded.stopping(con, _SECONDS):
                 con.sql(f"SELECT record_id FROM rows WHERE ({given}\n)").fetchall()
         except duckdb.Error as error:
             raise UsageError(_told(error, given, what, columns)) from error
+
+
+def _check_brackets(con: duckdb.DuckDBPyConnection, given: str, what: str) -> None:
+    """Refuse a condition that makes sense only since it closes the bracket around it.
+
+    Beside other conditions it would take these apart: ``a) OR (b``.
+    """
+    import duckdb
+
+    try:
+        con.extract_statements(f"SELECT [{given}\n]")
+    except duckdb.Error as error:
+        raise UsageError(
+            f"the condition {given!r} over {what} closes a bracket that it does not open"
+        ) from error
 
 
 def _told(error: Exception, given: str, what: str, columns: Sequence[str]) -> str:

@@ -72,6 +72,7 @@ def test_a_condition_keeps_the_rows_that_it_keeps_in_duckdb(
         ("year = = 3", "Parser Error"),
         ("year = 'old'", 'compares "old" with a column of type integer'),
         ("true); DROP TABLE x; SELECT (1", "a condition is one expression"),
+        ("year = 2021) OR (year = 2022", "closes a bracket that it does not open"),
         ("record_id = 3", "compares 3 with a column of type text; a text stands in single quotes"),
         ("record_id =", "over notes: it ends where something is to follow$"),
         ("lowr(record_id) = 'a'", 'over notes: Catalog Error: .*Did you mean "lower'),
