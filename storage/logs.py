@@ -36,6 +36,7 @@ class Log:
     def __init__(self, path: Path | None) -> None:
         self._lock = threading.Lock()
         self._size = 0
+        self._torn = False
         self._file: int | None = None
         if path is not None:
             with suppress(OSError):
@@ -65,11 +66,13 @@ class Log:
 
     def _put(self, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, ensure_ascii=False, default=str) + "\n"
-        data = line.encode("utf-8", "replace")
+        # A line that a full disk has cut off takes the next one with it, were it not ended.
+        data = ("\n" * self._torn + line).encode("utf-8", "replace")
         with suppress(OSError):
             if self._file is not None:
-                os.write(self._file, data)
-                self._size += len(data)
+                written = os.write(self._file, data)
+                self._torn = written < len(data)
+                self._size += written
 
     def close(self) -> None:
         """Write no more."""

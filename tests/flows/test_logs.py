@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import time
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -125,6 +126,23 @@ def test_a_log_has_an_end_and_keeps_how_the_run_ended(
     assert [entry["event"] for entry in found[-3:]] == ["note", "full", "failed"]
     assert path.stat().st_size < 12_000
     assert found[-1]["message"].endswith("… (20,000 characters)")
+
+
+def test_a_line_that_is_cut_off_takes_no_other_with_it(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log = Logs(tmp_path).open("notes", "r1")
+    log.write("note", {"message": "whole"})
+    path = tmp_path / "notes" / "r1.jsonl"
+    # No file may grow beyond this, as on a disk that is full: what is too much is not written.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 30, before[1]))
+    try:
+        log.write("note", {"message": "cut off"})
+        log.write("note", {"message": "not written at all"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    log.write("failed", {"message": "No space left on device"}, last=True)
+    found = [entry["event"] for entry, _ in logs.entries(path)]
+    assert found == ["note", "failed"]
 
 
 def test_a_log_that_cannot_be_written_stops_no_run(project: Project) -> None:
