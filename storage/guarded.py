@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from storage import query
 from storage.calls import answered
 from storage.damage import told
+from storage.model import UsageError
 from storage.query import QueryError
 
 if TYPE_CHECKING:
@@ -103,11 +105,23 @@ def ask(con: Connection, sql: str, functions: Sequence[Function], limits: Limits
         QueryError: if it is no such statement, DuckDB refuses it, or it takes too long.
     """
     _check(con, sql)
-    ready = _answered(con, sql, functions)  # an encoder may have to be loaded: that is not counted
+    # What functions take is not counted, since an encoder may have to be loaded; arguments are.
+    ready = _answered(con, sql, functions, limits)
+    con.execute("BEGIN TRANSACTION READ ONLY")  # WITH and EXPLAIN ANALYZE may lead what writes
+    try:
+        with _in_time(con, limits):
+            return _fetched(query.run(con, ready), limits)
+    finally:
+        con.execute("ROLLBACK")
+
+
+@contextmanager
+def _in_time(con: Connection, limits: Limits) -> Iterator[None]:
+    """Stop what takes too long within the block, and say so."""
     with stopping(con, limits.seconds) as late:
         try:
-            return _fetched(query.run(con, ready), limits)
-        except QueryError as error:
+            yield
+        except UsageError as error:
             if not late.is_set():
                 raise
             raise QueryError(
@@ -155,11 +169,11 @@ def _check(con: Connection, sql: str) -> None:
         )
 
 
-def _answered(con: Connection, sql: str, functions: Sequence[Function]) -> str:
+def _answered(con: Connection, sql: str, functions: Sequence[Function], limits: Limits) -> str:
     import duckdb
 
     try:
-        return answered(con, sql, functions)
+        return answered(con, sql, functions, partial(_in_time, con, limits))
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
 

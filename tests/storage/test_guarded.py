@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage import guarded
+from storage.calls import Function
 from storage.guarded import Limits
 from storage.query import QueryError
 
@@ -30,7 +31,9 @@ def con(tmp_path: Path) -> Iterator[Connection]:
     (tmp_path / "secret.csv").write_text("word\nhidden\n")
     with duckdb.connect() as found:
         found.execute("CREATE TABLE runs AS SELECT 1 AS run")
-        found.execute("CREATE TEMP TABLE vecmill_missing (name VARCHAR, why VARCHAR)")
+        found.execute(
+            "CREATE SCHEMA vecmill; CREATE TABLE vecmill.missing (name VARCHAR, why VARCHAR)"
+        )
         found.register("notes", rows)
         found.execute(f"CREATE VIEW groups AS FROM read_parquet('{tmp_path}/own.parquet')")
         guarded.shut(found, [tmp_path / "own.parquet"], Limits())
@@ -50,7 +53,7 @@ def asked(con: Connection, sql: str, limits: Limits | None = None) -> guarded.Ro
         ("WITH x AS (FROM notes) SELECT sum(a) FROM x", 1),
         ("DESCRIBE notes", 1),
         ("SUMMARIZE notes", 1),
-        ("SHOW TABLES", 4),
+        ("SHOW TABLES", 3),
         ("EXPLAIN FROM notes", 1),
         ("VALUES (1), (2)", 2),
         ("SELECT 1 WHERE false", 0),
@@ -145,6 +148,30 @@ def test_so_is_an_analysis_of_one(con: Connection) -> None:
     endless = "EXPLAIN ANALYZE SELECT count(*) FROM range(1000000000000) a, range(1000) b"
     with pytest.raises(QueryError, match=r"was stopped"):
         asked(con, endless + " WHERE a.range = -b.range", Limits(seconds=0.3))
+
+
+def test_so_are_arguments_without_end(con: Connection) -> None:
+    knn = Function("knn", "feature", {}, lambda given: pa.table({"n": [given["feature"]]}))
+    endless = "SELECT count(*) FROM range(1000000000000) a, range(1000) b WHERE a.range = -b.range"
+    with pytest.raises(QueryError, match=r"longer than 0\.3 s and was stopped"):
+        guarded.ask(con, f"FROM knn(({endless}))", [knn], Limits(seconds=0.3))
+    assert guarded.ask(con, "FROM knn(7)", [knn], Limits()).table["n"].to_pylist() == [7]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH gone AS (DELETE FROM runs RETURNING *) FROM gone",
+        "EXPLAIN ANALYZE DELETE FROM runs",
+        "EXPLAIN ANALYZE CREATE TABLE t AS FROM runs",
+        "EXPLAIN ANALYZE DROP TABLE runs",
+    ],
+)
+def test_nothing_is_written_by_what_seems_to_read(con: Connection, sql: str) -> None:
+    with pytest.raises(QueryError, match=r"read-only"):
+        asked(con, sql)
+    assert asked(con, "FROM runs").table.num_rows == 1
+    assert asked(con, "SHOW TABLES").table.num_rows == 3
 
 
 def test_rows_are_cut_and_it_is_said(con: Connection) -> None:
