@@ -114,12 +114,17 @@ class Tables:
         nothing changed.
 
         Raises:
+            OutageError: if an object store does not answer.
             StorageError: if the table or the version is not there.
         """
         import lance
 
+        place = f"{self._uri.rstrip('/')}/{table}.lance"
         try:
-            return lance.dataset(f"{self._uri.rstrip('/')}/{table}.lance", version=lance_version)
+            with self.reaching():
+                return lance.dataset(place, version=lance_version)
+        except OutageError:
+            raise  # LanceDB would wait for the same store once more
         except BaseException as error:
             # Of some damage Lance makes a PanicException, which is no Exception.
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":

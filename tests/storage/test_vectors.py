@@ -9,6 +9,7 @@ import pytest
 
 from storage.model import StorageError
 from storage.vectors import Effort
+from tests.processes import python
 from tests.storage.conftest import matrix, reader
 
 if TYPE_CHECKING:
@@ -60,6 +61,29 @@ def test_a_table_or_version_that_is_not_there_is_named(store: Store) -> None:
         store.vectors.rows("other", 1)
     with pytest.raises(StorageError, match=f"'t' has no Lance version {base + 7}"):
         store.vectors.rows("t", base + 7)
+
+
+ASKED = """
+import sys
+from storage.model import OutageError
+from storage.vectors import Vectors
+try:
+    Vectors("s3://bucket/vectors").rows("t", 1)
+except OutageError as error:
+    print(error, "lancedb" in sys.modules)
+"""
+
+
+def test_a_store_that_does_not_answer_is_asked_by_lance_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nobody = {"AWS_ENDPOINT": "http://127.0.0.1:1", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "x"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in (nobody | keys).items():
+        monkeypatch.setenv(name, value)
+    told, _ = python(ASKED).communicate()
+    assert told.startswith("s3://bucket/vectors cannot be reached just now")
+    assert told.endswith("run again False\n")
 
 
 def test_a_state_that_is_cut_off_is_told_whatever_lance_makes_of_it(
