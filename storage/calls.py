@@ -8,6 +8,7 @@ subqueries mean what they mean anywhere, and wrong ones are refused in the same 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from storage.views import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import duckdb
     import pyarrow as pa
@@ -61,10 +63,22 @@ class Token:
     whole: str
 
 
-def answered(con: duckdb.DuckDBPyConnection, sql: str, functions: Sequence[Function]) -> str:
+def answered(
+    con: duckdb.DuckDBPyConnection,
+    sql: str,
+    functions: Sequence[Function],
+    within: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> str:
     """A statement whose calls of some functions are names of tables with their answers.
 
     These tables last until the next statement is answered so, but for those that a view is over.
+
+    Args:
+        con: the session.
+        sql: the statement.
+        functions: what it may call.
+        within: gives what holds while DuckDB computes the arguments of a call, which may be any
+            subquery.
 
     Raises:
         UsageError: if a call stands where no table can, or its arguments make no sense.
@@ -86,7 +100,8 @@ def answered(con: duckdb.DuckDBPyConnection, sql: str, functions: Sequence[Funct
         number += 1
         table = f"{HIDDEN}.{function.name}_{own}{number}"
         given = data[tokens[place + 1].end : tokens[close].start].decode()
-        arguments = _arguments(con, function, given, tokens[place + 2 : close])
+        with within():
+            arguments = _arguments(con, function, given, tokens[place + 2 : close])
         _keep(con, table, function.answer(arguments))
         parts += [data[at : token.start].decode(), table, _alias(tokens, close, function.name)]
         at = tokens[close].end

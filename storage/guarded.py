@@ -10,15 +10,18 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from storage import query
 from storage.calls import answered
 from storage.damage import told
+from storage.model import UsageError
 from storage.query import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import pyarrow as pa
@@ -103,11 +106,19 @@ def ask(con: Connection, sql: str, functions: Sequence[Function], limits: Limits
         QueryError: if it is no such statement, DuckDB refuses it, or it takes too long.
     """
     _check(con, sql)
-    ready = _answered(con, sql, functions)  # an encoder may have to be loaded: that is not counted
+    # What DuckDB computes is counted, and not that an encoder may have to be loaded.
+    ready = _answered(con, sql, functions, partial(_timely, con, limits))
+    with _timely(con, limits):
+        return _fetched(query.run(con, ready), limits)
+
+
+@contextmanager
+def _timely(con: Connection, limits: Limits) -> Iterator[None]:
+    """Stop what takes too long, and say that it was that."""
     with stopping(con, limits.seconds) as late:
         try:
-            return _fetched(query.run(con, ready), limits)
-        except QueryError as error:
+            yield
+        except UsageError as error:
             if not late.is_set():
                 raise
             raise QueryError(
@@ -155,11 +166,16 @@ def _check(con: Connection, sql: str) -> None:
         )
 
 
-def _answered(con: Connection, sql: str, functions: Sequence[Function]) -> str:
+def _answered(
+    con: Connection,
+    sql: str,
+    functions: Sequence[Function],
+    within: Callable[[], AbstractContextManager[None]],
+) -> str:
     import duckdb
 
     try:
-        return answered(con, sql, functions)
+        return answered(con, sql, functions, within)
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
 

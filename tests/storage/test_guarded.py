@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -11,11 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from storage import guarded
+from storage.calls import Function
 from storage.guarded import Limits
 from storage.query import QueryError
+from storage.views import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from storage.query import Connection
@@ -30,7 +33,8 @@ def con(tmp_path: Path) -> Iterator[Connection]:
     (tmp_path / "secret.csv").write_text("word\nhidden\n")
     with duckdb.connect() as found:
         found.execute("CREATE TABLE runs AS SELECT 1 AS run")
-        found.execute("CREATE TEMP TABLE vecmill_missing (name VARCHAR, why VARCHAR)")
+        found.execute(f"CREATE SCHEMA {HIDDEN}")
+        found.execute(f"CREATE TABLE {HIDDEN}.missing (name VARCHAR, why VARCHAR)")
         found.register("notes", rows)
         found.execute(f"CREATE VIEW groups AS FROM read_parquet('{tmp_path}/own.parquet')")
         guarded.shut(found, [tmp_path / "own.parquet"], Limits())
@@ -50,7 +54,7 @@ def asked(con: Connection, sql: str, limits: Limits | None = None) -> guarded.Ro
         ("WITH x AS (FROM notes) SELECT sum(a) FROM x", 1),
         ("DESCRIBE notes", 1),
         ("SUMMARIZE notes", 1),
-        ("SHOW TABLES", 4),
+        ("SHOW TABLES", 3),
         ("EXPLAIN FROM notes", 1),
         ("VALUES (1), (2)", 2),
         ("SELECT 1 WHERE false", 0),
@@ -145,6 +149,23 @@ def test_so_is_an_analysis_of_one(con: Connection) -> None:
     endless = "EXPLAIN ANALYZE SELECT count(*) FROM range(1000000000000) a, range(1000) b"
     with pytest.raises(QueryError, match=r"was stopped"):
         asked(con, endless + " WHERE a.range = -b.range", Limits(seconds=0.3))
+
+
+def test_so_are_the_arguments_of_a_call_and_not_what_answers_it(con: Connection) -> None:
+    answers: list[object] = []
+
+    def answer(given: Mapping[str, Any]) -> pa.Table:
+        threading.Event().wait(1)  # as where an encoder has to be loaded
+        answers.append(given["query"])
+        return pa.table({"a": [1]})
+
+    near = Function("near", "query", {}, answer)
+    long = "SELECT count(*) FROM range(100000000000) a WHERE hash(a.range) = 0"
+    with pytest.raises(QueryError, match=r"longer than 0\.5 s and was stopped"):
+        guarded.ask(con, f"FROM near(({long}))", [near], Limits(seconds=0.5))
+    assert answers == []
+    assert guarded.ask(con, "FROM near(2)", [near], Limits(seconds=0.5)).table.num_rows == 1
+    assert answers == [2]
 
 
 def test_rows_are_cut_and_it_is_said(con: Connection) -> None:
