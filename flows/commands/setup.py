@@ -86,7 +86,7 @@ def init(  # noqa: PLR0913 - one option a choice
         name=name, id=id, content=content, keep=keep, event_time=event_time, encoder=encoder,
         pattern=pattern, table=table,
     )  # fmt: skip
-    from flows.config.starter import SCHEMA_LINE, write_schema
+    from flows.config.starter import schema_beside, schema_line, write_schema
     from flows.guessing.adding import Standing, add, text_of
     from flows.guessing.asking import LeftError
     from flows.guessing.looking import Looker, take_guess
@@ -104,14 +104,15 @@ def init(  # noqa: PLR0913 - one option a choice
         say("nothing is written")
         return FINE
     text, added = text_of(standing, guesses), file.is_file()
+    schema = schema_beside(file)
     if not added:
-        text = SCHEMA_LINE + text
+        text = schema_line(schema) + text
     if dry_run:
         print(text, end="")  # noqa: T201 - the result
         return FINE
     add(standing, text)
     if not added:
-        write_schema(file.with_name("schema.json"))
+        write_schema(schema)
     say(f"{'added to' if added else 'wrote'} {shown(file)}; every line may be edited")
     option = "" if file == _file(None, None) else f" --conf {shown(file)}"
     return show_plan(guesses, file, option, json=json)

@@ -145,6 +145,15 @@ def test_a_variable_of_another_password_stays_as_it_is(monkeypatch: pytest.Monke
     assert os.environ[VARIABLE] == "of another database"
 
 
+def test_a_schema_of_somebody_elses_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("schema.json").write_text('{"title": "of an interface"}')
+    assert run_command(["init", "news.csv", "--conf", "vecmill.toml"]) == 0
+    assert Path("schema.json").read_text() == '{"title": "of an interface"}'
+    assert Path("vecmill.toml").read_text().startswith("#:schema vecmill.schema.json\n")
+    assert run_command(["schema"]) == 0
+    assert Path("vecmill.schema.json").read_text() in capsys.readouterr().out
+
+
 def test_errors_lead_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["plan"]) == 2
     assert "`vecmill init PATH` writes one for your records" in capsys.readouterr().err
