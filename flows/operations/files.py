@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from flows.operations.deployments import Pool
     from flows.operations.schedules import Schedule
 
-_COLLISION = {"refuse": "CANCEL_NEW", "queue": "ENQUEUE"}
 _DOCKERFILE = """\
 # A worker's image: Vecmill, and this project's configuration. Made by `vecmill deploy`.
 #
@@ -156,7 +155,7 @@ def _deployment(settings: Settings, schedule: Schedule, pool: Pool) -> dict[str,
         "parameters": deployments.parameters(settings, schedule, pool),
         "concurrency_limit": {
             "limit": 1,
-            "collision_strategy": _COLLISION[schedule.overlap],
+            "collision_strategy": deployments.COLLISION[schedule.overlap].value,
         },
         "work_pool": {"name": pool.name, "job_variables": pool.variables()},
         "schedules": [_due(schedule)],
