@@ -94,7 +94,7 @@ def _called(arguments: Sequence[str]) -> int:
         # Within a flow the signal is Prefect's, which is not imported for this.
         if not isinstance(error, _Terminated) and type(error).__name__ != "TerminationSignal":
             raise
-        complain(f"ended by SIGTERM; {_GOES_ON}")
+        complain(f"ended by SIGTERM; {_GOES_ON}", code=TERMINATED)
         return TERMINATED
     return code if isinstance(code, int) else FINE
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.output import units
 from flows.output.answers import explain_plan, failure, print_json, say, table
 from flows.output.codes import FAILED, FINE, report
 
@@ -49,7 +50,7 @@ def show_plan(guesses: Sequence[Guess], file: Path, option: str, *, json: bool) 
         explain_plan(plans)
     for guess in guesses:
         if not _is_small(guess):
-            much = "" if guess.size is None else f", {guess.size / 1e9:,.1f} GB"
+            much = "" if guess.size is None else f", {units.size(guess.size)}"
             say(
                 f"{guess.name}: not planned here, since that reads all records{much}: "
                 f"`vecmill plan {guess.name}{option}`"

@@ -86,7 +86,8 @@ def init(  # noqa: PLR0913 - one option a choice
         name=name, id=id, content=content, keep=keep, event_time=event_time, encoder=encoder,
         pattern=pattern, table=table,
     )  # fmt: skip
-    from flows.config.starter import SCHEMA_LINE, write_schema
+    from flows.config.layers import project_root
+    from flows.config.starter import schema_beside, schema_line, write_schema
     from flows.guessing.adding import Standing, add, text_of
     from flows.guessing.asking import LeftError
     from flows.guessing.looking import Looker, take_guess
@@ -94,7 +95,7 @@ def init(  # noqa: PLR0913 - one option a choice
     standing = Standing.of(file)
     terminal = None if yes or json or dry_run else _terminal()
     choose = take_guess if terminal is None else terminal.table
-    looker = Looker(Path.cwd(), _root(file), standing.names, wishes, say, choose)
+    looker = Looker(Path.cwd(), project_root(file), standing.names, wishes, say, choose)
     try:
         guesses = _new(looker.look(paths), standing.reading)
         if not guesses:
@@ -104,14 +105,15 @@ def init(  # noqa: PLR0913 - one option a choice
         say("nothing is written")
         return FINE
     text, added = text_of(standing, guesses), file.is_file()
+    schema = schema_beside(file)
     if not added:
-        text = SCHEMA_LINE + text
+        text = schema_line(schema) + text
     if dry_run:
         print(text, end="")  # noqa: T201 - the result
         return FINE
     add(standing, text)
     if not added:
-        write_schema(file.with_name("schema.json"))
+        write_schema(schema)
     say(f"{'added to' if added else 'wrote'} {shown(file)}; every line may be edited")
     option = "" if file == _file(None, None) else f" --conf {shown(file)}"
     return show_plan(guesses, file, option, json=json)
@@ -119,26 +121,20 @@ def init(  # noqa: PLR0913 - one option a choice
 
 def _file(conf: Path | None, project: Path | None) -> Path:
     """The configuration that is to be written or added to."""
-    import os
+    from flows.config.layers import DEFAULT_CONF, named
 
-    from flows.config.configuration import DEFAULT_CONF
-
-    if conf is None and project is None:
-        conf = Path(os.environ.get("VECMILL_CONF") or DEFAULT_CONF)
-    return (conf or (project or Path()) / DEFAULT_CONF).resolve()
-
-
-def _root(file: Path) -> Path:
-    return file.parent.parent if file.parent.name == "conf" else file.parent
+    inside = None if project is None else project / DEFAULT_CONF
+    return named(conf or inside).resolve()
 
 
 def _starter(file: Path, conf: Path | None) -> int:
+    from flows.config.layers import project_root
     from flows.config.settings import SettingsError
     from flows.config.starter import write
 
     if conf is not None:
         raise SettingsError("--conf is for adding records to a file; name their path, or leave it")
-    path = write(_root(file))
+    path = write(project_root(file))
     option = "" if path == _file(None, None) else f" --conf {shown(path)}"
     say(
         f"wrote {shown(path)}, a starter that shows every section; take the comments off a source "

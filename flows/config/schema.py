@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+TITLE = "Vecmill's configuration"
 _SECTIONS = {"store": Store, "engine": Engine, "gc": Gc, "limits": Limits, "reports": Reports}
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 """Any value may come from the environment."""
@@ -48,7 +49,7 @@ def schema(*, partial: bool = False) -> dict[str, Any]:
     sections["features"] = {"type": "object", "additionalProperties": made.feature()}
     return {
         "$schema": DRAFT,
-        "title": "Vecmill's configuration",
+        "title": TITLE,
         "type": "object",
         "properties": sections,
         "additionalProperties": False,

@@ -12,6 +12,7 @@ from flows.config.conf_files import append, appended
 from flows.config.settings import SettingsError
 from flows.guessing.names import free
 from flows.guessing.writing import NEW, sections
+from storage import swaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +109,7 @@ def add(standing: Standing, text: str) -> None:
         ) from error
     file.parent.mkdir(exist_ok=True)
     if new:
-        file.write_text(text, encoding="utf-8")
+        with swaps.whole(file, hidden=True) as fresh:
+            fresh.write_text(text, encoding="utf-8")
     else:
         append(file, text)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from flows.config.nearest import hint
-from flows.config.templates import fill, is_template, unfilled
+from flows.config.templates import fill, is_template
 from flows.guessing import reading
 from flows.guessing.columns import described
 from flows.guessing.model import Guess, GuessError, Line
+from flows.guessing.names import free
 from flows.guessing.roles import text_columns
 from flows.guessing.tables import Place, of_table
 from flows.output.redact import remember
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 _MOST = 20
 """Tables that are looked into to guess which one is meant."""
-_PASSWORD = re.compile(r"(?<=://)(?P<user>[^/?#:@]*):(?P<password>[^/?#@]+)@")
+_PASSWORD = re.compile(r"://(?:\$\{[^}]*\}|[^/?#:@])*:(?P<password>(?:\$\{[^}]*\}|[^/?#@])+)@")
+_OPTION = re.compile(r"[?&][^=&#]*password[^=&#]*=(?P<password>[^&#]+)")
 VARIABLE = "DB_PASSWORD"
 
 
@@ -97,19 +99,32 @@ def _worth(sample: Sample) -> tuple[float, int]:
 def hidden(url: str) -> tuple[str, tuple[str, ...]]:
     """An address as the configuration is to have it, and what to say of that.
 
-    A password is put in the environment, for this process, and its name in the address.
+    A password, before the host or among the options, is put in the environment, for this process,
+    and the name of its variable in the address.
     """
-    found = _PASSWORD.search(url)
-    if is_template(url):
+    found = [*_PASSWORD.finditer(url), *_OPTION.finditer(url)]
+    names: list[str] = []
+    written = url
+    for match in reversed(found):
+        password = match["password"]
+        if is_template(password):
+            continue
+        names.append(_kept(password))
+        written = f"{written[: match.start(1)]}${{{names[-1]}}}{written[match.end(1) :]}"
+    if not names:
         return url, ()
-    if found is None:
-        return str(unfilled(url)), ()
-    password = found["password"]
-    remember(VARIABLE, unquote(password))
-    os.environ[VARIABLE] = password
-    written = f"{url[: found.start('password')]}${{{VARIABLE}}}{url[found.end('password') :]}"
+    shown_names = " ".join(f"{name}=..." for name in reversed(names))
     note = (
         "the password is not written down: the configuration takes it from the environment; "
-        f"export {VARIABLE}=... before each run"
+        f"export {shown_names} before each run"
     )
     return written, (note,)
+
+
+def _kept(password: str) -> str:
+    """The variable that has a password from now on, and had no other."""
+    others = {name for name, value in os.environ.items() if value not in {"", password}}
+    name = free(VARIABLE, others)
+    remember(name, unquote(password))
+    os.environ[name] = password
+    return name

@@ -27,7 +27,7 @@ FLOWS = {
     "maintain": jobs.maintain,
     "report": jobs.report,
 }
-_COLLISION = {
+COLLISION = {
     "refuse": ConcurrencyLimitStrategy.CANCEL_NEW,
     "queue": ConcurrencyLimitStrategy.ENQUEUE,
 }
@@ -65,7 +65,7 @@ def deployment(settings: Settings, schedule: Schedule, pool: Pool | None) -> Run
         lineage.deployment(settings, schedule.name),
         schedule=_due(schedule.when, active=schedule.active),
         concurrency_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=_COLLISION[schedule.overlap]
+            limit=1, collision_strategy=COLLISION[schedule.overlap]
         ),
         parameters=parameters(settings, schedule, pool),
         tags=tags(settings, schedule),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.config.settings import SettingsError
@@ -16,15 +17,10 @@ from flows.operations.recurrence import ANCHOR
 from flows.output.pages import write_page
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from flows.config.settings import Settings
     from flows.operations.deployments import Pool
     from flows.operations.schedules import Schedule
 
-IN_IMAGE = "/project"
-"""Where the project lies in an image."""
-_COLLISION = {"refuse": "CANCEL_NEW", "queue": "ENQUEUE"}
 _DOCKERFILE = """\
 # A worker's image: Vecmill, and this project's configuration. Made by `vecmill deploy`.
 #
@@ -44,7 +40,7 @@ WORKDIR {folder}
 COPY . {folder}
 RUN pip install --no-cache-dir ${{TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"}} "$VECMILL"
 
-ENV VECMILL_CONF={folder}/{conf} \\
+ENV VECMILL_CONF="{folder}/{conf}" \\
     DO_NOT_TRACK=1
 CMD ["vecmill", "serve"]
 """
@@ -55,32 +51,32 @@ _IGNORED = """\
 .cache
 **/__pycache__
 # the store, and secrets that belong to one machine
-{store}
-conf/local.toml
+{left_out}
 .env
 """
 
 
+def folder_in_image(settings: Settings) -> str:
+    """Where the project lies in an image: of its name, by which assets and automations go."""
+    return f"/srv/{lineage.project(settings)}"
+
+
 def conf_in_image(settings: Settings) -> str:
     """The configuration file as a container of the image finds it."""
-    return f"{IN_IMAGE}/{_relative(settings)}"
+    return f"{folder_in_image(settings)}/{_relative(settings)}"
 
 
 def texts(settings: Settings, pool: Pool) -> dict[str, str]:
     """The files by name, for a work pool."""
-    store = settings.catalog.parent
-    inside = store.is_relative_to(settings.root) and store != settings.root
     return {
         "prefect.yaml": prefect_yaml(settings, pool),
         "Dockerfile": _DOCKERFILE.format(
             image=pool.image or f"{lineage.project(settings).lower()}:latest",
             version=version("vecmill"),
-            folder=IN_IMAGE,
+            folder=folder_in_image(settings),
             conf=_relative(settings),
         ),
-        ".dockerignore": _IGNORED.format(
-            store=store.relative_to(settings.root) if inside else "*.duckdb"
-        ),
+        ".dockerignore": _IGNORED.format(left_out="\n".join(_left_out(settings))),
     }
 
 
@@ -110,7 +106,7 @@ def write(folder: Path, files: dict[str, str], *, force: bool) -> list[Path]:
     others = [
         name
         for name, text in files.items()
-        if (folder / name).exists() and (folder / name).read_text("utf-8") != text
+        if (folder / name).exists() and (folder / name).read_bytes() != text.encode()
     ]
     if others and not force:
         raise SettingsError(
@@ -126,9 +122,22 @@ def _relative(settings: Settings) -> str:
     return settings.conf.relative_to(settings.root).as_posix()
 
 
+def _left_out(settings: Settings) -> list[str]:
+    """What of the project's folder is no part of an image."""
+    paths = [settings.catalog.parent, settings.conf.parent / "local.toml"]
+    if "://" not in settings.vectors:
+        paths.insert(1, Path(settings.vectors))
+    if settings.catalog.parent == settings.root:
+        paths[0] = settings.catalog.with_name(f"{settings.catalog.name}*")
+    inside = [
+        path.relative_to(settings.root) for path in paths if path.is_relative_to(settings.root)
+    ]
+    return [path.as_posix() for path in inside if not {*path.parents} & {*inside}]
+
+
 def _pull(settings: Settings, pool: Pool) -> list[str]:
     """The step that a run begins with: where it is to stand."""
-    where = str(settings.root) if pool.image is None else IN_IMAGE
+    where = str(settings.root) if pool.image is None else folder_in_image(settings)
     step = "prefect.deployments.steps.set_working_directory"
     return ["pull:", f"  - {step}:", f"      directory: {json.dumps(where)}"]
 
@@ -146,7 +155,7 @@ def _deployment(settings: Settings, schedule: Schedule, pool: Pool) -> dict[str,
         "parameters": deployments.parameters(settings, schedule, pool),
         "concurrency_limit": {
             "limit": 1,
-            "collision_strategy": _COLLISION[schedule.overlap],
+            "collision_strategy": deployments.COLLISION[schedule.overlap].value,
         },
         "work_pool": {"name": pool.name, "job_variables": pool.variables()},
         "schedules": [_due(schedule)],

@@ -71,11 +71,15 @@ class Recurrence:
     def told(self) -> str:
         """As a table shows it."""
         if self.text.startswith(_DAILY):
-            return f"every {self.text.removeprefix(_DAILY)} days"
+            return _every(int(self.text.removeprefix(_DAILY)), "days")
         if self.kind != "every":
             return self.text.split("\n")[-1]
         unit = next(unit for unit in _UNITS if not self.interval % timedelta(**{unit: 1}))
-        return f"every {self.interval // timedelta(**{unit: 1})} {unit}"
+        return _every(self.interval // timedelta(**{unit: 1}), unit)
+
+
+def _every(count: int, unit: str) -> str:
+    return f"every {unit.removesuffix('s')}" if count == 1 else f"every {count} {unit}"
 
 
 def check_cron(name: str, text: str) -> None:

@@ -123,11 +123,14 @@ async def _watch(deployments: list[UUID], say: Callable[[str], None]) -> None:
     """Say so where the server makes no runs of what is scheduled: nothing else would tell."""
     # It looks for what is to be made this often.
     await asyncio.sleep(3 * get_current_settings().server.services.scheduler.loop_seconds)
-    async with get_client() as client:
-        found = await client.read_flow_runs(
-            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
-            limit=1,
-        )
+    try:
+        async with get_client() as client:
+            found = await client.read_flow_runs(
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=deployments)),
+                limit=1,
+            )
+    except (HTTPError, PrefectException):
+        return  # a server that is not there is told of by what polls it
     if deployments and not found:
         say(
             "Prefect's server has scheduled nothing yet. Do its services run? Its log says why "

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from flows.output.codes import code_of
 from flows.output.progress import listening
 from flows.output.redact import redact
+from storage.model import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.output.markup import Html
+
+MOST = 16
+"""Jobs that may go on or wait at once: each is a thread, and may hold a file that was sent."""
 
 KEPT = 24
 """Jobs that are remembered; the oldest ended ones go first."""
@@ -39,6 +43,7 @@ class Job:
 
     Attributes:
         id: cannot be guessed.
+        lane: jobs of one lane follow one another.
         asked: what was asked, as the form had it.
         doing: what it does now, in words.
         done, total: how far that is, in records.
@@ -49,6 +54,7 @@ class Job:
     """
 
     id: str
+    lane: str
     asked: dict[str, str]
     doing: str
     done: int = 0
@@ -92,10 +98,15 @@ class Jobs:
             doing: what it does first, in words.
             lane: jobs of one lane follow one another: an encoder takes one caller at a time.
             work: gives the answer.
+
+        Raises:
+            UsageError: if as many go on already as may.
         """
-        job = Job(secrets.token_urlsafe(16), asked, doing)
+        job = Job(secrets.token_urlsafe(16), lane, asked, doing)
         turn = self.turn(lane)
         with self._lock:
+            if sum(not j.ended.is_set() for j in self._jobs.values()) >= MOST:
+                raise UsageError(f"{MOST} questions wait for their answers; ask again after one")
             self._jobs[job.id] = job
             for old in [j for j in self._jobs.values() if j.ended.is_set()][: self._over()]:
                 del self._jobs[old.id]
@@ -109,6 +120,12 @@ class Jobs:
         """What is held while there is work in a lane."""
         with self._lock:
             return self._lanes.setdefault(lane, threading.Lock())
+
+    def going(self, lane: str) -> Job | None:
+        """The last job of a lane, where it has not ended."""
+        with self._lock:
+            last = next((j for j in reversed(self._jobs.values()) if j.lane == lane), None)
+        return None if last is None or last.ended.is_set() else last
 
     def find(self, job_id: str | None) -> Job | None:
         """A job by its id; None where it is forgotten, or there never was one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def drawn(site: Site, request: Request) -> Response:
         return frame.page(f"{name}: map", *head, why)
     kept = kept_columns(stores, version, manifest)
     column = request.query_params.get("color", kept[0] if kept else "")
-    address = f"/features/{name}/map/page?color={column}"
+    address = f"/features/{name}/map/page?color={quote(column)}"
     options = [("", "nothing"), *((one, one) for one in kept), ("event_time", "event_time")]
     form = el("form", frame.field("Coloured by", frame.choice("color", options, column)),
               el("button", "Draw"), action=f"/features/{name}/map", class_="inline")  # fmt: skip

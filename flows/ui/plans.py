@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from flows.config.settings import SettingsError
 from flows.config.stores import Stores
+from flows.output import units
 from flows.output.markup import Html, el, put
 from flows.pipeline import stages, versions
 from flows.reports.grid import Column
@@ -74,9 +75,8 @@ def _told(plans: list[Planned]) -> Html:
     words = []
     for one in plans:
         work = f"{one.counts.encoded:,} to encode" if one.counts.encoded else "nothing to encode"
-        time = (
-            "" if not one.counts.encoded or one.seconds is None else f", about {one.seconds:,.0f} s"
-        )
+        known = one.counts.encoded and one.seconds is not None
+        time = f", {units.about(one.seconds or 0)}" if known else ""
         money = "" if one.cost is None else f", about {one.cost:,.4g} {one.currency}"
         words.append(el("p", f"v{one.version}: {work}{time}{money}", class_="verdict small"))
         words += [frame.wrong(f"A run would fail: {one.problem}")] if one.problem else []

@@ -111,6 +111,49 @@ def test_a_password_is_not_written_down(
     assert "s3cret" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("postgresql://db.example/shop?user=me&password=s3cret!word&sslmode=require",
+         "postgresql://db.example/shop?user=me&password=${DB_PASSWORD}&sslmode=require"),
+        ("postgresql://${USER:-me}:s3cret!word@db.example/shop",
+         "postgresql://${USER:-me}:${DB_PASSWORD}@db.example/shop"),
+        ("postgresql://me:${OTHER:-x}@db.example/shop", "postgresql://me:${OTHER:-x}@db.example/shop"),
+        ("postgresql://me:s3cret!word@db.example/shop?sslpassword=another.word",
+         "postgresql://me:${DB_PASSWORD_2}@db.example/shop?sslpassword=${DB_PASSWORD}"),
+    ],
+)  # fmt: skip
+def test_no_password_is_written_down_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch, url: str, written: str
+) -> None:
+    from flows.guessing.databases import VARIABLE, hidden
+
+    for name in (VARIABLE, f"{VARIABLE}_2"):
+        monkeypatch.setenv(name, "")
+    assert hidden(url)[0] == written
+
+
+def test_a_variable_of_another_password_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows.guessing.databases import VARIABLE, hidden
+
+    monkeypatch.setenv(VARIABLE, "of another database")
+    monkeypatch.setenv(f"{VARIABLE}_2", "")
+    for _ in range(2):  # as often as it is looked at
+        written, [note] = hidden("postgresql://me:s3cret!word@db.example/shop")
+        assert written == "postgresql://me:${DB_PASSWORD_2}@db.example/shop"
+        assert "export DB_PASSWORD_2=" in note
+    assert os.environ[VARIABLE] == "of another database"
+
+
+def test_a_schema_of_somebody_elses_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("schema.json").write_text('{"title": "of an interface"}')
+    assert run_command(["init", "news.csv", "--conf", "vecmill.toml"]) == 0
+    assert Path("schema.json").read_text() == '{"title": "of an interface"}'
+    assert Path("vecmill.toml").read_text().startswith("#:schema vecmill.schema.json\n")
+    assert run_command(["schema"]) == 0
+    assert Path("vecmill.schema.json").read_text() in capsys.readouterr().out
+
+
 def test_errors_lead_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["plan"]) == 2
     assert "`vecmill init PATH` writes one for your records" in capsys.readouterr().err

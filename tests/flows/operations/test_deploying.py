@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -12,14 +14,14 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from flows.cli import run_command
-from flows.operations.files import IN_IMAGE, texts, write
+from flows.config.configuration import load
+from flows.operations import lineage
+from flows.operations.files import folder_in_image, texts, write
 from flows.operations.pools import pool
 from tests.flows.operations.service import wait
 from tests.flows.test_alerts import listening
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.flows.operations.service import Served
     from tests.flows.project import Project
 
@@ -72,23 +74,53 @@ def test_the_file_says_what_is_scheduled(project: Project) -> None:
 
 def test_in_an_image_everything_lies_where_the_dockerfile_puts_it(project: Project) -> None:
     files = written(project, "registry/shop:1")
+    folder = f"/srv/{project.root.name}"
     found = yaml.safe_load(files["prefect.yaml"])
     (step,) = found["pull"]
-    assert step["prefect.deployments.steps.set_working_directory"]["directory"] == IN_IMAGE
+    assert step["prefect.deployments.steps.set_working_directory"]["directory"] == folder
     one = found["deployments"][0]
     assert one["work_pool"]["job_variables"] == {"image": "registry/shop:1"}
-    assert one["parameters"]["conf"] == f"{IN_IMAGE}/vecmill.toml"
+    assert one["parameters"]["conf"] == f"{folder}/vecmill.toml"
     steps = instructions(files["Dockerfile"])
     assert [word for word, _ in steps] == [
         "FROM", "ARG", "ARG", "WORKDIR", "COPY", "RUN", "ENV", "CMD",
     ]  # fmt: skip
     rest = {word: text for word, text in steps if word != "ARG"}
-    assert (rest["WORKDIR"], rest["COPY"]) == (IN_IMAGE, f". {IN_IMAGE}")
+    assert (rest["WORKDIR"], rest["COPY"]) == (folder, f". {folder}")
     assert dict(pair.split("=", 1) for pair in shlex.split(rest["ENV"])) == {
-        "VECMILL_CONF": f"{IN_IMAGE}/vecmill.toml", "DO_NOT_TRACK": "1",
+        "VECMILL_CONF": f"{folder}/vecmill.toml", "DO_NOT_TRACK": "1",
     }  # fmt: skip
     assert json.loads(rest["CMD"]) == ["vecmill", "serve"]
-    assert {"data", "conf/local.toml", ".env"} <= set(files[".dockerignore"].splitlines())
+    assert {"data", "local.toml", ".env"} <= set(files[".dockerignore"].splitlines())
+
+
+def test_a_feature_goes_by_one_name_in_an_image_and_outside(project: Project) -> None:
+    settings = project.settings()
+    inside = replace(settings, root=Path(folder_in_image(settings)))
+    assert lineage.feature(inside, "notes") == lineage.feature(settings, "notes")
+    assert lineage.deployment(inside, "often") == lineage.deployment(settings, "often")
+
+
+@pytest.mark.parametrize(
+    ("conf", "store", "left_out"),
+    [
+        ("conf/shop.toml", 'catalog = "state/catalog.duckdb"',
+         {"state", "data/vectors", "conf/local.toml"}),
+        ("shop.toml", 'catalog = "catalog.duckdb"\nvectors = "s3://bucket/vectors"',
+         {"catalog.duckdb*", "local.toml"}),
+        ("shop.toml", "", {"data", "local.toml"}),
+    ],
+)  # fmt: skip
+def test_store_and_secrets_are_no_part_of_an_image(
+    tmp_path: Path, conf: str, store: str, left_out: set[str]
+) -> None:
+    file = tmp_path / conf
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"[store]\n{store}\n", encoding="utf-8")
+    settings = load(file)
+    found = texts(settings, pool(settings, "boxes", "shop:1"))[".dockerignore"].splitlines()
+    always = {".git", ".venv", ".cache", "**/__pycache__", ".env"}
+    assert {line for line in found if not line.startswith("#")} == left_out | always
 
 
 def instructions(dockerfile: str) -> list[tuple[str, str]]:
@@ -110,12 +142,12 @@ def test_no_file_of_the_users_is_written_over(
     assert run_command(command) == 0
     assert run_command(command) == 0, "what it wrote itself is no reason to stop"
     mine = project.root / "Dockerfile"
-    mine.write_text("FROM mine\n", encoding="utf-8")
+    mine.write_bytes("# d'après\nFROM mine\n".encode("latin-1"))
     before = (project.root / "prefect.yaml").read_text("utf-8")
     capfd.readouterr()
     assert run_command(["deploy", "--pool", "other", *command[3:]]) == 2
     assert "prefect.yaml and Dockerfile in" in capfd.readouterr().err
-    assert mine.read_text("utf-8") == "FROM mine\n"
+    assert mine.read_bytes().endswith(b"\nFROM mine\n")
     assert (project.root / "prefect.yaml").read_text("utf-8") == before
     assert run_command([*command, "--force"]) == 0
     assert mine.read_text("utf-8").startswith("# A worker's image")

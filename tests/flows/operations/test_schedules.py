@@ -163,6 +163,19 @@ def test_what_is_due_no_more_says_so() -> None:
     assert over.after(MOMENT) is None
 
 
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        (timedelta(hours=1), "every hour"),
+        (timedelta(days=1), "every day"),
+        (timedelta(minutes=90), "every 90 minutes"),
+        (timedelta(weeks=1), "every 7 days"),
+    ],
+)
+def test_an_interval_is_told_as_people_say_it(interval: timedelta, told: str) -> None:
+    assert Recurrence.every(interval).told() == told
+
+
 def test_an_interval_is_not_shifted_by_a_new_start() -> None:
     every = Recurrence.every(timedelta(hours=7))
     first = every.after(MOMENT)

@@ -157,7 +157,7 @@ def test_sigterm_stops_what_goes_on_and_the_next_start_makes_it_good(served: Ser
     assert "catch-up" in service.runs(name)[-1]["tags"]
 
 
-@pytest.mark.parametrize("how", [["--direct"], []], ids=["direct", "as a flow"])
+@pytest.mark.parametrize("how", [["--direct", "--json"], []], ids=["direct", "as a flow"])
 def test_a_run_that_is_terminated_says_so_and_is_gone_on_from(
     served: Served, service: Service, how: list[str]
 ) -> None:
@@ -167,8 +167,8 @@ def test_a_run_that_is_terminated_says_so_and_is_gone_on_from(
     process = service.vecmill(*command, PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL")
     served.encoding(process)
     assert process.end(signal.SIGTERM) == 143
-    told = "error: ended by SIGTERM; nothing half done is published, and the next run goes on"
-    assert told in process.said()
+    told = "ended by SIGTERM; nothing half done is published, and the next run goes on from here"
+    assert (f'{{"error": "{told}", "code": 143}}' if how else f"error: {told}") in process.said()
     assert "Traceback" not in process.said()
     assert served.project.rows_or_none() is None
     served.project.encoder = {}

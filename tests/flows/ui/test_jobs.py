@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pytest
 
 from flows.output.markup import Html
 from flows.ui import frame
-from flows.ui.jobs import KEPT, Job, Jobs
+from flows.ui.jobs import KEPT, MOST, Job, Jobs
 from storage.model import UsageError
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def ended(job: Job) -> Job:
@@ -70,6 +67,25 @@ def test_jobs_of_one_lane_follow_one_another() -> None:
     ended(one)
     ended(two)
     assert order == ["second", "first", "second"]
+
+
+def test_no_more_are_begun_than_may_wait_and_one_that_goes_on_can_be_shared() -> None:
+    jobs, go = Jobs(), threading.Event()
+
+    def work(_: Job) -> Html:
+        go.wait(60)
+        return Html("")
+
+    made = [jobs.start({}, "Work", "lane", work) for _ in range(MOST)]
+    assert jobs.going("lane") is made[-1]
+    assert jobs.going("another lane") is None
+    with pytest.raises(UsageError, match=f"{MOST} questions wait"):
+        jobs.start({}, "Work", "another lane", work)
+    go.set()
+    for job in made:
+        ended(job)
+    assert jobs.going("lane") is None
+    assert ended(jobs.start({}, "Work", "another lane", work)).error is None
 
 
 def test_an_error_is_told_in_its_words_and_a_fault_of_ours_as_one(

@@ -166,6 +166,11 @@ def test_the_map_is_the_one_that_is_kept(served: Served) -> None:
     assert "vecmill map photos" in served.get("/features/photos/map").text
 
 
+def test_a_column_of_any_name_colours_the_map(served: Served) -> None:
+    answer = served.get("/features/notes/map?color=a+b%26c")
+    assert "/features/notes/map/page?color=a%20b%26c" in answer.text
+
+
 def test_the_report_is_the_one_that_the_command_writes(served: Served) -> None:
     answer = served.get("/features/notes/report/page")
     assert "How to get the same again" in answer.text
