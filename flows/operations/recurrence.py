@@ -71,11 +71,13 @@ class Recurrence:
     def told(self) -> str:
         """As a table shows it."""
         if self.text.startswith(_DAILY):
-            return f"every {self.text.removeprefix(_DAILY)} days"
+            days = int(self.text.removeprefix(_DAILY))
+            return "every day" if days == 1 else f"every {days} days"
         if self.kind != "every":
             return self.text.split("\n")[-1]
         unit = next(unit for unit in _UNITS if not self.interval % timedelta(**{unit: 1}))
-        return f"every {self.interval // timedelta(**{unit: 1})} {unit}"
+        many = self.interval // timedelta(**{unit: 1})
+        return f"every {unit.removesuffix('s')}" if many == 1 else f"every {many} {unit}"
 
 
 def check_cron(name: str, text: str) -> None:
