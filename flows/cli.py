@@ -16,6 +16,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from cyclopts import CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
 
 from flows.commands import load_all
 from flows.commands._app import app
@@ -23,7 +24,7 @@ from flows.commands._completing import offer_features
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
 from flows.output.progress import Silent, listening
-from flows.output.voice import heard, speaking, voice
+from flows.output.voice import heard, speaking
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,15 +74,13 @@ def run_command(argv: Sequence[str] | None = None) -> int:
 
 
 def _called(arguments: Sequence[str]) -> int:
-    told = voice().json
     try:
         with listening(_Told()):
             code = app(
-                arguments, exit_on_error=False, print_error=not told, result_action="return_value",
+                arguments, exit_on_error=False, print_error=False, result_action="return_value",
             )  # fmt: skip
     except CycloptsError as error:
-        if told:
-            complain(" ".join(str(error).split()), code=USAGE)
+        complain(_misused(error), code=USAGE)
         return USAGE
     except KeyboardInterrupt:
         complain(f"interrupted; {_GOES_ON}", code=INTERRUPTED)
@@ -97,6 +96,15 @@ def _called(arguments: Sequence[str]) -> int:
         complain(f"ended by SIGTERM; {_GOES_ON}", code=TERMINATED)
         return TERMINATED
     return code if isinstance(code, int) else FINE
+
+
+def _misused(error: CycloptsError) -> str:
+    """What is wrong with a command line, and where it is said how it is to be."""
+    words = " ".join(str(error).split()).removesuffix(".")
+    if isinstance(error, UnusedCliTokensError):
+        words = f"there is no place for {', '.join(map(repr, error.unused_tokens or ()))}"
+    command = " ".join(["vecmill", *(error.command_chain or ())])
+    return f"{words}{' See' if words.endswith('?') else '; see'} `{command} --help`"
 
 
 class _Told(Silent):

@@ -16,6 +16,7 @@ from flows.config.configuration import SECTIONS, Written
 from flows.config.lines import line_of
 from flows.config.settings import SettingsError
 from flows.config.templates import TemplateError, fill
+from flows.operations import schedules
 from flows.output.redact import redact
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from flows.config.settings import Settings
 
 _PLUGINS = ("sources", "encoders", "monitors", "alerts")
+_NAMING = ("features", "schedules")  # what they name is checked first
 _UNKNOWN = re.compile(r"unknown key '(?P<key>[^']*)' in \[(?P<table>[^\]]+)\]")
 _KEYED = re.compile(r"\[[^\]]+\] (?P<key>\w+)(?: =|:)")
 _NAMES = re.compile(r"names the (?P<what>source|encoder|monitor|alert channel) '")
@@ -87,7 +89,8 @@ def _unreadable(files: tuple[Path, ...]) -> Iterator[Fault]:
             configuration.read_file(file)
         except SettingsError as error:
             at = _AT.search(str(error))
-            yield Fault("", str(error), file, int(at["line"]) if at else None)
+            told = str(error).removeprefix(f"{file} is ")  # the file is told beside it
+            yield Fault("", told, file, int(at["line"]) if at else None)
 
 
 class _Checker:
@@ -106,9 +109,16 @@ class _Checker:
             if isinstance(table, dict) and section in _PLUGINS:
                 for name, keys in table.items():
                     self._plugin(section, name, keys)
-            elif isinstance(table, dict) and section != "features":
+            elif isinstance(table, dict) and section not in _NAMING:
                 self._table({section: table}, (section,))
         self._features(values.get("features"))
+        due = values.get("schedules")
+        for name, keys in due.items() if isinstance(due, dict) else ():
+            self._schedule(name, keys)
+        try:
+            self._found.settings = self._settings(self._good)
+        except (SettingsError, TemplateError) as error:
+            self._tell(str(error), ("features",))
         return self._found
 
     def _plugin(self, section: str, name: str, keys: Any) -> None:  # noqa: ANN401 - TOML
@@ -125,10 +135,6 @@ class _Checker:
                     self._feature(name, waiting.pop(name), others)
         for name, keys in waiting.items():  # over one another, which checking all of them tells
             self._good.setdefault("features", {})[name] = keys
-        try:
-            self._found.settings = self._settings(self._good)
-        except (SettingsError, TemplateError) as error:
-            self._tell(str(error), ("features",))
 
     def _feature(self, name: str, keys: Any, others: set[str]) -> None:  # noqa: ANN401 - TOML
         good = self._good
@@ -146,6 +152,18 @@ class _Checker:
         features = {other: good["features"][other] for other in _with_parts(good, others)}
         plugins = {section: good[section] for section in _PLUGINS if section in good}
         self._table({**plugins, "features": {**features, name: keys}}, ("features", name))
+
+    def _schedule(self, name: str, keys: Any) -> None:  # noqa: ANN401 - TOML
+        """Check a schedule beside the features that are written, whether they are right or not."""
+        written = self._written.values.get("features")
+        listed = keys.get("features") if isinstance(keys, dict) else None
+        named = [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
+        try:
+            schedules.refuse_undefined(name, named, written if isinstance(written, dict) else {})
+        except SettingsError as error:
+            self._tell(str(error), ("schedules", name))
+        alone = {k: v for k, v in keys.items() if k != "features"} if named else keys
+        self._table({"schedules": {name: alone}}, ("schedules", name))
 
     def _table(self, raw: dict[str, Any], table: tuple[str, ...]) -> None:
         """Check one table of some; once more without a key that nobody knows."""

@@ -14,7 +14,7 @@ from flows.operations.durations import duration
 from flows.operations.recurrence import Recurrence, check_cron, check_rrule, check_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from flows.config.settings import Feature
 
@@ -133,6 +133,20 @@ def read(tables: Mapping[str, Any], features: Mapping[str, Feature]) -> dict[str
     return found
 
 
+def refuse_undefined(schedule: str, named: Iterable[str], features: Collection[str]) -> None:
+    """Refuse a schedule that names a feature which is not there.
+
+    Raises:
+        SettingsError: on the first such name.
+    """
+    for feature in named:
+        if feature not in features:
+            raise SettingsError(
+                f"[schedules.{schedule}] names the feature {feature!r}, which is not defined"
+                f"{hint(feature, features)}"
+            )
+
+
 def _parsed(name: str, table: Any, features: Mapping[str, Feature]) -> Schedule:  # noqa: ANN401 - TOML
     where = f"[schedules.{name}]"
     if not _NAME.fullmatch(name):
@@ -141,12 +155,7 @@ def _parsed(name: str, table: Any, features: Mapping[str, Feature]) -> Schedule:
             "and underscores, a letter first"
         )
     keys = parse(Keys, table, where)
-    for feature in keys.features:
-        if feature not in features:
-            raise SettingsError(
-                f"{where} names the feature {feature!r}, which is not defined"
-                f"{hint(feature, features)}"
-            )
+    refuse_undefined(name, keys.features, features)
     return Schedule(
         name=name,
         does=keys.does,

@@ -28,11 +28,13 @@ def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         name = row["feature"]
         say(f"{name}: {_work(row) if row['encoded'] else 'nothing to encode'}")
-        for change in row["changes"]:
+        kinds = [change for change in row["changes"] if change["key"] == "kind"]
+        for change in kinds or row["changes"]:
             was, becomes = (_word(change[side]) for side in ("was", "becomes"))
-            say(f"  {change['key']}: {was} in v{row['against']}, {becomes} now")
+            rest = ", and with it all parameters" if kinds else ""
+            say(f"  {change['key']}: {was} in v{row['against']}, {becomes} now{rest}")
         if row["learns"] and row["encoded"]:
-            say("  the encoder has to learn first, which takes time besides")
+            say("  the encoder has to learn first, which takes time as well")
         for sentence in row["policy"]:
             say(f"{name}: {sentence}")
         if row["problem"]:

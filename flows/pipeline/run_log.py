@@ -47,6 +47,11 @@ class RunLog(Logged):
         self.write("failed", {"message": told_failure(error), **more}, last=True)
 
 
+_GOES_ON = "the next run goes on from what it encoded"
+_SIGTERM = ("TerminationSignal", "_Terminated")
+"""What a SIGTERM raises: Prefect's, which is not imported for this, and that of `flows.cli`."""
+
+
 @contextmanager
 def logging(stores: Stores, feature: Feature, scope: Scope, reporter: Reporter) -> Iterator[RunLog]:
     """The log of a run that begins now; what leaves the block as an error is how the run failed."""
@@ -75,6 +80,10 @@ def logging(stores: Stores, feature: Feature, scope: Scope, reporter: Reporter) 
 
 def told_failure(error: BaseException) -> str:
     """Why a run failed, in one text without secrets."""
-    told = "stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    name = type(error).__name__
+    if isinstance(error, KeyboardInterrupt):
+        return f"stopped by Ctrl-C; {_GOES_ON}"
+    if not isinstance(error, Exception) and name in _SIGTERM:
+        return f"stopped by SIGTERM; {_GOES_ON}"
     error = disk.told(error) or error
-    return redact(f"{told}: {error}" if str(error) else told)
+    return redact(f"{name}: {error}" if str(error) else name)

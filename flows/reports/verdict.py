@@ -43,7 +43,7 @@ class Standing:
 
 def unpublished(feature: str, runs: Sequence[Ran]) -> Conclusion:
     """The verdict on a feature of which nothing is published."""
-    notes = tuple(_failed(runs))
+    notes = tuple(failed(runs))
     return Conclusion(
         "empty",
         f"{feature} has no vectors yet: no run of it is published.",
@@ -151,7 +151,7 @@ def _held_up(standing: Standing, findings: Sequence[Watched]) -> str:
 
 
 def _notes(standing: Standing, findings: Sequence[Watched]) -> list[str]:
-    notes = _failed(standing.runs)
+    notes = failed(standing.runs)
     behind = _behind(standing, findings)
     if behind:
         runs = "1 run has" if behind == 1 else f"{behind} runs have"
@@ -161,7 +161,8 @@ def _notes(standing: Standing, findings: Sequence[Watched]) -> list[str]:
     return notes
 
 
-def _failed(runs: Sequence[Ran]) -> list[str]:
+def failed(runs: Sequence[Ran]) -> list[str]:
+    """That the last run did not end well, and why; nothing where it did."""
     if not runs or runs[0].status not in {"failed", "crashed"}:
         return []
     why = f": {runs[0].error}" if runs[0].error else ""

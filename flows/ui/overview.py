@@ -11,6 +11,7 @@ from flows.reports.gather import collect
 from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.index import sentence
 from flows.reports.tables import chip
+from flows.reports.verdict import failed
 from flows.ui import frame
 from flows.ui.grids import moment
 
@@ -77,13 +78,12 @@ def _problems(reports: Sequence[Report]) -> Html:
     for report in reports:
         link = el("a", report.name, href=f"/features/{report.feature}")
         conclusion = report.conclusion
-        last = report.runs[0] if report.runs else None
         if conclusion.state in {"alarm", "watch"}:
             told.append(_line(conclusion.state, link, conclusion.sentence))
-        if last is not None and last.status not in {"done", "running"}:
-            words = f"the last run, of {last.started_at:%Y-%m-%d %H:%M}, is {last.status}"
-            told.append(_line("alarm", link, f"{words}: {last.error}" if last.error else words))
-        told += [_line("watch", link, note) for note in conclusion.notes]
+        broken = failed(report.runs)
+        told += [
+            _line("alarm" if note in broken else "watch", link, note) for note in conclusion.notes
+        ]
     if not told:
         return frame.lead("No monitor raises an alarm, and no run has failed.")
     return el("ul", *told, class_="said")

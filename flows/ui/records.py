@@ -57,7 +57,7 @@ def _thumbnail(site: Site, name: str, record_id: str) -> Html | None:
 
 
 def _told(found: Lineage) -> Html:
-    kind = f", a {found.source_kind}" if found.source_kind else ""
+    kind = f" (kind {found.source_kind})" if found.source_kind else ""
     like = el(
         "a",
         "Search by it",

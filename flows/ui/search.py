@@ -172,7 +172,7 @@ def _form(settings: Settings, version: Version, given: Mapping[str, str]) -> Htm
     )
     texts = _texts(settings, version)
     if len(texts) > 1:
-        options = [("", "the one that is indexed"), *((one, one) for one in texts)]
+        options = [("", "all kept texts"), *((one, one) for one in texts)]
         fields.append(frame.field("Words in", frame.choice("in", options, given["in"])))
     where = el("input", name="where", value=given["where"], spellcheck="false", class_="code")
     fields.append(frame.field("Where", where, "a condition on kept columns, such as label = 'a'"))

@@ -74,6 +74,9 @@ encoder = "m"
 """
 
 
+EVERY = "is a whole number above 0 with a unit, such as '30 minutes', '6 hours' or '2 days'"
+
+
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
     path = tmp_path / "vecmill.toml"
@@ -160,6 +163,7 @@ def test_a_file_that_is_no_toml_is_named_with_its_line(
     assert [(row["file"], row["line"]) for row in rows] == [
         (str(conf), 2), (str(conf.with_name("local.toml")), 1),
     ]  # fmt: skip
+    assert rows[0]["found"].startswith("not valid TOML: "), "the file is told beside it, once"
 
 
 def test_features_over_others_are_checked_with_these(
@@ -219,3 +223,30 @@ def test_lines_are_found_however_a_table_is_written(tmp_path: Path) -> None:
 def test_no_configuration_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no configuration file"):
         checking.check(tmp_path / "nope.toml")
+
+
+def test_schedules_are_checked_beside_the_features_that_are_written(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write([("a", "wheel", "x")])
+    conf = project.settings().conf
+    right = '[schedules.hourly]\nfeatures = ["notes"]\nevery = "1 hour"\n'
+    text = conf.read_text()
+    conf.write_text(f"{text}\n{right}", encoding="utf-8")
+    assert ask(capsys, conf) == (0, [])
+    wrong = (
+        '[schedules.daily]\nfeatures = ["notess", "broken"]\nevery = "1 dya"\n'
+        '[features.broken]\nsource = "nowhere"\nencoder = "mill"\n'
+    )
+    conf.write_text(f"{text}\n{right}{wrong}", encoding="utf-8")
+    code, rows = ask(capsys, conf)
+    assert code == 2
+    assert [(row["where"], row["found"].partition("; ")[0]) for row in rows] == [
+        ("features.broken", "[features.broken] names the source 'nowhere', which is not defined"),
+        ("schedules.daily", "[schedules.daily] names the feature 'notess', which is not defined"),
+        (
+            "schedules.daily",
+            f"[schedules.daily]: every {EVERY}, got '1 dya'",
+        ),
+    ]
+    assert "did you mean 'notes'?" in rows[1]["found"]

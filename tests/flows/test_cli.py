@@ -315,8 +315,9 @@ def test_a_feature_is_not_monitored_before_it_has_run(vecmill: Callable[..., Ans
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["bogus"], "Unknown command"),
-        (["plan", "--jsn"], "Unknown option"),
+        (["bogus"], "error: Unknown command"),
+        (["plan", "--jsn"], "Did you mean --json? See `vecmill plan --help`"),
+        (["search", "notes", "oil"], "no place for 'oil'; see `vecmill search --help`"),
         (["run", "--direct", "notse"], "no feature 'notse'; did you mean 'notes'?"),
         (["plan", "notse"], "no feature 'notse'"),
         (["monitor", "--direct", "notse"], "no feature 'notse'"),

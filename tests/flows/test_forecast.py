@@ -93,7 +93,20 @@ def test_an_encoder_that_learns_says_that_it_has_to(
     row = project.plan().row()
     assert row["learns"]
     assert row["changes"] == [{"key": "dim", "was": "2", "becomes": "3"}]
-    assert "  the encoder has to learn first, which takes time besides" in told(project, capsys)
+    assert "  the encoder has to learn first, which takes time as well" in told(project, capsys)
+
+
+def test_another_kind_is_told_without_the_parameters_that_go_with_it(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write(ROWS)
+    project.run()
+    project.encoder = {"kind": "lsa", "dim": 2, "max_share": 1.0}
+    keys = {change["key"] for change in project.plan().row()["changes"]}
+    assert {"kind", "dim"} <= keys, "programs are told of all"
+    lines = told(project, capsys)
+    assert "  kind: letters in v1, lsa now, and with it all parameters" in lines
+    assert not any(line.startswith("  dim: ") for line in lines)
 
 
 def test_policy_that_makes_no_new_version_is_told(project: Project) -> None:

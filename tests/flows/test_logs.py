@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
+import signal
 import time
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from flows.output.log_lines import told
 from flows.output.logged import Logged
 from flows.output.progress import Silent
 from flows.output.redact import remember
+from flows.pipeline.run_log import told_failure
 from flows.upkeep.gc import Collector
 from storage import logs
 from storage.logs import Log, Logs
@@ -90,6 +93,17 @@ def test_a_run_that_fails_keeps_its_reason(project: Project) -> None:
     assert "traceback" not in last
     [*_, run] = project.runs()
     assert run_logs.find(project.settings(), run["run_id"]).feature == "notes"
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("prefect.exceptions", "TerminationSignal"), ("flows.cli", "_Terminated")]
+)
+def test_a_run_that_a_signal_stops_says_so_in_words(module: str, name: str) -> None:
+    signalled = getattr(importlib.import_module(module), name)
+    assert issubclass(signalled, BaseException)
+    error = signalled.__new__(signalled, signal.SIGTERM)
+    assert told_failure(error).startswith("stopped by SIGTERM; the next run goes on from what it")
+    assert told_failure(KeyboardInterrupt()).startswith("stopped by Ctrl-C; the next run goes on")
 
 
 @pytest.mark.slow

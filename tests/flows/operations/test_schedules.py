@@ -182,3 +182,17 @@ def test_an_interval_is_not_shifted_by_a_new_start() -> None:
     assert first is not None
     assert every.after(first - timedelta(seconds=1)) == first
     assert first.astimezone(ZoneInfo("UTC")).minute == 0
+
+
+@pytest.mark.parametrize(
+    ("interval", "told"),
+    [
+        (timedelta(minutes=1), "every minute"),
+        (timedelta(minutes=90), "every 90 minutes"),
+        (timedelta(hours=1), "every hour"),
+        (timedelta(days=1), "every day"),
+        (timedelta(days=2), "every 2 days"),
+    ],
+)
+def test_how_often_is_told_in_words(interval: timedelta, told: str) -> None:
+    assert Recurrence.every(interval).told() == told

@@ -91,6 +91,14 @@ def test_a_record_finds_its_like_and_not_itself(served: Served) -> None:
     assert ">r3</a>" not in text
 
 
+def test_a_record_names_its_source_and_kind(served: Served) -> None:
+    assert "(kind files). " in served.get("/features/photos/record?id=red").text
+
+
+def test_words_are_looked_for_in_all_kept_texts_unless_one_is_named(served: Served) -> None:
+    assert ">all kept texts</option>" in served.get("/features/photos/search").text
+
+
 def test_words_and_conditions_narrow(served: Served) -> None:
     text = served.answered(served.get(f"{SEARCH}?words=petsa&in=text&where=label='pets'&k=50")).text
     assert "found, the best first" in text
@@ -283,6 +291,16 @@ def test_new_runs_and_features_are_seen_without_a_restart(project: Project) -> N
         project.more = '[features.later]\nsource = "notes"\nencoder = "mill"\n'
         project.settings()
         assert "later" in client.get("/").text
+
+
+def test_a_run_that_failed_is_told_of_once(project: Project) -> None:
+    project.source = {"path": "gone.csv"}
+    with pytest.raises(Exception, match="no file matches"):
+        project.run()
+    with TestClient(app.make(project.settings()), "http://localhost") as client:
+        text = client.get("/").text
+    assert text.count("no file matches") == 1
+    assert "The last run failed, on " in text
 
 
 def test_a_configuration_that_breaks_meanwhile_is_told(project: Project) -> None:
