@@ -35,7 +35,9 @@ def told(error: Exception, table: str | None = None) -> StorageError | None:
     if isinstance(error, StorageError) or not _LANCE.search(words):
         return None
     what = "a vector table" if table is None else f"the table {table!r}"
-    first = words.splitlines()[0]
+    # Arrow adds the traceback of what was raised in a reader of ours.
+    line = next(line.strip() for line in words.splitlines() if _LANCE.search(line))
+    first = line.partition(". Detail: Python exception")[0]
     if "not found" in words.lower():
         return StorageError(
             f"{what} misses a file: {first}. If `vecmill gc` or `vecmill erase` removed a state "
