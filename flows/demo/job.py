@@ -163,7 +163,8 @@ def _next(conf: Path, home: Path) -> None:
         (f"vecmill status --conf {conf}", "where each feature stands"),
         (f"vecmill plan docstrings --conf {conf}", "what a run would do; change a record and ask"),
         (f"vecmill sql 'FROM findings' --conf {conf}", "what the monitors found"),
-        ("vecmill init FOLDER", "a configuration for your own records"),
+        (f"vecmill ui --conf {conf}", "all of it in a browser; reads and never writes"),
+        ("vecmill init PATH", "a configuration for your own records"),
     ):
         out.print(f"\n   # {why}", style="dim", markup=False)
         out.print(f"   {command}", style="bold", markup=False)

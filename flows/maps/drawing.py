@@ -18,6 +18,7 @@ from flows.config.stores import Stores
 from flows.lifecycle.chosen import chosen
 from flows.lifecycle.compare import published
 from flows.maps import projection
+from flows.output.units import moment
 from flows.pipeline.held import drawing
 from storage import current_rows, query
 from storage.entries import code_version
@@ -115,7 +116,8 @@ class Map:
         name, n = self.version.table, len(self.places)
         shown = f"{n:,} records" if n == self.total else f"{n:,} of {self.total:,} records"
         new = n - self.kept
-        found = [f"{name} by {projection.NAMES[self.method]}: {shown}, laid out {self.laid_out}"]
+        laid = moment(datetime.fromisoformat(self.laid_out)) if self.laid_out else "some time ago"
+        found = [f"{name} by {projection.NAMES[self.method]}: {shown}, laid out {laid}"]
         if self.kept:
             found.append(
                 f"{self.kept:,} lie where the map that is kept had them, {new:,} are new or "
