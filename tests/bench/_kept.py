@@ -42,16 +42,17 @@ _SAID = (
     "What it costs beside the plain way to do the same, as a ratio (median, least to most of the "
     "turns), by `make bench`:"
 )
-_SAME = "over a bare loop of the same batch: rate by cpu"
+_SAME = "over a bare loop of the same batch: rate by"
+_TEXTS = tuple(
+    Headline(
+        f"texts of a cold run, {dtype}, by the {how}", "text", f"text, {dtype}, {_SAME} {by}",
+        f"rate of `SentenceTransformer.encode`, {dtype}",
+    )
+    for dtype in ("float32", "bfloat16")
+    for how, by in (("clock", "wall"), ("processor", "cpu"))
+)  # fmt: skip
 HEADLINES = (
-    Headline(
-        "texts of a cold run, float32", "text", f"text, float32, {_SAME}",
-        "rate of `SentenceTransformer.encode`, float32",
-    ),
-    Headline(
-        "texts of a cold run, bfloat16", "text", f"text, bfloat16, {_SAME}",
-        "rate of `SentenceTransformer.encode`, bfloat16",
-    ),
+    *_TEXTS,
     Headline(
         "images of a cold run, by the clock", "images", "images, cifar10, resnet18: rate by wall",
         "rate of a loop by hand in one process",
