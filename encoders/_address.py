@@ -20,8 +20,8 @@ def check_url(url: str) -> None:
         parts = urlsplit(url)
         whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:  # the port is no number
-        whole = False
-    if not whole:
+        parts, whole = None, False
+    if parts is None or not whole:
         raise ValueError("url must be an address such as https://api.openai.com/v1")
     if parts.username is not None or parts.password is not None:
         raise ValueError("url must hold no user or password; name the key's variable in key_env")

@@ -30,31 +30,40 @@ class Backbone(Protocol):
     @property
     def fit_size(self) -> int:
         """How many images it should learn from."""
+        ...
 
     @property
     def width(self) -> int:
         """How many features an image has."""
+        ...
 
     def recipe(self) -> dict[str, Json]:
         """All that decides the features, but what the fit learns; the libraries apart."""
+        ...
 
     def libraries(self) -> dict[str, Json]:
         """The major versions of those that decide the features."""
+        ...
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The name and shape of all weights that learn."""
+        ...
 
     def fresh(self, rng: np.random.Generator) -> Net:
         """A net to learn with, equal for equal chance."""
+        ...
 
     def restored(self, arrays: Mapping[str, NDArray[Any]]) -> Net:
         """A net that has learned the weights that `shapes` names."""
+        ...
 
     def pixels(self, images: Sequence[Image]) -> Tensor:
         """As the net takes them."""
+        ...
 
     def views(self, net: Net, sample: Sequence[Image], viewing: Viewing) -> Views:
         """A sample to learn from."""
+        ...
 
 
 @dataclass(frozen=True)

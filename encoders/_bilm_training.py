@@ -171,14 +171,15 @@ def learn(
 
 def _batches(texts: Sequence[Text], rng: np.random.Generator) -> list[list[Text]]:
     """All texts in chance order, those of a batch of like length; equally many each time."""
-    order = rng.permutation(len(texts)).tolist()
+    order: list[int] = rng.permutation(len(texts)).tolist()
     total = sum(len(text) + 2 for text in texts)
     size = max(1, round(min(_BATCH_TOKENS, total / _LEAST_STEPS) * len(texts) / total))
-    batches = []
+    batches: list[list[int]] = []
     for start in range(0, len(order), size * _LIKE_LENGTH):
         like = sorted(order[start : start + size * _LIKE_LENGTH], key=lambda row: len(texts[row]))
         batches += [like[at : at + size] for at in range(0, len(like), size)]
-    return [[texts[row] for row in batches[at]] for at in rng.permutation(len(batches))]
+    places: list[int] = rng.permutation(len(batches)).tolist()
+    return [[texts[row] for row in batches[at]] for at in places]
 
 
 def _figures(

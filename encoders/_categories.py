@@ -63,15 +63,19 @@ class Goal(Protocol):
     @property
     def outputs(self) -> int:
         """How many numbers the network gives."""
+        ...
 
     def seen(self, rows: Rows, generator: Generator) -> tuple[Rows, Tensor]:
         """The records as the network is shown them, and which fields are hidden ``(n, fields)``."""
+        ...
 
     def loss(self, told: Tensor, rows: Rows, hidden: Tensor) -> tuple[Tensor, int]:
         """Of what is told of records: its sum over the targets in nats, and how many these are."""
+        ...
 
     def figures(self, told: Tensor, held: Rows, hidden: Tensor, train: Rows) -> dict[str, Json]:
         """How well held-out records are told."""
+        ...
 
 
 def learn(

@@ -56,7 +56,8 @@ def _managed(pixels: Image, file: Image | None = None) -> Image:
         profile = ImageCms.ImageCmsProfile(BytesIO(written))
         if ImageCms.getProfileDescription(profile).startswith("sRGB"):
             return pixels.convert("RGB")
-        given = _CHANNELS.get(profile.profile.xcolor_space.strip())
+        core: Any = profile.profile
+        given = _CHANNELS.get(core.xcolor_space.strip())
         if given not in {"RGB", pixels.mode}:  # such as a profile of paper on a picture in RGB
             return pixels.convert("RGB")
         found: Any = ImageCms.profileToProfile(

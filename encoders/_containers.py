@@ -19,12 +19,15 @@ class Seekable(Protocol):
 
     def read(self, n: int = -1, /) -> bytes:
         """So many bytes, or all that are left; fewer at the end."""
+        ...
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Go to a place, and tell it."""
+        ...
 
     def tell(self) -> int:
         """The place."""
+        ...
 
 
 class CutOffError(Exception):

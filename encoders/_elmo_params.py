@@ -161,7 +161,7 @@ class Params:
         plain: dict[str, Json] = {
             name: value for name, value in asdict(self).items() if name not in others
         }
-        return plain | {"filters": [list(pair) for pair in self.filters]}
+        return {**plain, "filters": [list(pair) for pair in self.filters]}
 
     def reading(self) -> dict[str, Json]:
         """The keys that decide what is made of a network's layers."""

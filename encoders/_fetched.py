@@ -103,8 +103,8 @@ def _checked(address: str) -> str:
         parts = urlsplit(address)
         whole = bool(parts.hostname) and parts.port != 0
     except ValueError:  # the port is no number, or the host no IPv6 address
-        whole = False
-    if not whole:
+        parts, whole = None, False
+    if parts is None or not whole:
         raise EncoderUsageError("weights must be an address such as https://host/model.safetensors")
     if parts.username is not None or parts.password is not None:
         raise EncoderUsageError(

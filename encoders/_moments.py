@@ -37,6 +37,7 @@ class Features(Protocol):
 
     def __call__(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
         """Of samples ``(n,)`` at a rate in Hz: ``(frames, columns)`` float32."""
+        ...
 
 
 def pool(matrix: NDArray[np.float32], segments: int) -> NDArray[np.float32]:

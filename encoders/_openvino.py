@@ -89,7 +89,7 @@ def replace(model: Any, dtype: str, name: str) -> None:  # noqa: ANN401 - the li
     transformer: Any = getattr(model[0], "model", None)
     known = () if transformer is None else inspect.signature(transformer.forward).parameters
     names = [key for key in _INPUTS if key in known]
-    if names[:2] != list(_INPUTS[:2]):
+    if transformer is None or names[:2] != list(_INPUTS[:2]):
         raise EncoderError(
             f"{name!r} has no transformer that takes tokens and a mask, which is what is converted "
             "for backend = 'openvino'; leave backend out"

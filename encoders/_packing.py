@@ -20,7 +20,7 @@ class Packing:
     """
 
     def __init__(self, wished: Encoding) -> None:
-        self._wished = wished
+        self._wished: Encoding = wished
         self._known: Encoding | Literal["refused"] | None = None
         self._lock = threading.Lock()
 

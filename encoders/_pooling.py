@@ -43,6 +43,7 @@ class Lookup(Protocol):
 
         A word that has a vector but no row, since it is made up of subwords, has row -1.
         """
+        ...
 
 
 @dataclass(frozen=True)

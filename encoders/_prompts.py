@@ -39,8 +39,10 @@ def prompts_of(folder: Path, document: str | None = None, query: str | None = No
     """
     file = folder / "config_sentence_transformers.json"
     found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    named = {name: text for name, text in (found.get("prompts") or {}).items() if text}
-    usual = named.get(found.get("default_prompt_name"), "")
+    named: dict[str, str] = {
+        name: text for name, text in (found.get("prompts") or {}).items() if text
+    }
+    usual = named.get(found.get("default_prompt_name") or "", "")
     both = usual if document is None else document
     if document is None:
         document = next((named[name] for name in _DOCUMENT if name in named), usual)

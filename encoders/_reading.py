@@ -126,4 +126,4 @@ def recipe_of(reading: Reading) -> dict[str, Json]:
     if reading.reads == "tabular":
         return found
     parts: list[Json] = [p.recipe() | {"scaling": reading.scaling(p)} for p in reading.parts]
-    return found | {"parts": parts}
+    return {**found, "parts": parts}

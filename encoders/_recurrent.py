@@ -121,7 +121,7 @@ class Network:
             drop: what to do to the output of each layer, when learning.
         """
         drop = drop or _keep
-        states = steps.data
+        states = last = steps.data
         for layer in range(self.shape.layers):
             states, last = run(
                 self.shape.cell,

@@ -26,6 +26,7 @@ class Goal(Protocol):
 
     def weights(self, dim: int) -> dict[str, tuple[int, ...]]:
         """The shapes of what it takes to answer from rows of a width, beside the network."""
+        ...
 
     def loss(
         self, weights: Weights, vectors: Tensor, rows: NDArray[np.int64], steps: Steps
@@ -38,14 +39,17 @@ class Goal(Protocol):
             rows: ``(n,)`` int64, which recordings of the sample they are of.
             steps: these recordings, ``(t, features)`` each, as they are.
         """
+        ...
 
     def figures(
         self, weights: Weights, vectors: Tensor, rows: NDArray[np.int64], steps: Steps
     ) -> dict[str, float]:
         """What is measured on recordings held out besides, and what comes of knowing nothing."""
+        ...
 
     def failure(self, figures: Mapping[str, float]) -> str | None:
         """These figures in words, where no more was learned than nothing; None elsewhere."""
+        ...
 
 
 @dataclass(frozen=True)

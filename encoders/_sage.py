@@ -53,6 +53,7 @@ class Goal(Protocol):
 
     def loss(self, vectors: Tensor) -> Tensor:
         """How far the vectors of all nodes, ``(n, dim)`` of L2 norm 1, are from it."""
+        ...
 
 
 class Classes:

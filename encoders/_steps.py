@@ -73,8 +73,9 @@ class Bands:
     def of(cls, frames: Sequence[Frames]) -> Bands:
         """Those of a sample, every frame counted alike."""
         count = sum(map(len, frames))
-        mean = sum(heard.sum(axis=0, dtype=np.float64) for heard in frames) / count
-        squares = sum(np.square(heard - mean).sum(axis=0) for heard in frames) / count
+        zeros = np.zeros(frames[0].shape[1])
+        mean = sum((heard.sum(axis=0, dtype=np.float64) for heard in frames), zeros) / count
+        squares = sum((np.square(heard - mean).sum(axis=0) for heard in frames), zeros) / count
         spread = np.sqrt(squares)
         scale = np.where(spread > _LEAST_SPREAD, spread, 1.0)
         return cls(mean.astype(np.float32), scale.astype(np.float32))

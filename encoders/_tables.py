@@ -41,9 +41,11 @@ class _Source(Protocol):
     @property
     def width(self) -> int:
         """How many features."""
+        ...
 
     def read(self, batch: pl.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The features ``(n, width)``, and which records have them ``(n,)``."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from encoders.base import EncoderError, EncoderUsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
 BACKBONE = "backbone"
@@ -115,8 +117,12 @@ def _classifier(module: nn.Module, pixels: Tensor) -> str:
     from torch import nn
 
     ran: list[tuple[str, int]] = []
+
+    def noting(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda _module, _given, output: ran.append((name, _width(output)))
+
     handles = [
-        part.register_forward_hook(lambda _m, _i, out, name=name: ran.append((name, _width(out))))
+        part.register_forward_hook(noting(name))
         for name, part in module.named_modules()
         if isinstance(part, nn.Linear | nn.Conv2d)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -59,22 +59,28 @@ class Views(Protocol):
     @property
     def net(self) -> Net:
         """What its features are made with."""
+        ...
 
     @property
     def from_pixels(self) -> bool:
         """Whether that learns from nothing, so that there are pixels alone before."""
+        ...
 
     def plain(self, rows: Rows) -> Tensor:
         """Some images as they are."""
+        ...
 
     def drawn(self, rows: Rows, turns: Rows, rng: np.random.Generator) -> Tensor:
         """A view of each image, left to chance; turned by so many quarters first."""
+        ...
 
     def features(self, given: Tensor) -> Tensor:
         """``(n, width)`` of what one of these two gave."""
+        ...
 
     def raw(self, given: Tensor) -> Tensor:
         """What there is of it before anything is learned: ``(n, anything)``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -130,7 +136,11 @@ class Bank:
     net: Net
     images: Tensor
     views: Tensor
-    from_pixels: ClassVar[bool] = False
+
+    @property
+    def from_pixels(self) -> bool:
+        """Never: what learns from pixels has no views to keep."""
+        return False
 
     @classmethod
     def of(cls, drawing: Drawing, count: int, viewing: Viewing) -> Bank:

@@ -94,5 +94,5 @@ def _between(rows: Frames, places: NDArray[np.float64]) -> Frames:
     low = np.minimum(places.astype(np.int64), len(rows) - 1)
     share = (places - low).astype(np.float32)[:, None]
     high = np.minimum(low + 1, len(rows) - 1)
-    between: Frames = rows[low] * (1 - share) + rows[high] * share
+    between: Frames = (rows[low] * (1 - share) + rows[high] * share).astype(np.float32, copy=False)
     return between

@@ -98,6 +98,7 @@ class Train(Protocol):
         self, texts: list[list[str]], rng: np.random.Generator, watch: Watch
     ) -> tuple[Table, dict[str, Json]]:
         """The table, and figures of what the fit measured."""
+        ...
 
 
 class WordVectors:

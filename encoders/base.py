@@ -159,6 +159,7 @@ class Encoder(Protocol):
     @property
     def modality(self) -> Modality:
         """What `encode` takes."""
+        ...
 
     metric: Metric
     batch_size: int
@@ -166,6 +167,7 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int:
         """The width of the vectors."""
+        ...
 
     def recipe(self) -> dict[str, Json]:
         """All that decides the output; hashed, it is the encoder's fingerprint.
@@ -173,6 +175,7 @@ class Encoder(Protocol):
         Kind, parameters, digest of weights or fitted state, preprocessing, and the versions of
         the code that matter. Never a secret, never a path.
         """
+        ...
 
     def encode(self, batch: Any) -> NDArray[np.float32]:  # noqa: ANN401 - see the table below
         """Encode a batch, rows in order.
@@ -193,6 +196,7 @@ class Encoder(Protocol):
             ``(n, dim)`` float32, finite; ``(0, dim)`` for an empty batch. A row depends on its
             own record alone: not on its neighbours, on padding or on order.
         """
+        ...
 
 
 @runtime_checkable
@@ -208,6 +212,7 @@ class Learner(Protocol):
     @property
     def fitted(self) -> bool:
         """Whether `fit` or `restore` has been called."""
+        ...
 
     def fit(self, sample: Any, rng: np.random.Generator, watch: Watch = QUIET) -> None:  # noqa: ANN401 - as in encode
         """Learn from a sample (a batch, as `Encoder.encode` takes it).
@@ -218,6 +223,7 @@ class Learner(Protocol):
 
     def state(self) -> State:
         """What was learned; `restore` with it gives an encoder of equal output."""
+        ...
 
     def restore(self, state: State) -> None:
         """Take over what another encoder of equal parameters learned."""
@@ -257,6 +263,7 @@ class Cutting(Protocol):
 
     def truncated(self, batch: Any) -> Truncated:  # noqa: ANN401 - as in encode
         """How much of a batch the encoder does not read."""
+        ...
 
 
 @runtime_checkable
@@ -265,6 +272,7 @@ class Grouping(Protocol):
 
     def together(self, batch: Any) -> list[list[int]]:  # noqa: ANN401 - as in encode
         """The records that run through the model together, by their places in the batch."""
+        ...
 
 
 @runtime_checkable
@@ -273,6 +281,7 @@ class Asked(Protocol):
 
     def encode_query(self, batch: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as in encode
         """Encode queries, as `Encoder.encode` does records, into the same space."""
+        ...
 
 
 @runtime_checkable
@@ -292,13 +301,16 @@ class Bridging(Protocol):
     @property
     def others(self) -> tuple[Modality, ...]:
         """The modalities besides its own that `encode_other` takes."""
+        ...
 
     @property
     def scale(self) -> float:
         """The inverse of the temperature that the model was trained with; above 0."""
+        ...
 
     def encode_other(self, modality: Modality, batch: Any) -> NDArray[np.float32]:  # noqa: ANN401 - as in encode
         """Encode a batch of one of the others, as `Encoder.encode` does records."""
+        ...
 
 
 @runtime_checkable
@@ -307,9 +319,11 @@ class Worded(Protocol):
 
     def vocabulary(self) -> tuple[Sequence[str], NDArray[np.float32]]:
         """The words, most frequent first where that is known, and their vectors ``(v, d)``."""
+        ...
 
     def word(self, word: str) -> NDArray[np.float32] | None:
         """The vector ``(d,)`` of one word, be it in the table or not; None where it has none."""
+        ...
 
 
 class Splitter(Protocol):
@@ -321,6 +335,7 @@ class Splitter(Protocol):
         At least one a text, be it empty; neighbours may overlap, and nothing is left out but
         white space.
         """
+        ...
 
 
 @cache
@@ -421,7 +436,7 @@ def reading(modality: Modality) -> tuple[str, ...]:
 def _reads(kind: str) -> tuple[str, ...]:
     """What a kind reads, or can be told to."""
     module = _module(kind)
-    return tuple(getattr(module, "READS", (getattr(module, "MODALITY", None),)))
+    return tuple(getattr(module, "READS", (getattr(module, "MODALITY", ""),)))
 
 
 def splitter(kind: str, params: object) -> Splitter | None:

@@ -40,3 +40,4 @@ class Coded(Protocol):
         Raises:
             EncoderError: where that has yet to be learned.
         """
+        ...

@@ -16,7 +16,7 @@ dimensions, which changes no ranking either.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from encoders.base import EncoderError, EncoderUsageError, State, digest
 from encoders.learning import QUIET, Watch
@@ -102,7 +102,7 @@ class Fuse:
     ``mean`` dim and metric are those of the parts, and what a record lacks does not count.
     """
 
-    modality: ClassVar[Modality] = "vector"
+    modality: Modality = "vector"
 
     def __init__(self, params: Params) -> None:
         _check(params)

@@ -34,10 +34,12 @@ class FoldsIn(Protocol):
 
     def known(self, side: Side, ids: Sequence[str]) -> NDArray[np.bool_]:
         """Which users, or items, the fit has met: ``(n,)``. The others tell it nothing."""
+        ...
 
     @property
     def liked(self) -> float:
         """The weight of an item of which is said that somebody likes it, and no more."""
+        ...
 
 
 def batch(

@@ -115,7 +115,8 @@ class Lsa(Learned[_Model]):
         chosen = self._choose(found, len(texts))
         vocabulary = {term: column for column, term in enumerate(chosen)}
         rarity = 1 + np.log((1 + len(texts)) / (1 + np.array([found[term] for term in chosen])))
-        counts = _damped(_terms.count(texts, vocabulary, self.params.ngrams)).multiply(rarity)
+        counted = _damped(_terms.count(texts, vocabulary, self.params.ngrams))
+        counts: Any = counted.multiply(rarity)  # sparse, whatever the stubs of SciPy say
         watch.stage("find directions", None)
         directions, kept = _directions(_unit(counts.tocsr()), self.params.dim, rng)
         projection = (rarity[:, None] * directions).astype(np.float32)

@@ -245,18 +245,19 @@ def opened(source: bytes | Seekable) -> Iterator[Any]:
         if not file.seek(0, SEEK_END):
             raise MediaError("the recording is empty: 0 bytes, expected an audio file")
         file.seek(0)
-        with soundfile.SoundFile(file) as found:
-            check_rate(int(found.samplerate))
-            yield found
+        try:
+            with soundfile.SoundFile(file) as found:
+                check_rate(int(found.samplerate))
+                yield found
+        except soundfile.LibsndfileError as error:
+            size = file.seek(0, SEEK_END)
+            file.seek(0)
+            raise MediaError(
+                f"cannot decode {size} bytes beginning with {file.read(8)!r} as audio: "
+                f"{error.error_string} Expected a complete WAV, FLAC, OGG or MP3 file"
+            ) from error
     except CutOffError as error:
         raise MediaError(str(error)) from error
-    except soundfile.LibsndfileError as error:
-        size = file.seek(0, SEEK_END)
-        file.seek(0)
-        raise MediaError(
-            f"cannot decode {size} bytes beginning with {file.read(8)!r} as audio: "
-            f"{error.error_string} Expected a complete WAV, FLAC, OGG or MP3 file"
-        ) from error
 
 
 def as_audio(samples: NDArray[np.float32], rate: int) -> Audio:

@@ -81,6 +81,7 @@ class Meter(Encoder, Protocol):
 
     def used(self) -> Usage:
         """What went through it so far."""
+        ...
 
 
 @runtime_checkable
@@ -92,3 +93,4 @@ class Metered(Protocol):
 
         All that are asked for with one run's name share the limit of that run.
         """
+        ...

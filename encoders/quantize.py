@@ -14,7 +14,7 @@ Yamada, Asai and Hajishirzi 2021, section 3.2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from encoders._learned import Learned, expect
 from encoders._one_part import one_part, vectors_of
@@ -77,7 +77,7 @@ class Params:
 class _Quantize:
     """What both ways have in common; ``dim`` is that of the feature."""
 
-    modality: ClassVar[Modality] = "vector"
+    modality: Modality = "vector"
 
     def __init__(self, params: Params) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ of a model tells in a way that could be relied on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from encoders._one_part import one_part, unit, vectors_of
 from encoders.base import EncoderUsageError
@@ -67,7 +67,7 @@ class Truncate:
     record has no vector, or nothing in those dimensions.
     """
 
-    modality: ClassVar[Modality] = "vector"
+    modality: Modality = "vector"
 
     def __init__(self, params: Params) -> None:
         self._part = _checked(params)

@@ -70,6 +70,7 @@ class Placed(Protocol):
 
     def place(self, feature: str) -> slice | None:
         """The dimensions of a part; None where all are those of every part, as in an average."""
+        ...
 
 
 def check_parts(kind: str, parts: Sequence[Part]) -> None:
