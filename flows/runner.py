@@ -35,17 +35,21 @@ class Runner(Protocol):
         scope: Scope | None = None,
     ) -> dict[str, Any]:
         """One run: `flows.pipeline.outcomes.Outcome.row`."""
+        ...
 
     def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:
         """One backfill: its windows, `storage.backfills.WindowRow` as plain values."""
+        ...
 
     def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
         """One fit: `flows.pipeline.fit.Fitted.row`."""
+        ...
 
     def monitor(
         self, feature: str, version: int | None = None, *, again: bool = True
     ) -> list[dict[str, Any]]:
         """One look at the last run: its findings, `storage.model.FindingRow` as plain values."""
+        ...
 
 
 @contextmanager

@@ -224,7 +224,7 @@ def _united(
         return labels
     named, numbers = np.unique(np.concatenate([heads[apart], tails[apart]]), return_inverse=True)
     half = int(apart.sum())
-    links = coo_matrix((np.ones(half), (numbers[:half], numbers[half:])), (len(named),) * 2)
+    links = coo_matrix((np.ones(half), (numbers[:half], numbers[half:])), (len(named), len(named)))
     _, parts = connected_components(links, directed=False)
     smallest = np.full(parts.max() + 1, len(labels))
     np.minimum.at(smallest, parts, named)

@@ -328,7 +328,7 @@ def _measured(
             rows, labels, parts, version.metric, numeric=numeric
         )
     first = versions[0].table
-    compared = {
+    compared: dict[tuple[str, probing.Probe], Difference] = {
         (table, how): probing.compare(scores[first, how], found)
         for (table, how), found in scores.items()
         if table != first

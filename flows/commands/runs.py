@@ -65,7 +65,8 @@ def plan(
     with reporting() as reporter:
         for name in names:
             try:
-                for one in [which] if which is not None else targets(settings, name):
+                several: list[Target] = targets(settings, name) if which is None else [which]
+                for one in several:
                     found = pipeline.plan(
                         settings, name, reporter, target=one, scope=Scope(full=full)
                     )
@@ -174,7 +175,8 @@ def _run(
                 worst = max(worst, _make_up(settings, carry_out, reporter, name))
                 # A refit is of the encoder as configured, and of no other.
                 several: list[Target] = ["configured"] if refit else targets(settings, name)
-                for one in [which] if which is not None else several:
+                several = several if which is None else [which]
+                for one in several:
                     row = carry_out.embed(name, refit=refit, target=one, scope=scope)
                     row["status"] = "done"
                     rows.append(row)

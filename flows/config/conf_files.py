@@ -135,7 +135,8 @@ def _with_keys(
 
 def _inline(lines: list[str], table: tuple[str, ...]) -> int | None:
     """The line of a table that is written ``name = { … }`` in the one around it."""
-    section = _section(lines, table[:-1]) if len(table) > 1 else None
+    around = table[:-1]
+    section = _section(lines, around) if around else None
     if section is None:
         return None
     pattern = re.compile(rf"\s*{re.escape(table[-1])}\s*=\s*\{{.*\}}\s*(#.*)?$")

@@ -162,7 +162,8 @@ def _pick(
     ids: Sequence[str], sizes: Sequence[int], rng: np.random.Generator
 ) -> tuple[tuple[str, ...], ...]:
     """Groups of these sizes, drawn at random; no id is in two of them."""
-    drawn = [ids[row] for row in rng.choice(len(ids), size=sum(sizes), replace=False)]
+    rows: list[int] = rng.choice(len(ids), size=sum(sizes), replace=False).tolist()
+    drawn = [ids[row] for row in rows]
     ends = np.cumsum(sizes).tolist()
     return tuple(
         tuple(sorted(drawn[end - size : end])) for size, end in zip(sizes, ends, strict=True)

@@ -56,6 +56,7 @@ class Engine(Protocol):
 
     def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
         """Encode all shards, in any order."""
+        ...
 
 
 @dataclass(frozen=True)

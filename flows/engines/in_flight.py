@@ -22,6 +22,7 @@ class Promise(Protocol[T_co]):
 
     def result(self) -> T_co:
         """What came of it; raises what it raised."""
+        ...
 
 
 def results(items: Iterable[S], submit: Callable[[S], Promise[T]], most: int) -> Iterator[T]:

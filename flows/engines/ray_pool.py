@@ -158,7 +158,7 @@ class Pool:
     def _is_made(self, worker: Any, call: _Call) -> bool:  # noqa: ANN401 - as above
         """Let a worker make a call, and wait for what comes of it; False where it was lost."""
         try:
-            found = ray.get(worker.call.remote(call.function))
+            found = cast("apart.Answer", ray.get(worker.call.remote(call.function)))
         except RayTaskError as error:
             # Not of the call, whose errors are answers: it could not be taken in.
             call.future.set_exception(_not_taken(call, error))

@@ -65,7 +65,7 @@ def grouped(entries: Sequence[Entry], sort_of: Callable[[Entry], Sort | None]) -
         del found["text"]
         names = ", ".join(entry.inner for entry in texts)
         passed.append(f"left out: {names}, since {others:,} others are no texts")
-    media = {
+    media: dict[Modality, tuple[Entry, ...]] = {
         cast("Modality", sort): tuple(found[sort])
         for sort in ("text", "image", "audio")
         if sort in found

@@ -116,7 +116,7 @@ def space_of(pairs: Pairs, metrics: tuple[str, str], k: int, rng: np.random.Gene
         churn=_mean(churn, 1 - similarity.rbo_by_chance(n, depth, persistence)),
         cka=similarity.cka(one, two),
         procrustes=similarity.procrustes(one, two, rng),
-        moved=tuple((str(ids[row]), round(same[row] * k)) for row in most),
+        moved=tuple((str(ids[row]), round(float(same[row]) * k)) for row in most),
     )
 
 

@@ -102,7 +102,7 @@ def _upkeep(
     settings: Settings, stores: Stores, version: Version, published: int | None
 ) -> dict[str, Any]:
     """How a version's table lies there, and what would make it better."""
-    nothing = dict.fromkeys(_TABLE)
+    nothing: dict[str, Any] = dict.fromkeys(_TABLE)
     if published is None or version.dropped_at is not None:
         return nothing
     feature = settings.features.get(version.feature)
@@ -116,7 +116,7 @@ def _upkeep(
         todo = due(settings, stores, version, found)
     except StorageError:
         return nothing  # `vecmill doctor` says what of it is damaged
-    values = {name: getattr(found, name) for name in _TABLE if name != "upkeep"}
+    values: dict[str, Any] = {name: getattr(found, name) for name in _TABLE if name != "upkeep"}
     return values | {"upkeep": todo}
 
 

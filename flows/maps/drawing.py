@@ -177,7 +177,8 @@ class _Work:
         read: Callable[[Sequence[str]], pa.Table],
         reporter: Reporter,
     ) -> None:
-        self._version, self._method, self._reporter = version, asked.method, reporter
+        self._version, self._reporter = version, reporter
+        self._method: Method = asked.method
         self._rows_of = read
         self._total = len(keys)
         self._hashes = dict(list(keys.items())[: asked.size])

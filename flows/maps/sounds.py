@@ -65,7 +65,7 @@ def sounds(settings: Settings, version: Version, rows: pa.Table) -> Sounds | Non
             linked += not size
             known[path] = len(found.sources)
             found.sources.append(address)
-        part = "" if start is None else f"#t={start / 1000:g},{end / 1000:g}"
+        part = "" if start is None or end is None else f"#t={start / 1000:g},{end / 1000:g}"
         found.of.append((known[path], part))
     if linked:
         found.told.append(

@@ -8,7 +8,7 @@ these, a monitor sees what has changed in the data alone.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flows.monitors.base
 from storage.model import FindingRow
@@ -103,5 +103,5 @@ class Judge:
 def _row(
     monitor: Monitor, finding: Finding, reference_run: str | None, reference: str | None
 ) -> FindingRow:
-    given = asdict(finding) | {"monitor": monitor.name, "blocks": monitor.blocks}
+    given: dict[str, Any] = asdict(finding) | {"monitor": monitor.name, "blocks": monitor.blocks}
     return FindingRow(**given, reference_run=reference_run, reference=reference)

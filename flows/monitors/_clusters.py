@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.analysis import describing
-from flows.monitors import _cells, _cutting, _explain, _told
+from flows.monitors import _cells, _cutting, _explain, _rows, _told
 from flows.monitors._multiple import benjamini_hochberg
 from flows.monitors.base import Part
 
@@ -53,7 +53,7 @@ def of_counts(
     """A part for each of ``(k,)`` counts; `nearest` are current records of each."""
     p_values, away = _cells.p_values(ours, theirs), _cells.residuals(ours, theirs)
     moved = benjamini_hochberg(p_values, alpha)
-    order = np.lexsort((-np.abs(away), p_values)).tolist()
+    order: list[int] = np.lexsort((-np.abs(away), p_values)).tolist()
     return tuple(
         _part(
             f"cluster {cell + 1}" + (f" '{words[cell]}'" if cell in words else ""),
@@ -129,7 +129,7 @@ def _away(statistic: _cells.Occupancy, sides: Sides) -> NDArray[np.float64]:
 def _nearest(statistic: _cells.Occupancy, sides: Sides, cell: int) -> list[str]:
     rows = np.flatnonzero(statistic.counts[sides.n :, cell])
     order = np.argsort(_away(statistic, sides)[rows, cell], kind="stable")
-    return [sides.ids[row] for row in rows[order].tolist()]
+    return _rows.ids_at(sides.ids, rows[order])
 
 
 def _part(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flows.analysis import describing
-from flows.monitors import _cutting, _multiple, _sliced, _told
+from flows.monitors import _cutting, _multiple, _rows, _sliced, _told
 from flows.monitors.base import Part
 from storage.parts import PARTS
 
@@ -56,7 +56,7 @@ def explain(reference: Sample, current: Sample) -> tuple[Part, ...]:
     before, now = _once(reference), _once(current)
     if not (len(before) and len(now)):
         return ()
-    ids = [current.record_ids[row] for row in now.tolist()]
+    ids = _rows.ids_at(current.record_ids, now)
     kept = {
         name: _at(reference.kept[name], before) + _at(current.kept[name], now)
         for name in reference.kept
@@ -115,9 +115,9 @@ def moved_words(texts: Sequence[str], n: int, ids: Sequence[str]) -> tuple[Part,
     found = []
     for place in order[:_WORDS]:
         having = np.flatnonzero(said[:, [place]].toarray().ravel())[:_RECORDS]
-        records = [ids[row] for row in having.tolist()] if z[place] > 0 else []
+        records = _rows.ids_at(ids, having) if z[place] > 0 else []
         shares = float(before[place] / n), float(now[place] / m)
-        found.append(_word(names[place], shares, float(z[place]), records))
+        found.append(_word(str(names[place]), shares, float(z[place]), records))
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -20,6 +20,12 @@ BLOCK_ROWS = 4096
 def blocks(n: int, size: int = BLOCK_ROWS) -> Iterator[slice]:
     """Slices that cover ``range(n)`` in order."""
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def ids_at(ids: Sequence[str], rows: NDArray[np.intp]) -> list[str]:
+    """The ids of the records at some places, in that order."""
+    places: list[int] = rows.tolist()
+    return [ids[place] for place in places]
 
 
 def check_widths(reference: Sample, current: Sample) -> None:

@@ -137,7 +137,7 @@ class Looked:
             verdict="alarm" if changed else verdict,
             summary=self.told + lacks,
             figures=figures,
-            record_ids=tuple(ids[row] for row in self.strangest[:most].tolist()) if changed else (),
+            record_ids=tuple(_rows.ids_at(ids, self.strangest[:most])) if changed else (),
         )
 
 

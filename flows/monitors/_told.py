@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flows.monitors import _rows
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -66,6 +68,6 @@ def named(ids: Sequence[str], rows: NDArray[np.intp]) -> str:
         ids: of all records.
         rows: the places of those to name, the clearest first.
     """
-    told = [quoted(ids[row]) for row in rows[:_MOST].tolist()]
+    told = [quoted(record_id) for record_id in _rows.ids_at(ids, rows[:_MOST])]
     more = len(rows) - len(told)
     return ", ".join(told) + (f" and {more:,} more" if more else "")

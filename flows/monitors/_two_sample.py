@@ -211,7 +211,7 @@ def compare(
         return Finding(monitor, "cannot tell", summary, None, None, None, None, n, m, (), left_out)
     pool = np.concatenate([reference.vectors[ours], current.vectors[theirs]]).astype(np.float64)
     pool -= pool.mean(axis=0)
-    ids = [current.record_ids[row] for row in theirs.tolist()]
+    ids = _rows.ids_at(current.record_ids, theirs)
     sides = Sides(pool, n, m, ids, left_out, _kept(samples, (ours, theirs)))
     pair = _analytic.usable((reference.sketch, current.sketch), params.max_rows)
     if pair is None or sketched is None:
@@ -242,7 +242,7 @@ def finding(monitor: str, result: Result, sides: Sides, params: Params) -> Findi
     """Word what a test found."""
     verdict = _verdict(result, sides, params)
     parts = _parts(result, verdict)
-    strangest = np.argsort(-result.strangeness, kind="stable")[: params.max_ids].tolist()
+    strangest = np.argsort(-result.strangeness, kind="stable")[: params.max_ids]
     known = {name: value for name, value in result.figures.items() if value is not None}
     return Finding(
         monitor=monitor,
@@ -254,7 +254,7 @@ def finding(monitor: str, result: Result, sides: Sides, params: Params) -> Findi
         effect_size=result.effect,
         n_reference=sides.n,
         n_current=sides.m,
-        record_ids=tuple(sides.ids[row] for row in strangest) if verdict == "alarm" else (),
+        record_ids=tuple(_rows.ids_at(sides.ids, strangest)) if verdict == "alarm" else (),
         detail=sides.left_out
         | {"least_p": result.evidence.least_p, "permutations": float(result.evidence.permutations)}
         | known,

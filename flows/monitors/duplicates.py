@@ -126,8 +126,8 @@ def compare(
     verdict: Verdict = "alarm" if len(picked) else "quiet"
     if not len(picked) and (m < params.min_current or fewest > m):
         verdict = "cannot tell"
-    ids = [current.record_ids[row] for row in theirs.tolist()]
-    known = [reference.record_ids[row] for row in ours.tolist()]
+    ids = _rows.ids_at(current.record_ids, theirs)
+    known = _rows.ids_at(reference.record_ids, ours)
     p_value = _conformal.simes(twins.p)
     pairs = _pairs(twins, picked[: max(1, params.max_ids)], ids, known)
     return Finding(

@@ -157,7 +157,7 @@ def _side(
     values = sample.kept.get(params.column, [None] * len(sample))
     labelled = np.array([row for row in rows.tolist() if values[row] is not None], dtype=np.intp)
     labels = np.array([str(values[row]) for row in labelled.tolist()], dtype=np.str_)
-    ids = [sample.record_ids[row] for row in labelled.tolist()]
+    ids = _rows.ids_at(sample.record_ids, labelled)
     return _Side(sample.vectors[labelled] - centre, labels, ids)
 
 

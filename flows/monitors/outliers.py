@@ -155,7 +155,7 @@ def compare(
         return Finding("outliers", "cannot tell", summary, None, None, None, None, n, m, (), detail)
     test = _run(reference.vectors[rng.permutation(ours)], current.vectors[theirs], rng, params)
     verdict = _verdict(test, m, params)
-    ids = [current.record_ids[row] for row in theirs.tolist()]
+    ids = _rows.ids_at(current.record_ids, theirs)
     return Finding(
         monitor="outliers",
         verdict=verdict,
@@ -181,7 +181,7 @@ def _run(
     training = min(len(reference) // 2, params.max_training)
     calibration, m = len(reference) - training, len(current)
     rows = np.concatenate([reference[training:], current])
-    found = {
+    found: dict[Detector, NDArray[np.float64]] = {
         detector: scores(detector, reference[:training], rows, params.neighbours, rng)
         for detector in params.detectors
     }

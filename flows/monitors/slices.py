@@ -92,7 +92,7 @@ def compare(
         return Finding("slices", "cannot tell", why, None, None, None, None, *sizes, (), less)
     pool = np.concatenate([reference.vectors[ours], current.vectors[theirs]]).astype(np.float64)
     pool -= pool.mean(axis=0)
-    ids = [current.record_ids[row] for row in theirs.tolist()]
+    ids = _rows.ids_at(current.record_ids, theirs)
     mmd, _ = _rff.fit(pool, sizes, params.features, rng)
     looked, left_out = _sliced.look(named, mmd, rng, params, only=params.max_slices)
     finding = _finding(_judged(looked), named, ids, sizes, left_out, params)
@@ -139,7 +139,7 @@ def _finding(
     effect = len(touched) / sizes[1]
     verdict = _verdict(looked, changed, effect, params)
     alarmed = verdict == "alarm"
-    records = [ids[row] for one in changed for row in one.strangest.tolist()]
+    records = [name for one in changed for name in _rows.ids_at(ids, one.strangest)]
     return Finding(
         monitor="slices",
         verdict=verdict,

@@ -50,9 +50,11 @@ class Cutter(Protocol):
     @property
     def parts(self) -> Parts:
         """The columns that tell a row's record and place."""
+        ...
 
     def cut(self, chunk: Chunk) -> Chunk:
         """Each record as its parts, in order; what cannot be cut becomes a reject."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def nearest(encoder: Worded, terms: list[tuple[int, str]], k: int) -> list[Near]
     cosines = units @ _unit(wanted)
     cosines[[places[word] for word in asked if word in places]] = -np.inf
     cosines[~units.any(axis=1)] = -np.inf
-    order = np.argsort(-cosines, kind="stable")[:k]
+    order: list[int] = np.argsort(-cosines, kind="stable")[:k].tolist()
     return [Near(known[row], float(cosines[row])) for row in order if np.isfinite(cosines[row])]
 
 

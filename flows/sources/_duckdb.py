@@ -91,7 +91,8 @@ class DuckTable:
     def _stream(
         self, columns: Sequence[str], where: str, values: Sequence[object], name: str
     ) -> Iterator[Raw]:
-        asked = list(dict.fromkeys([*columns, *([self._cursor] if self._cursor else [])]))
+        cursor = [self._cursor] if self._cursor else []
+        asked: list[str] = list(dict.fromkeys([*columns, *cursor]))
         numbers = count()
         with telling("mend `sql`, `table` or `cursor`"):
             for batch in self._file.stream(self._asked(asked, where), values, _ROWS):

@@ -83,7 +83,7 @@ class Around(NamedTuple):
 def around(roots: NDArray[np.int64], graph: Adjacency, hops: int) -> Around:
     """The neighbourhoods of some nodes, each with itself first."""
     n = max(len(graph), 1)
-    frontier = np.arange(len(roots)) * n + roots
+    frontier: NDArray[np.int64] = np.arange(len(roots), dtype=np.int64) * n + roots
     keys, levels = frontier, np.zeros(len(roots), np.int64)
     begun: list[NDArray[np.int64]] = []
     led: list[NDArray[np.int64]] = []
@@ -95,7 +95,7 @@ def around(roots: NDArray[np.int64], graph: Adjacency, hops: int) -> Around:
         begun.append(start)
         led.append(end)
         places.append(entries)
-        frontier = np.setdiff1d(end, keys)
+        frontier = np.setdiff1d(end, keys).astype(np.int64, copy=False)
         keys = np.r_[keys, frontier]
         levels = np.r_[levels, np.full(len(frontier), level)]
     order = np.lexsort((keys, levels, keys // n))

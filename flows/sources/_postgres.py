@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import polars as pl
     import psycopg
+    import psycopg.abc
 
     from flows.sources._rows import Only, Raw
 
@@ -137,7 +138,7 @@ class PostgresTable:
 
 def _prepared(con: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     """A connection that reads one state, and writes dates one way."""
-    import psycopg
+    import psycopg.adapt
 
     con.execute("SET TimeZone = 'UTC'").execute("SET DateStyle = 'ISO, YMD'")
     con.commit()

@@ -82,6 +82,7 @@ class Table(Protocol):
 
     def batches(self, columns: Sequence[str]) -> Iterator[Raw]:
         """Stream these columns, in order and in bounded memory."""
+        ...
 
 
 class Prunable(Table, Protocol):
@@ -89,9 +90,11 @@ class Prunable(Table, Protocol):
 
     def prunes(self, column: str) -> bool:
         """Whether a window over this column leaves anything out."""
+        ...
 
     def batches_of(self, columns: Sequence[str], only: Only) -> Iterator[Raw]:
         """Stream these columns of at least the rows that are wanted."""
+        ...
 
 
 class Cursored(Prunable, Protocol):
@@ -102,6 +105,7 @@ class Cursored(Prunable, Protocol):
 
         In doubt a lower one will do: what is read twice is no harm.
         """
+        ...
 
 
 @dataclass(frozen=True)

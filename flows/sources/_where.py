@@ -47,6 +47,7 @@ class File(Protocol):
     @property
     def text(self) -> str:
         """Its absolute path or its URI, with ``/``."""
+        ...
 
     def look(self) -> Look:
         """Look at it as it is now.
@@ -55,6 +56,7 @@ class File(Protocol):
             OSError: if it is gone or may not be looked at.
             SourceAwayError: if its store is away.
         """
+        ...
 
     def open(self) -> BinaryIO:
         """Open it for reading; seekable.
@@ -63,6 +65,7 @@ class File(Protocol):
             OSError: if it is gone or may not be read.
             SourceAwayError: if its store is away; reading raises that, too.
         """
+        ...
 
 
 @dataclass(frozen=True)

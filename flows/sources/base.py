@@ -90,10 +90,12 @@ class Source(Protocol):
     @property
     def kept(self) -> dict[str, pl.DataType]:
         """The kept columns and their types; known before the first record is read."""
+        ...
 
     @property
     def types(self) -> dict[str, str]:
         """The types that columns were inferred to have, in the words of the key ``types``."""
+        ...
 
     def scan(self) -> Iterator[Chunk]:
         """Stream the records, in a stable order and in bounded memory.
@@ -102,6 +104,7 @@ class Source(Protocol):
             SourceError: if the source as a whole cannot be read.
             SourceAwayError: if that may pass, such as a server that went away.
         """
+        ...
 
 
 @runtime_checkable
@@ -118,6 +121,7 @@ class Stamped(Protocol):
             SourceError: if the source as a whole cannot be read.
             SourceAwayError: if that may pass, such as a server that went away.
         """
+        ...
 
 
 @runtime_checkable
@@ -135,6 +139,7 @@ class Incremental(Protocol):
         Text that `scan_from` reads back as exactly the value it was; a scan that met no record
         leaves the cursor that it began with.
         """
+        ...
 
     def scan_from(self, cursor: str) -> Iterator[Chunk]:
         """Stream the records at or after a cursor: including it, since rows may share a value.
@@ -143,6 +148,7 @@ class Incremental(Protocol):
             SourceError: if the source cannot be read, or the cursor is none of its values.
             SourceAwayError: if that may pass, such as a server that went away.
         """
+        ...
 
 
 @runtime_checkable
@@ -163,6 +169,7 @@ class Windowed(Protocol):
             SourceError: if the source as a whole cannot be read.
             SourceAwayError: if that may pass, such as a server that went away.
         """
+        ...
 
 
 @runtime_checkable
@@ -178,6 +185,7 @@ class Deferred(Protocol):
         Raises:
             SourceError: if it cannot be read.
         """
+        ...
 
 
 @runtime_checkable
@@ -186,6 +194,7 @@ class Remarking(Protocol):
 
     def remarks(self) -> list[str]:
         """Sentences on the last scan, once it is exhausted."""
+        ...
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from flows.sources import _arrow, _cursors, _params, _types
 from flows.sources._foreign import telling
@@ -70,13 +70,16 @@ class Params:
     joiner: str = "\n\n"
     cursor: str | None = None
 
-    null_values: ClassVar[Sequence[str]] = ()
-
     def __post_init__(self) -> None:
         for key in ("uri", "table"):
             if not getattr(self, key).strip():
                 raise ParamError(f"{key} must not be empty, got {getattr(self, key)!r}")
         _params.check_rows(self, _types.NAMES)
+
+    @property
+    def null_values(self) -> tuple[str, ...]:
+        """None: a column with a type says itself where there is no value."""
+        return ()
 
 
 def open(params: Params, root: Path, modality: Modality) -> RowSource:  # noqa: A001 - sources.open(...)
@@ -167,7 +170,8 @@ class LanceTable:
         return wanted
 
     def _stream(self, columns: Sequence[str], where: Any) -> Iterator[Raw]:  # noqa: ANN401 - as above
-        asked = list(dict.fromkeys([*columns, *([self._cursor] if self._cursor else [])]))
+        cursor = [self._cursor] if self._cursor else []
+        asked: list[str] = list(dict.fromkeys([*columns, *cursor]))
         with telling(_MEND):
             for batch in self._rows.stream(asked, where, _ROWS):
                 places = [f"{self.name}#{row}" for row in batch.column("_rowid").to_pylist()]

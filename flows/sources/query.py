@@ -9,7 +9,7 @@ whole, ``articles[>=2024-01-31]#17`` counts from there.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from flows.sources import _params, _sql, _types
 from flows.sources._params import ParamError, hint
@@ -19,7 +19,6 @@ from flows.sources._url import check_url, file_of
 from flows.sources.base import SourceUsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from flows.sources._records import RowSource
@@ -66,8 +65,6 @@ class Params:
     joiner: str = "\n\n"
     cursor: str | None = None
 
-    null_values: ClassVar[Sequence[str]] = ()
-
     def __post_init__(self) -> None:
         check_url(self.url)
         if (self.sql is None) == (self.table is None):
@@ -76,6 +73,11 @@ class Params:
             raise ParamError(f"table must be a name or schema.name, got {self.table!r}")
         _ = self.statement
         _params.check_rows(self, _types.NAMES)
+
+    @property
+    def null_values(self) -> tuple[str, ...]:
+        """None: a column with a type says itself where there is no value."""
+        return ()
 
     @property
     def statement(self) -> str:

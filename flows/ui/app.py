@@ -207,6 +207,6 @@ async def _search_by_file(site: Site, request: Request) -> str:
         data = b"" if file is None or isinstance(file, str) else await file.read()
     if not data:
         raise SearchError("choose a file to search by")
-    given = dict.fromkeys(search.FIELDS, "")
+    given: dict[str, str] = dict.fromkeys(search.FIELDS, "")
     job = await run_in_threadpool(search.begin, site, name, given, (kind, data))
     return f"/features/{name}/search?job={job.id}"
