@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+import re
+import time
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -19,6 +21,13 @@ def test_hashes_are_what_they_were() -> None:
     assert ids.hash_text("mill") == "065c4272912fcd3726c19e3ff3b1c92a"
     assert ids.hash_row(["a", "b"], [1, "x"]) == "0f1b87eafe44ff5750ac6994e04ce733"
     assert ids.fingerprint({"a": 1}) == "6903fb303cd60ccb0a2b9c2592fa773b"
+    assert ids.hash_row(["ä", "b"], ["ö", date(2026, 1, 31)]) == "b664dea4ac8e0e1d8c9c7c8186cb1c4d"
+    assert ids.fingerprint({"ä": "ö"}) == "34a9199ca6bc61f0edd24775a8302890"
+
+
+def test_seeds_are_what_they_were() -> None:
+    """What is drawn by them is kept: samples, cells of a map, the parts of a probe."""
+    assert ids.seed("ä") == 17315702723226345529
 
 
 @given(st.text(), st.text())
@@ -84,6 +93,18 @@ def test_run_ids_sort_by_time_in_utc() -> None:
     made = ids.new_run_id(moment.astimezone(timezone(timedelta(hours=5))))
     assert made.startswith("20260131T235959-")
     assert made < ids.new_run_id(moment + timedelta(seconds=1))
+
+
+def test_a_run_id_is_of_now_in_utc_wherever_the_clock_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        before, made, after = datetime.now(UTC), ids.new_run_id(), datetime.now(UTC)
+    time.tzset()
+    assert f"{before:%Y%m%dT%H%M%S}" <= made[:15] <= f"{after:%Y%m%dT%H%M%S}"
+    assert re.fullmatch(r"\d{8}T\d{6}-[0-9a-f]{11}", made)
 
 
 def test_run_ids_of_one_second_differ() -> None:
