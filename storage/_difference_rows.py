@@ -8,6 +8,7 @@ from storage import _difference_sql as sql
 from storage._difference_scratch import Scratch, quoted
 from storage.assembly import FILE, StagedRows, fitted, published_rows, rows_at_once
 from storage.database import fetch
+from storage.ordering import PLACE, in_order, joined
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
 if TYPE_CHECKING:
@@ -114,17 +115,17 @@ class Written(Scratch):
 
     def _known(self, statement: str, at_once: int) -> Iterator[pa.Table]:
         """What is known of rows, without vectors, by the places of these; some rows at a time."""
-        kept = "".join(f", o.{ours}" for ours in self._kept.values())
         con = self._con.cursor()
-        con.execute("CREATE OR REPLACE TABLE placed AS " + statement.format(kept=kept))
-        parts = [
-            (batch["nth"][0], batch["seq"][0], batch["nth"][-1], batch["seq"][-1])
-            for batch in con.sql(sql.ORDER).to_arrow_reader(at_once)
-        ]
-        for part in parts:
-            first, start, last, end = (bound.as_py() for bound in part)
-            bounds = {"first": first, "from": start, "last": last, "to": end}
-            yield con.sql(sql.PART, params=bounds).to_arrow_table()
+        con.execute(sql.PLACE.format(rows=statement, place=PLACE))
+        count = int(fetch(con, "SELECT count(*) AS n FROM placed")[0]["n"])
+        placed = con.sql(sql.PLACED.format(place=PLACE)).to_arrow_reader(_BATCH)
+        columns = ", ".join(
+            ["seq", "record_id", "content_hash", "event_time", *self._kept.values()]
+        )
+        taken = self._con.cursor().sql(f"SELECT {columns} FROM snapshot").to_arrow_reader(_BATCH)
+        for table in in_order(joined(taken, placed), self._folder, 0, count):
+            for start in range(0, len(table), at_once):
+                yield table.slice(start, at_once)
 
     def _named(self, known: pa.Table) -> dict[str, pa.ChunkedArray]:
         """The columns of rows under the names that their table has."""

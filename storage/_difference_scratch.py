@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 from storage import _difference_parts as of_parts
 from storage import _difference_sql as sql
+from storage._difference_met import Met, keys_in
 from storage.assembly import numbered
+from storage.keys import key
 from storage.vectors import HISTORY_KEY, KEY, SYSTEM_COLUMNS, THUMBNAIL, has_thumbnails
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ class Scratch:
         self._allow(0)
         # Each thread holds some of it for itself, and most of a plan's work is not DuckDB's.
         self._con.execute("SET threads = 2; SET GLOBAL TimeZone = 'UTC'")
+        # What is thrown away need not be made whole first.
+        self._con.execute("PRAGMA disable_checkpoint_on_shutdown")
         # DuckDB draws its bar over ours where it takes the process for a shell.
         self._con.execute("SET enable_progress_bar = false")
         self._con.execute(sql.SCHEMA)
@@ -70,6 +74,9 @@ class Scratch:
         self._rows = self._records = self._wholes = self._rejected = self._nameless = 0
         self._classified = False
         self._chosen_from: Sequence[Path] | None = None
+        self._identity = ("record_id", "event_time") if history else ("record_id",)
+        self._folder = scratch.parent
+        self._met = Met(self._folder)
         empty = kept.empty_table().rename_columns(list(self._kept.values())).schema
         self._with_given(_empty_snapshot(empty), "CREATE TABLE snapshot AS FROM given")
         self.rewrites = base is not None and self._columns_differ(base)
@@ -153,6 +160,8 @@ class Scratch:
         )
         self._con.unregister("published")
         self._con.execute("INSERT INTO known SELECT DISTINCT content_hash, 'base' FROM base")
+        for some in keys_in(self._con, f"SELECT {key('content_hash')} FROM known"):
+            self._met.contents.add(some)
 
 
 def _part_names(parts: Parts | None, kept: Mapping[str, str]) -> dict[str, str]:

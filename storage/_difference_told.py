@@ -144,6 +144,8 @@ class Told(Scratch):
         That of a part is one of its record, and names the part in its reason.
         """
         self._classify()
+        same = " AND ".join(f"dead.{c} = s.{c}" for c in self._identity)
+        self._con.execute(sql.NAME_FIRST.format(seen=self._seen, same=same))
         record, reason = "record_id", "d.reason"
         if self.parts:
             record = self._part_names["parent"]
