@@ -41,11 +41,8 @@ DELETE FROM given WHERE {parent} IN (
     SELECT {parent} FROM given WHERE content_hash IN (SELECT content_hash FROM excess))
 RETURNING seq
 """
-TAKE = """
-INSERT INTO wholes
-SELECT record_id, content_hash, place FROM taken
-WHERE record_id IN (SELECT {parent} FROM given)
-"""
+TAKEN = "SELECT * FROM taken WHERE record_id IN (SELECT {parent} FROM given)"
+TAKE = f"INSERT INTO wholes SELECT record_id, content_hash, place FROM ({TAKEN})"
 # A record that was read has the parts that it was read to have, however little else was read.
 SHORTENED = """
 SELECT DISTINCT record_id FROM base ANTI JOIN snapshot USING (record_id)

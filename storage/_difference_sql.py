@@ -7,23 +7,24 @@ _DUPLICATE = "duplicate id"
 SCHEMA = """
 CREATE TABLE known (content_hash VARCHAR, origin VARCHAR);
 CREATE TABLE dead (record_id VARCHAR, place VARCHAR, reason VARCHAR, stage VARCHAR,
-                   content_hash VARCHAR);
+                   content_hash VARCHAR, event_time TIMESTAMPTZ, owing BOOLEAN DEFAULT false);
 CREATE TABLE dead_content (content_hash VARCHAR, reason VARCHAR, lasting BOOLEAN);
-CREATE TABLE unmet (content_hash VARCHAR);
 """
-# Each looks up a chunk's few thousand rows in all that came before, so the larger table is filtered
-# by the chunk first: DuckDB then streams it past a small hash table, and builds no large one.
+# What is asked of all that came before is asked of `storage.keys`: no statement over a chunk reads
+# what earlier ones have left. `counted`, `before`, `had` and `waiting` are its answers.
+BY_CONTENT = """
+SELECT content_hash, {key} AS key
+FROM (SELECT DISTINCT content_hash FROM {chunk} WHERE record_id = content_hash)
+"""
+GIVEN = "CREATE OR REPLACE TEMP TABLE given AS FROM {chunk}"
 NUMBER_CONTENT_IDS = """
 CREATE OR REPLACE TEMP TABLE given AS
-WITH seen AS (
-    SELECT content_hash, count(*) AS n FROM {seen}
-    WHERE content_hash IN (SELECT content_hash FROM {chunk} WHERE record_id = content_hash)
-    GROUP BY content_hash),
-numbered AS (SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY seq) AS nth FROM {chunk})
+WITH numbered AS (
+    SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY seq) AS nth FROM {chunk})
 SELECT g.* EXCLUDE (nth) REPLACE (CASE
-    WHEN g.record_id <> g.content_hash OR g.nth + coalesce(s.n, 0) = 1 THEN g.record_id
-    ELSE g.record_id || '#' || (g.nth + coalesce(s.n, 0)) END AS record_id)
-FROM numbered g LEFT JOIN seen s ON g.content_hash = s.content_hash
+    WHEN g.record_id <> g.content_hash OR g.nth + coalesce(c.n, 0) = 1 THEN g.record_id
+    ELSE g.record_id || '#' || (g.nth + coalesce(c.n, 0)) END AS record_id)
+FROM numbered g LEFT JOIN counted c USING (content_hash)
 """
 REFUSE_TIMELESS = f"""
 INSERT INTO dead ({DEAD})
@@ -34,36 +35,35 @@ DELETE FROM given WHERE event_time IS NULL
 """
 FIND_REPEATED = """
 CREATE OR REPLACE TEMP TABLE repeated AS
-WITH before AS (SELECT {identity}, place FROM {seen} SEMI JOIN given USING ({identity})),
-first AS (
+WITH first AS (
     SELECT {identity}, min(seq) AS seq, arg_min(place, seq) AS place FROM given GROUP BY {identity})
-SELECT g.seq, coalesce(b.place, f.place) AS first_place
-FROM given g LEFT JOIN before b USING ({identity}) JOIN first f USING ({identity})
-WHERE b.place IS NOT NULL OR g.seq > f.seq
+SELECT g.seq, CASE WHEN b.seq IS NULL THEN f.place ELSE '' END AS first_place,
+    b.seq IS NOT NULL AS owing
+FROM given g LEFT JOIN before b USING (seq) JOIN first f USING ({identity})
+WHERE b.seq IS NOT NULL OR g.seq > f.seq
 """
 REFUSE_REPEATED = f"""
-INSERT INTO dead ({DEAD})
+INSERT INTO dead ({DEAD}, event_time, owing)
 SELECT g.record_id, g.place, '{_DUPLICATE}{{at_one_time}}, first seen at ' || r.first_place, 'read',
-    g.content_hash
+    g.content_hash, g.event_time, r.owing
 FROM given g JOIN repeated r USING (seq)
+"""
+# Where those were that came in earlier chunks is looked up once for all.
+NAME_FIRST = """
+UPDATE dead SET reason = reason || s.place, owing = false FROM {seen} s WHERE owing AND {same}
 """
 FIND_WANTED = """
 CREATE OR REPLACE TEMP TABLE wanted AS
-WITH had AS (
-    SELECT content_hash FROM known WHERE content_hash IN (SELECT content_hash FROM given))
-SELECT min(seq) AS seq, content_hash FROM given ANTI JOIN repeated USING (seq)
-WHERE content_hash NOT IN (SELECT content_hash FROM had) GROUP BY content_hash
+SELECT min(seq) AS seq, content_hash
+FROM given ANTI JOIN repeated USING (seq) ANTI JOIN had USING (seq) GROUP BY content_hash
 """
-NOTE_UNMET = """
-INSERT INTO unmet SELECT DISTINCT content_hash FROM given ANTI JOIN known USING (content_hash)
-"""
+TAKEN = "SELECT seq, content_hash FROM given ANTI JOIN repeated USING (seq)"
 # What an interrupted run has dealt with is as new to the version as what this one encodes.
 FIND_FRESH = """
 CREATE OR REPLACE TEMP TABLE fresh AS
 SELECT seq FROM wanted UNION ALL
-SELECT min(seq) FROM given ANTI JOIN repeated USING (seq)
-WHERE content_hash IN (FROM unmet) GROUP BY content_hash;
-DELETE FROM unmet WHERE content_hash IN (SELECT content_hash FROM given)
+SELECT min(seq) FROM given SEMI JOIN waiting USING (seq) ANTI JOIN repeated USING (seq)
+GROUP BY content_hash
 """
 # Beyond its limit a run leaves records as they are; the next one finds them new again.
 LEAVE_OUT = """
@@ -111,25 +111,24 @@ WHERE reason IS NULL
 GROUP BY content_hash
 """
 FROM_STAGED = """
-SELECT o.seq, o.record_id, o.content_hash, o.event_time{kept}, c.nth
+SELECT o.seq, c.nth, true AS fresh
 FROM chosen c JOIN outcome o USING (content_hash) WHERE o.outcome IN ('new', 'changed')
 """
 # An updated record keeps the run and the time that made its vector.
 FROM_PUBLISHED = """
-SELECT o.seq, o.record_id, o.content_hash, o.event_time{kept}, r.nth, true AS fresh
+SELECT o.seq, r.nth, true AS fresh
 FROM reused r JOIN outcome o USING (content_hash) WHERE o.outcome IN ('new', 'changed')
 UNION ALL
-SELECT o.seq, o.record_id, o.content_hash, o.event_time{kept}, o.base_nth, false
+SELECT o.seq, o.base_nth, false
 FROM outcome o WHERE o.outcome = 'updated'
 """
-# Whole rows are not sorted, which takes more memory than there is where they are long.
-ORDER = "SELECT nth, seq FROM placed ORDER BY nth, seq"
-PART = """
-FROM placed
-WHERE nth BETWEEN $first AND $last
-AND (nth > $first OR seq >= $from) AND (nth < $last OR seq <= $to)
-ORDER BY nth
+# Rows lie in `snapshot` by `seq`, and whole ones are neither joined nor sorted here, which takes
+# more memory than there is where they are long.
+PLACE = """
+CREATE OR REPLACE TABLE placed AS
+SELECT *, row_number() OVER (ORDER BY nth, seq) - 1 AS {place} FROM ({rows})
 """
+PLACED = "SELECT seq, nth, fresh, {place} FROM placed ORDER BY seq"
 STAYING = """
 SELECT nth FROM base
 ANTI JOIN (FROM outcome WHERE outcome IN ('new', 'changed', 'updated')) USING ({key})
@@ -163,14 +162,10 @@ SELECT {DEAD} FROM before b
 ANTI JOIN {{seen}} s ON b.place = s.place ANTI JOIN dead d ON b.place = d.place
 ANTI JOIN {{seen}} t ON b.record_id = t.record_id ANTI JOIN dead e ON b.record_id = e.record_id
 """
+GIVEN_CONTENTS = "SELECT DISTINCT content_hash FROM given WHERE content_hash IS NOT NULL"
 KNOW_DEAD = """
 INSERT INTO dead_content
 SELECT content_hash, any_value(reason), bool_or(lasting) FROM given
 ANTI JOIN dead_content USING (content_hash) ANTI JOIN base USING (content_hash)
-WHERE content_hash IS NOT NULL GROUP BY content_hash;
-INSERT INTO known SELECT content_hash, 'dead' FROM dead_content ANTI JOIN known USING (content_hash)
-"""
-KNOW_STAGED = """
-INSERT INTO known
-SELECT DISTINCT content_hash, 'staged' FROM given ANTI JOIN known USING (content_hash)
+WHERE content_hash IS NOT NULL GROUP BY content_hash
 """

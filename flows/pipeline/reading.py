@@ -221,7 +221,7 @@ def _identity(feature: Feature) -> str:
 
 
 def _gathered(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """Small chunks as larger ones: each is compared with all that came before."""
+    """Small chunks as larger ones: each costs some statements, however small it is."""
     held: list[Chunk] = []
     rows = size = 0
     for chunk in chunks:
