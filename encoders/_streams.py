@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from torch import nn
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 _MOST = 4
 """Streams at a time: Python runs in one of them only, and more would wait for it."""
+
+_SHORT, _LONG = 2, 12
 
 
 def mapped(work: Callable[[T], R], parts: Iterable[T], device: str | None) -> list[R]:
@@ -46,6 +50,34 @@ def mapped(work: Callable[[T], R], parts: Iterable[T], device: str | None) -> li
         streams = _Streams(work, given, each)
         streams.run(min(threads, _MOST, len(given)))
     return streams.results()
+
+
+def keeps_nothing(model: nn.Module, run: Callable[[int], object]) -> bool:
+    """Whether a model comes out of a call as it went in, so that threads may call it at once.
+
+    Some keep positions for the length that they were given last, and make them anew at another.
+
+    Args:
+        model: with all its modules.
+        run: calls it with an input of about so many tokens.
+    """
+    run(_LONG)  # what a first call makes may stay
+    before = _held(model)
+    run(_SHORT)
+    run(_LONG)
+    after = _held(model)
+    return len(before) == len(after) and all(
+        before.get(place, _held) is value for place, value in after.items()
+    )
+
+
+def _held(model: nn.Module) -> dict[tuple[int, str], object]:
+    """What the modules of a model hold, by their place and its name."""
+    return {
+        (place, name): value
+        for place, module in enumerate(model.modules())
+        for name, value in (*vars(module).items(), *module.named_buffers(recurse=False))
+    }
 
 
 class _Streams(Generic[T, R]):

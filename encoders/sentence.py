@@ -356,15 +356,16 @@ def _fixes_shapes(folder: Path, backend: str, dtype: str) -> bool:
 
 
 def _may_stream(model: Any, folder: Path, params: Params) -> bool:  # noqa: ANN401 - the library ships no types
-    """Whether several threads may call a model at once on a processor: whether it keeps nothing.
-
-    Code that it brings may. Of the library's own, rotary positions that are stretched to the
-    length of what is given are kept.
-    """
+    """Whether several threads may call a model at once on a processor."""
     if params.backend != "torch" or params.trust_remote_code or model.device.type != "cpu":
         return False
+    # Rotary positions that are stretched are kept from a length on that no trial reaches.
     rotary = " ".join(str(getattr(module, "rope_type", "")) for module in model.modules())
-    return not is_routed(folder) and "dynamic" not in rotary and "longrope" not in rotary
+    if is_static(folder) or is_routed(folder) or "dynamic" in rotary or "longrope" in rotary:
+        return False
+    return _streams.keeps_nothing(
+        model, lambda words: vectors(model, model.preprocess(["stone " * words]))
+    )
 
 
 def _recipe(folder: Path, params: Params) -> dict[str, Json]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 
-from encoders import _streams
+from encoders import _streams, vision
 from encoders.sentence import Params, build
 from tests.encoders.samples import WORDS
 
@@ -129,3 +129,47 @@ def test_a_model_that_keeps_what_it_was_given_last_is_called_by_one_thread(weigh
     for rope in ("dynamic", {"full_attention": "longrope"}):
         model[0].rope_type = rope
         assert not _may_stream(model, folder, params)
+
+
+def test_what_a_model_keeps_between_calls_is_seen(torch: Any) -> None:  # noqa: ANN401 - as above
+    class Positions(torch.nn.Module):  # type: ignore[misc]  # a module, found by its name
+        """Makes positions at its first call, or at each of another length."""
+
+        def __init__(self, *, anew: bool) -> None:
+            super().__init__()
+            self.anew = anew
+
+        def forward(self, tokens: int) -> None:
+            if self.anew or not hasattr(self, "kept"):
+                self.register_buffer("kept", torch.arange(tokens))
+
+    for anew in (False, True):
+        model = torch.nn.Sequential(Positions(anew=anew))
+        assert _streams.keeps_nothing(model, model) is not anew
+
+
+def test_photographs_have_the_vectors_that_one_thread_gives_them(
+    weights: Path,
+    torch: Any,  # noqa: ANN401 - as above
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from PIL import Image
+
+    encoder = vision.build(
+        vision.Params(model="squeezenet1_1", weights=str(weights / "squeezenet1_1.safetensors"))
+    )
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(20, 90, (20, 2)).tolist()
+    images = [Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)) for size in sizes]
+    names: set[str] = set()
+    read = encoder._read  # type: ignore[union-attr]  # noqa: SLF001 - to see who calls it
+
+    def seen(pixels: list[Any]) -> Any:  # noqa: ANN401 - vectors
+        names.add(threading.current_thread().name)
+        return read(pixels)
+
+    monkeypatch.setattr(encoder, "_read", seen)
+    found = encoder.encode(images)
+    assert "stream" in names
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(found, encoder.encode(images))
