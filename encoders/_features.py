@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encoders._device import moved
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import torch
+    from numpy.typing import NDArray
 
 _NEEDED, _PERHAPS = {"input_ids", "attention_mask"}, "token_type_ids"
 _TAILS = range(4)
@@ -104,6 +107,16 @@ def by_library(model: Any, texts: Sequence[str], prompt: str, length: int) -> di
         list(texts), prompt=prompt, processing_kwargs={"text": padding}
     )
     return dict(made)
+
+
+def vectors(model: Any, given: Mapping[str, Any]) -> NDArray[np.float32]:  # noqa: ANN401 - as above
+    """What a model makes of its input: ``(n, width)`` float32, as its modules leave them."""
+    import torch
+
+    with torch.inference_mode():
+        found = model(moved(given, str(model.device)))["sentence_embedding"]
+        rows: NDArray[np.float32] = found.float().cpu().numpy()
+    return rows
 
 
 def _same(found: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:

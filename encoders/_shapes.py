@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from encoders._device import moved
-from encoders._features import by_library
+from encoders import _streams
+from encoders._features import by_library, vectors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +40,8 @@ def embed(
     prompt: str,
     tokens: Sequence[Sequence[int]],
     features: Features | None,
+    *,
+    streams: bool = False,
 ) -> NDArray[np.float32]:
     """Encode texts in fixed shapes.
 
@@ -49,29 +51,35 @@ def embed(
         prompt: put before each.
         tokens: of each, prompt and special ones counted, none cut off.
         features: what makes the model's input of tokens; None for the model's own preprocessing.
+        streams: whether several threads may call the model at once.
 
     Returns:
         ``(n, width)`` float32, as the model's modules leave them.
     """
-    import torch
-
     rows = _ROWS.get(model.device.type, _ROWS["cpu"])
     limit = int(model.max_seq_length)
     lengths = [min(-(-len(own) // _STEP) * _STEP, limit) for own in tokens]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
-    found: dict[int, NDArray[np.float32]] = {}
+    cut: list[tuple[int, list[int]]] = []
     for length, group in groupby(order, lengths.__getitem__):
         same = list(group)
-        for start in range(0, len(same), rows):
-            part = same[start : start + rows]
-            filled = part + part[:1] * (rows - len(part))
-            given = (
-                by_library(model, [texts[at] for at in filled], prompt, length)
-                if features is None
-                else features.made([tokens[at] for at in filled], length)
-            )
-            with torch.inference_mode():
-                on = moved(given, str(model.device))
-                vectors = model(on)["sentence_embedding"].float().cpu().numpy()
-            found.update(zip(part, vectors, strict=False))
-    return np.stack([found[at] for at in range(len(texts))])
+        cut += [(length, same[start : start + rows]) for start in range(0, len(same), rows)]
+
+    def read(one: tuple[int, list[int]]) -> NDArray[np.float32]:
+        length, part = one
+        filled = part + part[:1] * (rows - len(part))
+        given = (
+            by_library(model, [texts[at] for at in filled], prompt, length)
+            if features is None
+            else features.made([tokens[at] for at in filled], length)
+        )
+        return vectors(model, given)[: len(part)]
+
+    # The longest first, so that what the others need is in memory already.
+    cut.reverse()
+    # The library's tokenizer takes one caller at a time.
+    device = model.device.type if streams and features is not None else None
+    found = np.concatenate(_streams.mapped(read, cut, device))
+    rows_of = np.empty_like(found)
+    rows_of[[at for _, part in cut for at in part]] = found
+    return rows_of

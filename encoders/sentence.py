@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from encoders import _cached, _chunks, _hub, _openvino, _shapes
+from encoders import _cached, _chunks, _hub, _openvino, _shapes, _streams
 from encoders._chunks import Chunk, Cutter
 from encoders._code import check_code
-from encoders._features import Features
+from encoders._features import Features, vectors
 from encoders._libraries import majors
 from encoders._precision import Dtype, resolved
 from encoders._prompts import Prompts, prompts_of
@@ -122,6 +122,7 @@ class SentenceEncoder:
         self._model = load(folder, params.model, whole, params.device, params.trust_remote_code)
         if params.backend == "openvino":
             _openvino.replace(self._model, dtype, params.model)
+        self._streams = _may_stream(self._model, folder, params)
         self.batch_size = params.batch_size
         self._budget = params.batch_tokens or self._room()
         set_max_tokens(self._model, params.max_tokens, params.model)
@@ -208,15 +209,23 @@ class SentenceEncoder:
             tokens = self._tokens([prompt + text for text in texts])
             if self._fixed:
                 made = self._made(prompt)
-                return _shapes.embed(self._model, texts, prompt, tokens, made)
+                streams = self._streams
+                return _shapes.embed(self._model, texts, prompt, tokens, made, streams=streams)
             read = [min(len(own), limit) for own in tokens]
-            places, found = [], []
-            for part in _cached.parts(read, self.batch_size, self._budget):
-                places += part
-                found.append(self._encoded(encode, [texts[at] for at in part], prompt, len(part)))
-        vectors = np.empty((len(texts), found[0].shape[1]), np.float32)
-        vectors[places] = np.concatenate(found)
-        return vectors
+            parts = [*_cached.parts(read, self.batch_size, self._budget)]
+            made = self._made(prompt) if self._streams else None
+
+            def found(part: list[int]) -> NDArray[np.float32]:
+                if made is None:
+                    return self._encoded(encode, [texts[at] for at in part], prompt, len(part))
+                longest = max(read[at] for at in part)
+                return vectors(self._model, made.made([tokens[at] for at in part], longest))
+
+            device = None if made is None else self._model.device.type
+            rows = np.concatenate(_streams.mapped(found, parts, device))
+        ordered = np.empty_like(rows)
+        ordered[[at for part in parts for at in part]] = rows
+        return ordered
 
     def _encoded(
         self, encode: Callable[..., Any], texts: Sequence[str], prompt: str, rows: int
@@ -344,6 +353,19 @@ def _fixes_shapes(folder: Path, backend: str, dtype: str) -> bool:
     if is_static(folder) or is_routed(folder):
         return False
     return backend == "openvino" or dtype != "float32"
+
+
+def _may_stream(model: Any, folder: Path, params: Params) -> bool:  # noqa: ANN401 - the library ships no types
+    """Whether several threads may call a model at once on a processor."""
+    if params.backend != "torch" or params.trust_remote_code or model.device.type != "cpu":
+        return False
+    # Rotary positions that are stretched are kept from a length on that no trial reaches.
+    rotary = " ".join(str(getattr(module, "rope_type", "")) for module in model.modules())
+    if is_static(folder) or is_routed(folder) or "dynamic" in rotary or "longrope" in rotary:
+        return False
+    return _streams.keeps_nothing(
+        model, lambda words: vectors(model, model.preprocess(["stone " * words]))
+    )
 
 
 def _recipe(folder: Path, params: Params) -> dict[str, Json]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from encoders import _cached, _networks, media
+from encoders import _cached, _networks, _streams, media
 from encoders._device import moved, pick_device
 from encoders._libraries import majors
 from encoders._patches import PATCH, QUARTERS, Codebook
@@ -260,11 +260,17 @@ class NetworkEncoder:
         check_rgb(batch)
         rows = np.empty((len(batch), self.dim), dtype=np.float32)
         for at in range(0, len(batch), self.batch_size):
-            pixels = [self._pixels(image) for image in batch[at : at + self.batch_size]]
-            for places in _by_shape(pixels):
-                for part in self._parts([pixels[place] for place in places]):
-                    chosen = [places[place] for place in part]
-                    rows[[at + place for place in chosen]] = self._read([pixels[p] for p in chosen])
+            some = batch[at : at + self.batch_size]
+            pixels = _streams.mapped(self._pixels, some, "cpu")
+            parts = [
+                [places[place] for place in part]
+                for places in _by_shape(pixels)
+                for part in self._parts([pixels[place] for place in places])
+            ]
+            given = [[pixels[place] for place in part] for part in parts]
+            found = _streams.mapped(self._read, given, self._device)
+            for part, vectors in zip(parts, found, strict=True):
+                rows[[at + place for place in part]] = vectors
         return unit(rows) if self._params.normalize else rows
 
     def _pixels(self, image: Image) -> Tensor:

@@ -12,6 +12,8 @@ from storage.model import OutageError, StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
+
 OUTAGE = (
     "connection refused", "dns error", "error sending request", "failed to connect",
     "retryerror", "service unavailable", "slow down", "timed out",
@@ -105,24 +107,24 @@ class Tables:
         Raises:
             StorageError: if the table is not there.
         """
-        return self.open(table).to_lance()
+        return self._dataset(table, None)
 
     def state(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
         """A table as Lance's own dataset at one Lance version, its vectors as they are held.
-
-        Lance opens it without LanceDB, whose import takes most of the time of a run that finds
-        nothing changed.
 
         Raises:
             OutageError: if an object store does not answer.
             StorageError: if the table or the version is not there.
         """
+        return self._dataset(table, lance_version)
+
+    def _dataset(self, table: str, lance_version: int | None) -> Any:  # noqa: ANN401 - as above
+        """A table as Lance opens it, without LanceDB: importing that takes a second."""
         import lance
 
-        place = f"{self._uri.rstrip('/')}/{table}.lance"
         try:
             with self.reaching():
-                return lance.dataset(place, version=lance_version)
+                return lance.dataset(self.place(table), version=lance_version)
         except OutageError:
             raise  # LanceDB would wait for the same store once more
         except BaseException as error:
@@ -130,7 +132,36 @@ class Tables:
             if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                 raise
         # LanceDB tells what is wrong, and how to go on.
-        return self.at(table, lance_version).to_lance()
+        opened = self.open(table) if lance_version is None else self.at(table, lance_version)
+        return opened.to_lance()
+
+    def is_there(self, table: str) -> bool:
+        """Whether there is a table of this name, that of a run which ended early included."""
+        import lance
+
+        try:
+            lance.dataset(self.place(table))
+        except ValueError as error:
+            if "was not found" not in str(error):
+                raise
+            return False
+        return True
+
+    def write(self, rows: pa.RecordBatchReader, target: Any, mode: str) -> Any:  # noqa: ANN401 - as above
+        """Write rows as LanceDB would, and give the dataset that they make.
+
+        Args:
+            rows: in any number of batches.
+            target: where to, or the dataset to append to.
+            mode: ``create``, ``overwrite`` or ``append``.
+        """
+        import lance
+
+        return lance.write_dataset(rows, target, mode=mode)
+
+    def place(self, table: str) -> str:
+        """Where a table lies: LanceDB finds it there by its name."""
+        return f"{self._uri.rstrip('/')}/{table}.lance"
 
     def tables(self) -> list[str]:
         """The names of all tables, whether the catalog knows them or not."""

@@ -107,21 +107,22 @@ class Vectors(Tables):
     ) -> int:
         import pyarrow as pa
 
-        opened = self.open(table)
-        if opened.version != base:
-            opened.checkout(base)
-            opened.restore()
-        before, places = opened.to_lance(), iter(gone)
+        head = self.head(table)
+        if head.version != base:
+            head = self.state(table, base)
+            head.restore()
+        before, places = head.checkout_version(base), iter(gone)
         # Not as a merge by key: that holds all rows, vectors too, in memory.
         while some := list(islice(places, _ROWS_A_DELETE)):
             numbers = before.take(some, columns=["_rowid"])["_rowid"].to_pylist()
-            opened.delete(f"_rowid IN ({', '.join(map(str, numbers))})")
-        codes = codes_of(opened.schema)
+            head.delete(f"_rowid IN ({', '.join(map(str, numbers))})")
+        codes = codes_of(head.schema)
         rows = rows if codes is None else codes.written(rows)
         first = next((batch for batch in rows if len(batch)), None)
         if first is not None:
-            opened.add(pa.RecordBatchReader.from_batches(rows.schema, chain([first], rows)))
-        return cast("int", opened.version)
+            some_rows = pa.RecordBatchReader.from_batches(rows.schema, chain([first], rows))
+            head = self.write(some_rows, head, "append")
+        return int(head.version)
 
     def rewrite(self, table: str, rows: pa.RecordBatchReader, codes: Codes | None = None) -> int:
         """Replace all rows of a table, its columns too, as one new Lance version of it.
@@ -136,16 +137,9 @@ class Vectors(Tables):
         """
         rows = rows if codes is None else codes.written(rows)
         with self.reaching():
-            db = self._db()
-            try:
-                db.open_table(table)
-                mode = "overwrite"
-            except ValueError as error:
-                if "not found" not in str(error):
-                    raise
-                # Lance warns on standard error when told to overwrite what is not there.
-                mode = "create"
-            return cast("int", db.create_table(table, data=rows, mode=mode).version)
+            # Lance warns on standard error when told to overwrite what is not there.
+            mode = "overwrite" if self.is_there(table) else "create"
+            return int(self.write(rows, self.place(table), mode).version)
 
     def nearest(  # noqa: PLR0913 - one keyword a choice
         self,

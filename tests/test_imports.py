@@ -108,11 +108,11 @@ def test_a_run_without_prefect_does_not_load_it() -> None:
     )
 
 
-def test_a_run_that_finds_nothing_changed_loads_only_what_reads(tmp_path: Path) -> None:
+def test_a_run_loads_only_what_reads_and_writes_first_or_again(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("id,text\na,one\nb,two\n", encoding="utf-8")
     (tmp_path / "conf.toml").write_text(NOTES, encoding="utf-8")
     ask = f"run_command(['run', '--direct', '--full', '--conf', {str(tmp_path / 'conf.toml')!r}])"
     with_letters = "from tests.flows.plugins import install; install()"
     run = f"{with_letters}; from flows.cli import run_command; assert {ask} == 0"
-    assert "lancedb" in loaded_by(run), "the probe should see what writes"
-    assert loaded_by(run) == {"duckdb", "lance", "polars", "pyarrow"}
+    # LanceDB, which takes a second to import, is for those who search.
+    assert [loaded_by(run) for _ in range(2)] == [{"duckdb", "lance", "polars", "pyarrow"}] * 2

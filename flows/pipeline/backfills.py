@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
 from flows.output.redact import redact
+from flows.pipeline.comparing import compare, read
 from flows.pipeline.costs import Costs
+from flows.pipeline.dead import letters
 from flows.pipeline.scope import Scope, refuse_naive
-from flows.pipeline.steps import compare, letters, read
 from flows.pipeline.versions import known_version, open_source, prepare
 from storage import backfills
 from storage.backfills import Backfill, WindowRow

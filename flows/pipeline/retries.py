@@ -22,10 +22,11 @@ def passes(error: BaseException) -> bool:
     """Whether an error may be gone the next time: a cut connection, not a missing file."""
     if isinstance(error, ConnectionError | TimeoutError | OutageError):
         return True
-    if isinstance(error, OSError):
-        return error.errno in _PASSING
-    # Lance tells of a commit that lost a race by a plain RuntimeError.
-    return isinstance(error, RuntimeError) and "commit conflict" in str(error).lower()
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        return True
+    # Lance tells of a commit that lost a race by a plain OSError, LanceDB by a RuntimeError.
+    lost = "commit conflict" in str(error).lower()
+    return isinstance(error, OSError | RuntimeError) and lost
 
 
 def retry_pauses(retries: int) -> list[float]:

@@ -20,24 +20,17 @@ from typing import TYPE_CHECKING, Any
 from flows.config.stores import Stores
 from flows.engines.engine import Job
 from flows.pipeline import checks
+from flows.pipeline.comparing import as_they_stand, compare, read
 from flows.pipeline.costs import Costs
+from flows.pipeline.dead import dead_letters, letters, shares
 from flows.pipeline.encode import Bounds, EncodingError
 from flows.pipeline.forecast import forecast
+from flows.pipeline.notes import note_chunks, note_cut, note_left_out, note_standing
 from flows.pipeline.outcomes import Planned
 from flows.pipeline.refusals import RunError, refuse_dead, refuse_deletes
 from flows.pipeline.run_log import logging, told_failure
 from flows.pipeline.scope import Scope
-from flows.pipeline.steps import (
-    Run,
-    as_they_stand,
-    compare,
-    dead_letters,
-    letters,
-    note_chunks,
-    note_left_out,
-    read,
-    shares,
-)
+from flows.pipeline.steps import Run
 from flows.pipeline.versions import known_version, open_source, prepare
 from flows.searching import spaces
 from storage import disk
@@ -50,11 +43,11 @@ if TYPE_CHECKING:
     from flows.config.settings import Feature, Settings
     from flows.engines.engine import Engine
     from flows.output.progress import Reporter
+    from flows.pipeline.dead import Shares
     from flows.pipeline.forecast import Forecast
     from flows.pipeline.outcomes import Outcome
     from flows.pipeline.run_log import RunLog
     from flows.pipeline.scope import Target
-    from flows.pipeline.steps import Shares
     from storage.catalog import Catalog
     from storage.model import Counts, Version
 
@@ -101,7 +94,7 @@ def embed(
             version = _prepared(engine, stores.catalog, scope, ready, log, name)
             run = Run(settings, feature, stores, version, log, started, scope, log.run_id)
             outcome = _embedded(run, engine)
-            _note_standing(outcome, stores.catalog, log)
+            note_standing(outcome, stores.catalog, log)
             spaces.note_apart(settings, feature, stores, log)
             log.done(outcome)
             return outcome
@@ -159,7 +152,7 @@ def _carry_out(run: Run, engine: Engine) -> None:
         run.receipts = engine.encode(_job(run), run.shards, run.reporter)
         run.encode_seconds = time.perf_counter() - begun
     engine.step("commit", run.commit)
-    _note_cut(run)
+    note_cut(run.feature.name, run.version, run.unread, run.reporter)
     if checks.wanted(run):
         engine.step("check", partial(checks.check, run))
     engine.step("publish", run.publish)
@@ -269,41 +262,6 @@ def _problem(feature: Feature, scope: Scope, found: Shares, *, remove: bool) -> 
     except RunError as error:
         return str(error)
     return None
-
-
-def _note_cut(run: Run) -> None:
-    """Say how much of the texts the encoder did not read."""
-    unread, cut = run.unread, run.unread.cut
-    if cut.cut_texts:
-        limit = "" if unread.limit is None else f" ({unread.limit:,} tokens)"
-        advice = "; set chunk to have them read" if "chunk" in run.version.params else ""
-        run.reporter.note(
-            f"{run.feature.name}: {cut.cut_texts:,} of {unread.texts:,} texts were longer than "
-            f"the encoder reads{limit}: {cut.cut_tokens:,} of {cut.text_tokens:,} tokens were cut, "
-            f"and are not in the vectors{advice}"
-        )
-
-
-def _note_standing(outcome: Outcome, catalog: Catalog, reporter: Reporter) -> None:
-    """Say that readers do not see what was made, where that is so."""
-    live = catalog.live(outcome.feature)
-    if live is not None and live.version != outcome.version:
-        reporter.note(
-            f"{outcome.feature}: this run brought v{outcome.version} up to date, a "
-            f"{outcome.standing} version; readers go on seeing v{live.version}, which was not. "
-            f"{_advice(outcome)}"
-        )
-
-
-def _advice(outcome: Outcome) -> str:
-    feature, version = outcome.feature, outcome.version
-    promote = f"`vecmill promote {feature} {version}`"
-    if outcome.standing == "retired":
-        return (
-            f'To keep up to date what readers see, set update = "live" in [features.{feature}], '
-            f"or the encoder back to what it was; to go back to v{version}, {promote}"
-        )
-    return f"Make it live with {promote}"
 
 
 def _note_failure(catalog: Catalog, run_id: str, error: BaseException) -> None:

@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING
 
 from encoders.metering import Usage
 from flows.monitoring import canaries
-from flows.output.redact import redact
-from flows.pipeline.chunking import cutter_of
 from flows.pipeline.coding import codes_of
+from flows.pipeline.comparing import as_they_stand, compare, read
 from flows.pipeline.costs import Costs
+from flows.pipeline.dead import dead_letters, letters, shares
+from flows.pipeline.notes import note_chunks, note_left_out
 from flows.pipeline.outcomes import Outcome
 from flows.pipeline.profiling import Profiler, newly_empty
-from flows.pipeline.reading import Reading
 from flows.pipeline.refusals import RunError, refuse_dead, refuse_deletes
 from flows.pipeline.versions import open_source
-from storage.difference import Difference
-from storage.frames import gathered
 from storage.ids import new_run_id
 from storage.model import (
     Counts,
-    DeadLetter,
     Manifest,
     OutageError,
     Publication,
@@ -36,7 +33,6 @@ from storage.staging import (
     drop_damaged,
     forget_dead,
     staged_files,
-    staged_hashes,
     staged_unread,
 )
 
@@ -44,15 +40,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
     from flows.config.settings import Feature, Settings
     from flows.config.stores import Stores
     from flows.monitors._profile import Profile
     from flows.output.progress import Reporter
     from flows.pipeline.encode import Receipt
+    from flows.pipeline.reading import Reading
     from flows.pipeline.scope import Scope
-    from flows.sources.base import Reject, Source
+    from storage.difference import Difference
     from storage.model import Version
 
 
@@ -323,155 +318,3 @@ class Run:
 
     def _staged(self) -> list[Path]:
         return staged_files(self.stores.staging / self.version.table)
-
-
-def read(
-    feature: Feature, stores: Stores, version: Version | None, source: Source, scope: Scope
-) -> Reading:
-    """How a run over this scope reads its source."""
-    known = None
-    # A version that has not seen the whole source has nothing to build upon.
-    if version is not None and version.complete and stores.catalog.published(version):
-        known = stores.catalog.cursor(version)
-    return Reading.of(feature, source, scope, known, cutter_of(feature, version))
-
-
-def compare(
-    stores: Stores, version: Version | None, reading: Reading, folder: Path, *, thumbnails: bool
-) -> Difference:
-    """The difference to the published rows, told of all that need not be encoded again.
-
-    Where nothing will be read there is nothing to compare, so the rows are left where they are.
-    """
-    published = stores.catalog.published(version) if version else None
-    base = None
-    if version and published and not reading.unchanged:
-        base = stores.vectors.dataset(version.table, published.lance_version)
-    history = version is not None and version.history
-    parts = None if reading.cutter is None else reading.cutter.parts
-    difference = Difference(
-        folder / "scratch.duckdb",
-        base,
-        _arrow_schema(reading),
-        history=history,
-        parts=parts,
-        thumbnails=thumbnails,
-    )
-    if version:
-        if not reading.scope.retry_dead:
-            difference.know_dead(stores.catalog.known_dead(version))
-        staged = staged_hashes(staged_files(stores.staging / version.table))
-        for contents in gathered(staged):
-            if not reading.scope.retry_dead:
-                difference.know_dead(contents.filter(contents["lasting"]), staged=True)
-            difference.know_staged(contents.filter(contents["reason"].is_null()))
-    return difference
-
-
-def note_chunks(name: str, reading: Reading, reporter: Reporter) -> None:
-    """Say what records were cut into, where they were: rows are what is counted elsewhere."""
-    if reading.cutter is not None and reading.records:
-        reporter.note(
-            f"{name}: {reading.records:,} records are {reading.rows:,} chunks, a row each"
-        )
-
-
-def note_left_out(
-    name: str, reading: Reading, difference: Difference, reporter: Reporter, *, remove: bool
-) -> None:
-    """Say what a run over a feature leaves as it is, and why."""
-    for remark in reading.remarks:
-        reporter.note(f"{name}: {remark}")
-    if remove and (kept := difference.held_back()):
-        reporter.note(
-            f"{name}: {kept:,} published ids are not in the source any more, but "
-            "it has rows whose id cannot be read, which may be they; nothing is removed until "
-            f"these are mended (see `vecmill dead {name}`)"
-        )
-    if reading.outside and reading.scope.kind != "backfill":  # which tells it once of all windows
-        reporter.note(
-            f"{name}: {reading.outside:,} records have no event time or cannot be read, so "
-            f"they are in no window; `vecmill run {name}` takes them, or says what is wrong"
-        )
-
-
-def letters(rejects: Sequence[Reject]) -> list[DeadLetter]:
-    """What could not be read, as dead letters."""
-    return [DeadLetter(r.place, redact(r.reason), "read", r.record_id) for r in rejects]
-
-
-def dead_letters(
-    stores: Stores, version: Version | None, reading: Reading, difference: Difference
-) -> pa.Table:
-    """All dead letters of a version as of this run: met now, or before and not looked at now."""
-    import pyarrow as pa
-
-    found = difference.dead_letters()
-    if version is None or (reading.whole and not reading.unchanged):
-        return found
-    before = stores.catalog.dead_letters(version)
-    return pa.concat_tables([found, difference.still_dead(before).cast(found.schema)])
-
-
-@dataclass(frozen=True)
-class Shares:
-    """What a run is refused by, in records, however many rows each of them has.
-
-    Attributes:
-        records: those that the dead are a share of.
-        dead: dead letters, one a record.
-        gone: published records that the source no longer has.
-        ids: published records.
-    """
-
-    records: int
-    dead: pa.Table
-    gone: int
-    ids: int
-
-
-def shares(
-    stores: Stores,
-    version: Version | None,
-    reading: Reading,
-    counts: Counts,
-    dead: pa.Table,
-    difference: Difference,
-) -> Shares:
-    """What of a run's records is dead, and what gone.
-
-    A run that reads a part of its source holds all that are known to be dead against all that the
-    version has: one bad record among two new ones is no reason to stop.
-    """
-    gone, ids = difference.gone_records(), difference.published_ids()
-    if reading.cutter is not None:
-        dead = _one_a_record(dead)
-    if reading.whole or version is None:
-        return Shares(difference.given_records(), dead, gone, ids)
-    if not version.history:
-        return Shares(difference.known_records(dead), dead, gone, ids)
-    published = stores.catalog.published(version)
-    return Shares((published.rows if published else 0) + counts.new + len(dead), dead, gone, ids)
-
-
-def _one_a_record(dead: pa.Table) -> pa.Table:
-    """Of the dead letters of a record's parts the first."""
-    import polars as pl
-
-    return (
-        pl.DataFrame(dead)
-        .unique(["record_id", "place"], keep="first", maintain_order=True)
-        .to_arrow()
-    )
-
-
-def as_they_stand(stores: Stores, version: Version) -> Counts:
-    """The counts of a run whose source said that nothing has changed since a run read it."""
-    read = stores.catalog.read_counts(version)
-    return Counts(records=read.records, unchanged=read.records - read.dead, dead=read.dead)
-
-
-def _arrow_schema(reading: Reading) -> pa.Schema:
-    import polars as pl
-
-    return pl.DataFrame(schema=reading.kept).to_arrow().schema

@@ -13,6 +13,7 @@ from flows.config.stores import Stores
 from flows.engines.engine import Direct
 from flows.output.progress import Silent
 from flows.pipeline import stages as pipeline
+from flows.pipeline.retries import passes
 from tests.flows.engines import Interruption, Stopping
 
 if TYPE_CHECKING:
@@ -37,6 +38,12 @@ class Meddling(Direct):
     def encode(self, job: Job, shards: Sequence[Path], reporter: Reporter) -> list[Receipt]:
         self.__dict__["meddle"]()
         return super().encode(job, shards, reporter)
+
+
+@pytest.mark.parametrize("kind", [OSError, RuntimeError])
+def test_a_commit_that_lost_a_race_is_tried_again(kind: type[Exception]) -> None:
+    assert passes(kind("Retryable commit conflict for version 4: this Append lost to a Delete"))
+    assert not passes(kind("Append with different schema"))
 
 
 @pytest.fixture

@@ -55,6 +55,22 @@ def test_many_rows_go_at_once_and_places_are_those_of_the_base(store: Store) -> 
     assert ids(store.vectors, after) == ["left", "more"]
 
 
+def test_lancedb_reads_and_goes_on_with_what_is_written(store: Store, tmp_path: Path) -> None:
+    import lancedb
+
+    base = store.vectors.commit("t", None, reader(IDS), [])
+    after = store.vectors.commit("t", base, reader(["new"], 5), [0])
+    folder = next(tmp_path.rglob("t.lance")).parent
+    opened = lancedb.connect(folder).open_table("t")
+    assert (opened.version, opened.count_rows()) == (after, len(IDS))
+    found = opened.search(matrix(1, 5)[0]).metric("cosine").limit(1).to_list()
+    assert [row["record_id"] for row in found] == ["new"]
+    opened.delete("record_id = 'new'")
+    again = store.vectors.commit("t", after, reader(["last"], 6), [])
+    assert ids(store.vectors, again) == sorted([*IDS[1:], "new", "last"])
+    assert lancedb.connect(folder).open_table("t").version == again
+
+
 def test_a_table_or_version_that_is_not_there_is_named(store: Store) -> None:
     base = store.vectors.rewrite("t", reader(["a"]))
     with pytest.raises(StorageError, match=r"'other' cannot be opened .* one backup"):

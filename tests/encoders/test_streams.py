@@ -1,0 +1,175 @@
+"""Parts of a batch that several threads compute: in order, each once, and by one thread each."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+
+from encoders import _streams, vision
+from encoders.sentence import Params, build
+from tests.encoders.samples import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def torch() -> Iterator[Any]:
+    """Torch with three threads, whatever the machine has; as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield torch
+    torch.set_num_threads(before)
+
+
+def test_parts_are_made_in_order_side_by_side_by_one_thread_each(torch: Any) -> None:  # noqa: ANN401 - a module
+    together = threading.Barrier(3)
+
+    def work(part: int) -> tuple[int, int]:
+        if part < together.parties:
+            together.wait(30)  # breaks where three are never under way at once
+        return part, torch.get_num_threads()
+
+    assert _streams.mapped(work, range(50), "cpu") == [(part, 1) for part in range(50)]
+    assert torch.get_num_threads() == 3
+    assert _streams.mapped(work, [], "cpu") == []
+
+
+def test_one_part_alone_is_computed_as_one_of_many_is(torch: Any) -> None:  # noqa: ANN401 - as above
+    assert _streams.mapped(lambda _: torch.get_num_threads(), [0], "cpu") == [1]
+
+
+def test_many_threads_are_shared_out_among_the_streams(torch: Any) -> None:  # noqa: ANN401 - as above
+    torch.set_num_threads(9)
+    assert _streams.mapped(lambda _: torch.get_num_threads(), range(5), "cpu") == [2] * 5
+    assert torch.get_num_threads() == 9
+
+
+def test_a_thread_that_begins_meanwhile_has_all_threads_to_share_out(torch: Any) -> None:  # noqa: ANN401 - as above
+    found: list[list[int]] = []
+
+    def another(_: int) -> None:
+        thread = threading.Thread(
+            target=lambda: found.append(
+                [*_streams.mapped(lambda _: 0, [0], "cpu"), torch.get_num_threads()]
+            )
+        )
+        thread.start()
+        thread.join()
+
+    _streams.mapped(another, [0], "cpu")
+    assert found == [[0, 3]]
+
+
+@pytest.mark.parametrize("device", [None, "cuda:0"])
+def test_elsewhere_parts_follow_one_another_in_the_caller_s_thread(
+    torch: Any,  # noqa: ANN401 - as above
+    device: str | None,
+) -> None:
+    here = (threading.current_thread(), torch.get_num_threads())
+    found = _streams.mapped(
+        lambda _: (threading.current_thread(), torch.get_num_threads()), range(4), device
+    )
+    assert found == [here] * 4
+
+
+@pytest.mark.usefixtures("torch")
+def test_no_part_is_begun_after_one_has_failed() -> None:
+    begun = []
+
+    def work(part: int) -> None:
+        begun.append(part)
+        if part == 5:
+            raise ValueError("part 5 is odd")
+
+    with pytest.raises(ValueError, match="part 5 is odd"):
+        _streams.mapped(work, range(1000), "cpu")
+    assert len(begun) < 1000
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_texts_have_the_vectors_that_one_thread_gives_them(
+    weights: Path,
+    torch: Any,  # noqa: ANN401 - as above
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: Literal["float32", "bfloat16"],
+) -> None:
+    encoder = build(Params(model=str(weights / "sentence-tiny"), dtype=dtype, batch_tokens=64))
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(WORDS, n)) for n in rng.integers(0, 60, 200)]
+    names: set[str] = set()
+    forward = encoder._model.forward  # noqa: SLF001 - to see who calls it
+
+    def seen(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the library has it
+        names.add(threading.current_thread().name)
+        return forward(*given, **named)
+
+    monkeypatch.setattr(encoder._model, "forward", seen)  # noqa: SLF001 - as above
+    found = encoder.encode(texts)
+    assert "stream" in names
+    monkeypatch.setattr(encoder, "_streams", False)
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(found, encoder.encode(texts))
+
+
+def test_a_model_that_keeps_what_it_was_given_last_is_called_by_one_thread(weights: Path) -> None:
+    from encoders.sentence import _may_stream
+
+    folder, params = weights / "sentence-tiny", Params()
+    model = build(Params(model=str(folder)))._model  # noqa: SLF001 - the library's
+    assert _may_stream(model, folder, params)
+    assert not _may_stream(model, folder, Params(trust_remote_code=True))
+    assert not _may_stream(model, folder, Params(backend="openvino"))
+    for rope in ("dynamic", {"full_attention": "longrope"}):
+        model[0].rope_type = rope
+        assert not _may_stream(model, folder, params)
+
+
+def test_what_a_model_keeps_between_calls_is_seen(torch: Any) -> None:  # noqa: ANN401 - as above
+    class Positions(torch.nn.Module):  # type: ignore[misc]  # a module, found by its name
+        """Makes positions at its first call, or at each of another length."""
+
+        def __init__(self, *, anew: bool) -> None:
+            super().__init__()
+            self.anew = anew
+
+        def forward(self, tokens: int) -> None:
+            if self.anew or not hasattr(self, "kept"):
+                self.register_buffer("kept", torch.arange(tokens))
+
+    for anew in (False, True):
+        model = torch.nn.Sequential(Positions(anew=anew))
+        assert _streams.keeps_nothing(model, model) is not anew
+
+
+def test_photographs_have_the_vectors_that_one_thread_gives_them(
+    weights: Path,
+    torch: Any,  # noqa: ANN401 - as above
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from PIL import Image
+
+    encoder = vision.build(
+        vision.Params(model="squeezenet1_1", weights=str(weights / "squeezenet1_1.safetensors"))
+    )
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(20, 90, (20, 2)).tolist()
+    images = [Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)) for size in sizes]
+    names: set[str] = set()
+    read = encoder._read  # type: ignore[union-attr]  # noqa: SLF001 - to see who calls it
+
+    def seen(pixels: list[Any]) -> Any:  # noqa: ANN401 - vectors
+        names.add(threading.current_thread().name)
+        return read(pixels)
+
+    monkeypatch.setattr(encoder, "_read", seen)
+    found = encoder.encode(images)
+    assert "stream" in names
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(found, encoder.encode(images))
