@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.commands._app import AsJson, Conf, Flag, app, load
-from flows.output.answers import print_json, say, table
+from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FAILED, FINE, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def serve(
     It talks to the Prefect server that is configured (PREFECT_API_URL), or starts one on this
     machine for its own life. Each run is a process of its own. When it ends, runs that go on are
     stopped: what they have encoded is kept, nothing half done is published, and the next run goes
-    on from there. The exit code is 0 after SIGTERM and 130 after Ctrl-C.
+    on from there; a second signal ends it at once. The exit code is 0 after SIGTERM, 130 after
+    Ctrl-C, and 1 where Prefect's server is gone.
 
     Parameters
     ----------
@@ -48,15 +49,18 @@ def serve(
     # What runs log is what there is to see here; elsewhere it is told in our words.
     if os.environ.get("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL") == "CRITICAL":
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
-    from flows.operations import serving
+    from flows.operations import ending, serving
 
-    with serving.api(port, settings.catalog.parent / "prefect-server.log") as address:
-        say(f"Prefect's pages are at {address}")
-        number = serving.serve(settings, say, lambda: say("serving; Ctrl-C ends it"))
+    with serving.api(port, settings.catalog.parent / "prefect-server.log") as server:
+        say(f"Prefect's pages are at {serving.pages(server)}")
+        ended = serving.serve(settings, server, say, lambda: say("serving; Ctrl-C ends it"))
+    if ended.problem is not None:
+        complain(ended.problem, code=FAILED)
+        ending.at_once(FAILED)
     say("ended; the schedules are paused until they are served again")
-    if number is None:
+    if ended.signal is None:
         return FAILED
-    return INTERRUPTED if number == signal.SIGINT else FINE
+    return INTERRUPTED if ended.signal == signal.SIGINT else FINE
 
 
 @app.command

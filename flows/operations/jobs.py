@@ -26,7 +26,7 @@ from flows.config.configuration import load
 from flows.config.nearest import hint
 from flows.config.settings import SettingsError
 from flows.monitoring.looks import missed
-from flows.operations import shown
+from flows.operations import ending, shown
 from flows.output.codes import USAGE, code_of
 from flows.output.progress import listener, listening
 from flows.output.redact import redact, redacting
@@ -136,6 +136,7 @@ class _Job:
         return cls(settings, schedule, names, bool(given))
 
     def __enter__(self) -> Self:
+        ending.with_server()
         self._listening = listening(shown.Logged(get_run_logger()))
         self._listening.__enter__()
         return self

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,7 +18,6 @@ from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from tests.flows.project import Project
 
@@ -45,6 +45,11 @@ class Service:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
+    def home(self) -> Path:
+        """Prefect's."""
+        return self.folder / "home"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables of a process that talks to it, and finds the tests' own encoders."""
         site = self.folder / "site"
@@ -54,7 +59,7 @@ class Service:
         return {
             **os.environ,
             "PREFECT_API_URL": self.api,
-            "PREFECT_HOME": str(self.folder / "home"),
+            "PREFECT_HOME": str(self.home),
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
             "PYTHONPATH": os.pathsep.join([str(site), str(REPOSITORY), *filter(None, [given])]),
@@ -201,6 +206,12 @@ class Process:
     def said(self) -> str:
         """What it has printed so far."""
         return self.out.read_text("utf-8", errors="replace")
+
+    def children(self) -> dict[int, str]:
+        """Its own processes by id, each with its command line."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        numbers = " ".join(file.read_text() for file in tasks.glob("*/children")).split()
+        return {int(n): Path(f"/proc/{n}/cmdline").read_text().replace("\0", " ") for n in numbers}
 
     def says(self, text: str) -> None:
         """Wait until it has printed something."""
