@@ -66,7 +66,7 @@ def serve(
 @app.command
 def deploy(
     *,
-    pool: Annotated[str, Parameter(metavar="POOL")],
+    pool: Annotated[str | None, Parameter(metavar="POOL", show_default=False)] = None,
     image: Annotated[str | None, Parameter(metavar="IMAGE", show_default=False)] = None,
     write_only: Flag = False,
     force: Flag = False,
@@ -77,12 +77,15 @@ def deploy(
     """Have the workers of a Prefect work pool start what [schedules] says when it is due.
 
     Each schedule becomes a deployment, made anew where it is there already. With --write-only they
-    are written down instead, into a prefect.yaml for `prefect deploy --all`, beside a Dockerfile.
+    are written down instead, into a prefect.yaml for `prefect deploy --all` in that folder, beside
+    a Dockerfile. With --json there is a row for each deployment, file and automation.
 
     Parameters
     ----------
     pool
-        The work pool, such as one of `prefect work-pool create NAME --type process`.
+        The work pool, such as one of `prefect work-pool create NAME --type process`. Where none is
+        named it is that of PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME, which a prefect.yaml that
+        names none asks for as well.
     image
         The image that workers start, for a pool of containers; the Dockerfile makes one.
     write_only
@@ -102,18 +105,22 @@ def deploy(
         raise SettingsError("--notify asks the server; leave --write-only out, or deploy first")
     target = pools.pool(settings, pool, image)
     if write_only:
-        for path in files.write(settings.root, files.texts(settings, target), force=force):
+        made = files.write(settings.root, files.texts(settings, target), force=force)
+        print_json([{"file": str(path)} for path in made], json=json)
+        for path in made:
             say(f"wrote {path}")
         return FINE
     rows = pools.deploy(settings, target)
     print_json(rows, json=json)
     if not json:
         table(rows, ("deployment", "schedule", "pool", "next"))
-        say(f"a worker takes them up: `prefect worker start --pool {pool}`")
+        say(f"a worker takes them up: `prefect worker start --pool {target.name}`")
     if notify is not None:
         from flows.operations import automations
 
-        for name in automations.make(settings, notify):
+        names = automations.make(settings, notify)
+        print_json([{"automation": name} for name in names], json=json)
+        for name in names:
             say(f"automation: {name}")
     return FINE
 

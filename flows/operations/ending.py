@@ -44,15 +44,19 @@ def at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def with_server() -> None:
+def with_server() -> bool:
     """Within a run: end as in a crash once the process is gone that serves it.
 
     A run that outlived it would be told of by nobody, while the next start begins another.
+
+    Returns:
+        Whether there is one.
     """
     given = os.environ.get(SERVED_BY)
     if given is None:
-        return
+        return False
     threading.Thread(target=_outlive_not, args=(int(given),), daemon=True).start()
+    return True
 
 
 def _outlive_not(server: int) -> None:

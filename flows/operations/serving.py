@@ -18,13 +18,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.context import refresh_global_settings_context
 from prefect.deployments.runner import DeploymentApplyError
-from prefect.exceptions import PrefectException
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, get_current_settings
 
-from flows.operations import catch_up, ending, lineage
+from flows.operations import catch_up, ending, lineage, names
 from flows.operations import server as servers
-from flows.operations.deployments import FLOWS, deployment
+from flows.operations.deployments import deployment, full_name
 from flows.pipeline.refusals import RunError
 
 if TYPE_CHECKING:
@@ -238,13 +238,17 @@ async def _register(
     due = []
     async with get_client() as client:
         for schedule in settings.schedules.values():
-            made = deployment(settings, schedule, None)
-            name = f"{FLOWS[schedule.does].name}/{made.name}"
+            name = full_name(settings, schedule)
+            with suppress(ObjectNotFound):
+                there = await client.read_deployment_by_name(name)
+                names.refuse_anothers(settings, name, there.parameters)
+        for schedule in settings.schedules.values():
+            name = full_name(settings, schedule)
             if server.process is not None:
                 # Nothing else talks to that server, so what it takes to go on is no more.
                 await catch_up.bury(client, name)
             found = await catch_up.missed(client, name, schedule) if schedule.active else None
-            number = await runner.aadd_deployment(made)
+            number = await runner.aadd_deployment(deployment(settings, schedule, None))
             wanted = found is not None and schedule.catch_up
             await catch_up.make_good(client, number, once=wanted)
             if found is not None:

@@ -55,6 +55,15 @@ def service(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
+def asked(service: Service) -> Iterator[Service]:
+    """The server, asked by what runs in this process too."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: service.api}):
+        yield service
+
+
+@pytest.fixture
 def served(project: Project, service: Service) -> Iterator[Served]:
     """A project in a folder of a name that no other test has, so that its deployments have too."""
     project.root = project.root / f"p{uuid4().hex[:8]}"

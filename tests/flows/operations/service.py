@@ -66,7 +66,9 @@ class Service:
             "OMP_NUM_THREADS": "1",
         }
 
-    def start(self, module: str, *arguments: object, **more: str) -> Process:
+    def start(
+        self, module: str, *arguments: object, cwd: Path | None = None, **more: str
+    ) -> Process:
         """Start a module of Python, such as ``flows.cli``."""
         out = self.folder / f"{len(self.processes):02d}.log"
         with out.open("wb") as file:
@@ -75,29 +77,24 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                cwd=self.folder,
+                cwd=cwd or self.folder,
                 env=self.environment | more,
             )
         self.processes.append(process)
         return Process(process, out)
 
-    def carry_out(self, module: str, *arguments: object, **more: str) -> str:
+    def carry_out(
+        self, module: str, *arguments: object, cwd: Path | None = None, **more: str
+    ) -> str:
         """Run a module of Python to its end; what it printed."""
-        process = self.start(module, *arguments, **more)
+        process = self.start(module, *arguments, cwd=cwd, **more)
         code = process.code()
         assert code == 0, process.said()
         return process.said()
 
     def vecmill(self, *arguments: object, **more: str) -> Process:
         """Start a command of ours."""
-        return self.start("flows.cli", *arguments, **more)
-
-    def script(self, code: str, *arguments: object) -> str:
-        """Run some code to its end; what it printed."""
-        module = f"script_{len(self.processes)}"
-        assert self.environment  # which makes the folder that modules are found in
-        (self.folder / "site" / f"{module}.py").write_text(code, encoding="utf-8")
-        return self.carry_out(module, *arguments)
+        return self.start("flows.cli", *arguments, cwd=None, **more)
 
     @staticmethod
     def port() -> int:

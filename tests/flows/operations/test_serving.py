@@ -55,6 +55,13 @@ def test_what_is_due_is_started_and_shown(served: Served) -> None:
     assert sorted(states(service.inner(failed)))[-2:] == ["Failed"] * 2, "once, and once more"
     assert '"status": "failed"' in service.artifacts(failed)["vecmill-schedule-broken"]["data"]
 
+    process.says(
+        "notes v1 (live): 60 new, 0 changed, 0 vanished, 0 dead letters, 60 rows; monitors"
+    )
+    process.says(f"; see `vecmill logs {served.project.runs()[0]['run_id']}` and `vecmill report")
+    process.says("broken: failed after ")
+    process.says("no file matches 'gone.csv'")
+    assert "Traceback" not in process.said()
     assert process.end(signal.SIGTERM) == 0
     assert "ended; the schedules are paused" in process.said()
     found = service.deployment(served.name("broken"))
@@ -101,6 +108,7 @@ def test_starts_are_refused_or_wait_and_what_is_stopped_is_gone_on_from(served: 
     assert refused["state"]["message"] == "Deployment concurrency limit reached."
     service.cancel(first)
     assert service.ended(first, "CANCELLED")["state_name"] == "Cancelled"
+    process.says("one: it was cancelled")
     assert served.project.rows_or_none() is None, "nothing half done is published"
     before = served.encoded()
 
