@@ -7,10 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -226,6 +229,43 @@ class Process:
             return self.process.wait(LONG)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end:\n{self.said()}") from None
+
+
+class Gateway:
+    """A way to a server that can be cut, while the server goes on for others."""
+
+    def __init__(self, api: str) -> None:
+        there = urlsplit(api)
+        self._there = (there.hostname or "", there.port or 0)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._door]
+        self.api = f"http://127.0.0.1:{self._door.getsockname()[1]}{there.path}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._let_in, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _let_in(self) -> None:
+        with suppress(OSError):  # once the door is shut
+            while True:
+                guest, _ = self._door.accept()
+                host = socket.create_connection(self._there)
+                self._open += [guest, host]
+                for ends in ((guest, host), (host, guest)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _carry(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while given := one.recv(65536):
+                other.sendall(given)
+            other.shutdown(socket.SHUT_WR)
 
 
 def _answer(ask: Callable[[], httpx.Response]) -> Any:  # noqa: ANN401 - JSON

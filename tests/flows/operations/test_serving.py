@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.flows.operations.service import states, wait
+from tests.flows.operations.service import Gateway, states, wait
 
 if TYPE_CHECKING:
     from tests.flows.operations.service import Process, Row, Served, Service
@@ -211,3 +211,15 @@ def test_a_server_that_is_not_there_is_told_in_a_line(served: Served, service: S
     assert process.code() == 1
     assert f"error: Prefect's server at {address}: ConnectError" in process.said()
     assert "Traceback" not in process.said()
+
+
+def test_a_server_that_does_not_answer_any_more_ends_it(served: Served, service: Service) -> None:
+    with Gateway(service.api) as gateway:
+        conf = served.conf('[schedules.s]\nevery = "30 days"\n')
+        process = service.vecmill("serve", "--conf", conf, PREFECT_API_URL=gateway.api)
+        served.process = process
+        process.says("serving; Ctrl-C ends it")
+    assert process.code() == 1
+    said = process.said()
+    assert f"error: Prefect's server at {gateway.api} does not answer any more" in said
+    assert "a fault of Vecmill" not in said
