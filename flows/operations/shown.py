@@ -77,8 +77,9 @@ def without_traces(told: Callable[[Exception], bool]) -> None:
         handler.addFilter(_Untold(told))
 
 
-def cut_short(_: object, flow_run: FlowRun, state: State) -> None:
+def cut_short(flow: object, flow_run: FlowRun, state: State) -> None:
     """Say in the log what became of a run whose process cannot: a hook of Prefect's."""
+    del flow  # which names its arguments
     told = lines.cut_short(flow_run.name, state.message, crashed=state.is_crashed())
     flow_run_logger(flow_run).error("%s", redact(told))
 
