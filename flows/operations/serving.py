@@ -13,7 +13,7 @@ from flows import run as _run  # noqa: F401 - first: it sets what Prefect reads 
 
 # isort: split
 
-from httpx import HTTPError
+from httpx import HTTPError, TransportError
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.context import refresh_global_settings_context
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 _POLL = 0.5
 """Seconds between two looks at the server that was started here."""
+_TRIES = 3
+_PATIENCE = 10.0
+"""Seconds in which a server is to answer."""
 _LONGEST = 90.0
 """Seconds that stopping may take: a run that does not end by itself is killed after thirty."""
 _STOPPED = (
@@ -174,7 +177,9 @@ class _Serving:
         return found
 
     async def _lost(self) -> str:
-        """What became of the server that was started here, once it has ended."""
+        """What became of the server, once it is gone."""
+        if self._server.process is None:
+            return self._silent(await self._unanswered())
         while (how := self._server.ended()) is None:  # noqa: ASYNC110 - a process tells of its end by nothing else
             await asyncio.sleep(_POLL)
         return (
@@ -182,11 +187,32 @@ class _Serving:
             f"{self._server.log} has its last words. {_STOPPED}"
         )
 
+    async def _unanswered(self) -> BaseException:
+        """Why a server that was not started here answers no more; Prefect may try for minutes."""
+        pause, missed = get_current_settings().runner.poll_frequency, 0
+        async with get_client() as client:
+            while True:
+                await asyncio.sleep(pause)
+                try:
+                    async with asyncio.timeout(_PATIENCE):
+                        error = await client.api_healthcheck()
+                except TimeoutError as late:
+                    error = late
+                # Whatever it says, it answers.
+                missed = missed + 1 if isinstance(error, (TransportError, TimeoutError)) else 0
+                if error is not None and missed == _TRIES:
+                    return error
+
+    def _silent(self, error: BaseException) -> str:
+        return (
+            f"Prefect's server at {self._server.api} does not answer any more ({_named(error)}). "
+            f"{_STOPPED}"
+        )
+
     def _gone(self, going: asyncio.Task[None]) -> str:
         """Why the runner has ended by itself."""
         error = going.exception()
-        why = "" if error is None else f" ({_named(_first(error))})"
-        return f"Prefect's server at {self._server.api} does not answer any more{why}. {_STOPPED}"
+        return self._silent(RuntimeError("it has stopped") if error is None else _first(error))
 
     async def _stop(self, number: int, going: asyncio.Task[None], lost: asyncio.Task[str]) -> Ended:
         self._say(
