@@ -296,8 +296,9 @@ def _blocks(name: str, value: str, url: str) -> None:
     """Have the server keep a secret, and a block that sends to an address."""
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
     from prefect.blocks.system import Secret
+    from pydantic import SecretStr
 
-    Secret[str].model_validate({"value": value}).save(name)
+    Secret(value=SecretStr(value)).save(name)
     CustomWebhookNotificationBlock(
         name=name, url=url, json_data={"said": "{{body}}"}, headers={}, cookies={}
     ).save(name)
