@@ -83,9 +83,8 @@ def deploy(
     Parameters
     ----------
     pool
-        The work pool, such as one of `prefect work-pool create NAME --type process`. Where none is
-        named it is that of PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME, which a prefect.yaml that
-        names none asks for as well.
+        The work pool: `prefect work-pool create NAME` makes one. Where none is named it is that of
+        PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME, which a prefect.yaml that names none asks for.
     image
         The image that workers start, for a pool of containers; the Dockerfile makes one.
     write_only

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _POLL = 0.5
 """Seconds between two looks at the server that was started here."""
 _TRIES = 3
+"""How often in a row a server must not have answered, to be taken for gone."""
 _PATIENCE = 10.0
 """Seconds in which a server is to answer."""
 _LONGEST = 90.0
