@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.commands._app import AsJson, Conf, Flag, app, load
-from flows.output.answers import print_json, say, table
+from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FAILED, FINE, INTERRUPTED
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def serve(
     It talks to the Prefect server that is configured (PREFECT_API_URL), or starts one on this
     machine for its own life. Each run is a process of its own. When it ends, runs that go on are
     stopped: what they have encoded is kept, nothing half done is published, and the next run goes
-    on from there. The exit code is 0 after SIGTERM and 130 after Ctrl-C.
+    on from there; a second signal ends it at once. The exit code is 0 after SIGTERM, 130 after
+    Ctrl-C, and 1 where Prefect's server is gone.
 
     Parameters
     ----------
@@ -48,21 +49,24 @@ def serve(
     # What runs log is what there is to see here; elsewhere it is told in our words.
     if os.environ.get("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL") == "CRITICAL":
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
-    from flows.operations import serving
+    from flows.operations import ending, serving
 
-    with serving.api(port, settings.catalog.parent / "prefect-server.log") as address:
-        say(f"Prefect's pages are at {address}")
-        number = serving.serve(settings, say, lambda: say("serving; Ctrl-C ends it"))
+    with serving.api(port, settings.catalog.parent / "prefect-server.log") as server:
+        say(f"Prefect's pages are at {serving.pages(server)}")
+        ended = serving.serve(settings, server, say, lambda: say("serving; Ctrl-C ends it"))
+    if ended.problem is not None:
+        complain(ended.problem, code=FAILED)
+        ending.at_once(FAILED)
     say("ended; the schedules are paused until they are served again")
-    if number is None:
+    if ended.signal is None:
         return FAILED
-    return INTERRUPTED if number == signal.SIGINT else FINE
+    return INTERRUPTED if ended.signal == signal.SIGINT else FINE
 
 
 @app.command
 def deploy(
     *,
-    pool: Annotated[str, Parameter(metavar="POOL")],
+    pool: Annotated[str | None, Parameter(metavar="POOL", show_default=False)] = None,
     image: Annotated[str | None, Parameter(metavar="IMAGE", show_default=False)] = None,
     write_only: Flag = False,
     force: Flag = False,
@@ -73,12 +77,14 @@ def deploy(
     """Have the workers of a Prefect work pool start what [schedules] says when it is due.
 
     Each schedule becomes a deployment, made anew where it is there already. With --write-only they
-    are written down instead, into a prefect.yaml for `prefect deploy --all`, beside a Dockerfile.
+    are written down instead, into a prefect.yaml for `prefect deploy --all` in that folder, beside
+    a Dockerfile. With --json there is a row for each deployment, file and automation.
 
     Parameters
     ----------
     pool
-        The work pool, such as one of `prefect work-pool create NAME --type process`.
+        The work pool: `prefect work-pool create NAME` makes one. Where none is named it is that of
+        PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME, which a prefect.yaml that names none asks for.
     image
         The image that workers start, for a pool of containers; the Dockerfile makes one.
     write_only
@@ -98,18 +104,22 @@ def deploy(
         raise SettingsError("--notify asks the server; leave --write-only out, or deploy first")
     target = pools.pool(settings, pool, image)
     if write_only:
-        for path in files.write(settings.root, files.texts(settings, target), force=force):
+        made = files.write(settings.root, files.texts(settings, target), force=force)
+        print_json([{"file": str(path)} for path in made], json=json)
+        for path in made:
             say(f"wrote {path}")
         return FINE
     rows = pools.deploy(settings, target)
     print_json(rows, json=json)
     if not json:
         table(rows, ("deployment", "schedule", "pool", "next"))
-        say(f"a worker takes them up: `prefect worker start --pool {pool}`")
+        say(f"a worker takes them up: `prefect worker start --pool {target.name}`")
     if notify is not None:
         from flows.operations import automations
 
-        for name in automations.make(settings, notify):
+        names = automations.make(settings, notify)
+        print_json([{"automation": name} for name in names], json=json)
+        for name in names:
             say(f"automation: {name}")
     return FINE
 

@@ -37,6 +37,7 @@ from flows.config.settings import (
     Over,
     PartOf,
     Plugin,
+    Project,
     Reports,
     Settings,
     SettingsError,
@@ -73,7 +74,7 @@ _PLAIN_HEADERS = ("accept", "content-type", "user-agent")
 _MOST_FALSE = 0.5
 """A larger chance of ever raising a false alarm is not worth a series."""
 SECTIONS = (
-    *("store", "engine", "gc", "limits", "reports"),
+    *("project", "store", "engine", "gc", "limits", "reports"),
     *("sources", "encoders", "monitors", "alerts", "features", "schedules"),
 )
 
@@ -291,7 +292,10 @@ def checked(raw: Mapping[str, Any], source: Written) -> Settings:
     monitored_columns.check(features, defaults)
     reports = parse(Reports, raw.get("reports", {}), "[reports]")
     served = schedules.read(raw.get("schedules", {}), features)
-    return Settings(conf, root, files, store, engine, features, defaults, gc, reports, served)
+    project = parse(Project, raw.get("project", {}), "[project]")
+    return Settings(
+        *(conf, root, files, store, engine, features, defaults, gc, reports, served, project)
+    )
 
 
 def _plugins(

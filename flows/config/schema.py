@@ -16,7 +16,7 @@ import flows.sources.base
 from encoders.media import Limits
 from flows.alerts import hooks
 from flows.config.configuration import BLOCKS, FeatureKeys
-from flows.config.settings import Engine, Feature, Gc, IndexPolicy, PartOf, Reports, Store
+from flows.config.settings import Engine, Feature, Gc, IndexPolicy, PartOf, Project, Reports, Store
 from flows.lifecycle.gates import Gates
 from flows.operations.schedules import Keys as ScheduleKeys
 
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TITLE = "Vecmill's configuration"
-_SECTIONS = {"store": Store, "engine": Engine, "gc": Gc, "limits": Limits, "reports": Reports}
+_SECTIONS = {
+    "project": Project, "store": Store, "engine": Engine, "gc": Gc, "limits": Limits,
+    "reports": Reports,
+}  # fmt: skip
 _VARIABLE = {"type": "string", "pattern": r"\$\{"}
 """Any value may come from the environment."""
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*): (.*)$")

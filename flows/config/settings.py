@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,10 +19,30 @@ if TYPE_CHECKING:
     from storage.model import Blocks
 
 _MAX_RETRIES = 10
+_PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class SettingsError(Exception):
     """The configuration cannot be used; the message says where and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the project is called where others are, as on a Prefect server.
+
+    Attributes:
+        name: of letters, digits, dots, dashes and underscores; the project folder's, where none is
+            given.
+    """
+
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not _PROJECT.fullmatch(self.name):
+            raise ValueError(
+                "name must be up to 63 letters, digits, dots, dashes and underscores, a letter or "
+                f"digit first, got {self.name!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -319,6 +340,7 @@ class Settings:
     gc: Gc = Gc()
     reports: Reports = Reports()
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    project: Project = Project()
 
     @property
     def catalog(self) -> Path:

@@ -23,6 +23,8 @@ from flows.pipeline.refusals import RunError
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from prefect.client.orchestration import SyncPrefectClient
+
     from flows.config.settings import Settings
 
 _FAILED = ("prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut")
@@ -39,6 +41,8 @@ _ALARM = """\
 
 def make(settings: Settings, block: str) -> list[str]:
     """Have a notification block told of what fails and of alarms, in place of an earlier one.
+
+    Those that are there already are changed where they stand, so that an error leaves the old ones.
 
     Args:
         settings: the configuration.
@@ -70,12 +74,21 @@ def make(settings: Settings, block: str) -> list[str]:
     try:
         with get_client(sync_client=True) as client:
             for automation in made:
-                for old in client.read_automations_by_name(automation.name):
-                    client.delete_automation(old.id)
-                client.create_automation(automation)
+                _put(client, automation)
     except (PrefectException, HTTPError) as error:
         raise RunError(f"Prefect's server did not take the automations: {error}") from error
     return [automation.name for automation in made]
+
+
+def _put(client: SyncPrefectClient, automation: AutomationCore) -> None:
+    """Make it, or change the one of its name; others of that name are then in the way."""
+    found = client.read_automations_by_name(automation.name)
+    if not found:
+        client.create_automation(automation)
+        return
+    client.update_automation(found[0].id, automation)
+    for other in found[1:]:
+        client.delete_automation(other.id)
 
 
 def _tell(block: UUID, subject: str, body: str) -> SendNotification:

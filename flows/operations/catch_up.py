@@ -11,12 +11,14 @@ from prefect.client.schemas.filters import (
     DeploymentFilterId,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
+    FlowRunFilterParentFlowRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 STOPPED = "Runner is shutting down."
 """What Prefect's runner says of the runs that it stops as it ends."""
 CATCHING_UP = "catch-up"
+_DIED = "Its process ended, or Prefect's server did, before it could say how it went."
+_GOING = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
 _WAITING = [StateType.SCHEDULED, StateType.PENDING]
 
 
@@ -67,12 +71,40 @@ async def missed(client: PrefectClient, name: str, schedule: Schedule) -> Missed
     return Missed(f"it was due at {due:%Y-%m-%d %H:%M %Z}, and nothing served it")
 
 
+async def bury(client: PrefectClient, name: str) -> None:
+    """Mark the runs of a deployment as crashed that the server takes to go on, and what is in them.
+
+    Those of a process that was killed, or whose server was, would be shown as running for ever, and
+    keep the next from starting.
+    """
+    try:
+        found = await client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        return
+    runs = await client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[found.id])),
+        flow_run_filter=FlowRunFilter(state=_in(_GOING)),
+    )
+    if not runs:
+        return
+    within = FlowRunFilterParentFlowRunId(any_=[run.id for run in runs])
+    runs += await client.read_flow_runs(
+        flow_run_filter=FlowRunFilter(parent_flow_run_id=within, state=_in(_GOING))
+    )
+    for run in runs:
+        await client.set_flow_run_state(run.id, Crashed(message=_DIED), force=True)
+
+
+def _in(types: list[StateType]) -> FlowRunFilterState:
+    return FlowRunFilterState(type=FlowRunFilterStateType(any_=types))
+
+
 async def make_good(client: PrefectClient, deployment: UUID, *, once: bool) -> None:
     """Take away the late starts of a deployment, and start it once instead if that is asked for."""
     late = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
         flow_run_filter=FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+            state=_in([StateType.SCHEDULED]),
             expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
                 {"before_": datetime.now(UTC)}
             ),

@@ -38,12 +38,12 @@ class Pool:
     """The work pool whose workers are to carry out what is due.
 
     Attributes:
-        name: its name on the server.
+        name: its name on the server; None where that is left to those who deploy the files.
         image: the image that a worker starts, where the pool is of containers.
         conf: the configuration file as the worker finds it.
     """
 
-    name: str
+    name: str | None
     image: str | None
     conf: str
 
@@ -79,6 +79,11 @@ def deployment(settings: Settings, schedule: Schedule, pool: Pool | None) -> Run
         # Set, though to nothing, so that a deployment that once was a pool's is taken from it.
         made.work_pool_name = made.work_queue_name = None
     return made
+
+
+def full_name(settings: Settings, schedule: Schedule) -> str:
+    """The name of a schedule's deployment, after its flow's."""
+    return f"{FLOWS[schedule.does].name}/{lineage.deployment(settings, schedule.name)}"
 
 
 def parameters(settings: Settings, schedule: Schedule, pool: Pool | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ control or build them elsewhere. Prefect reads the first with ``prefect deploy -
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,9 @@ ENV VECMILL_CONF="{folder}/{conf}" \\
     DO_NOT_TRACK=1
 CMD ["vecmill", "serve"]
 """
+POOL_VARIABLE = "PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME"
+"""The environment variable by which Prefect is told of a pool; `vecmill deploy` heeds it too."""
+UNNAMED = f"{{{{ ${POOL_VARIABLE} }}}}"
 _IGNORED = """\
 # Made by `vecmill deploy`: what is no part of an image.
 .git
@@ -81,16 +85,14 @@ def texts(settings: Settings, pool: Pool) -> dict[str, str]:
 
 
 def prefect_yaml(settings: Settings, pool: Pool) -> str:
-    """The text of a `prefect.yaml` with a deployment a schedule."""
+    """The text of a `prefect.yaml` with a deployment a schedule, and no path of this machine."""
     # JSON is YAML too: strings need no rules of their own.
     made = [_deployment(settings, schedule, pool) for schedule in settings.schedules.values()]
     lines = [
         f"# Made by `vecmill deploy` from {settings.conf.name}; `prefect deploy --all` reads it.",
         f"name: {json.dumps(lineage.project(settings))}",
         f"prefect-version: {version('prefect')}",
-        "build: null",
-        "push: null",
-        *_pull(settings, pool),
+        *_steps(settings, pool),
         "deployments:",
         *(line for one in made for line in _item(one)),
     ]
@@ -135,29 +137,35 @@ def _left_out(settings: Settings) -> list[str]:
     return [path.as_posix() for path in inside if not {*path.parents} & {*inside}]
 
 
-def _pull(settings: Settings, pool: Pool) -> list[str]:
-    """The step that a run begins with: where it is to stand."""
-    where = str(settings.root) if pool.image is None else folder_in_image(settings)
-    step = "prefect.deployments.steps.set_working_directory"
-    return ["pull:", f"  - {step}:", f"      directory: {json.dumps(where)}"]
+def _steps(settings: Settings, pool: Pool) -> list[str]:
+    """What is done as the file is deployed, and the step that a run begins with."""
+    build, where = ["build: null"], folder_in_image(settings)
+    if pool.image is None:
+        # Where `prefect deploy` is called, so that the file is as good in another checkout.
+        script = "  - prefect.deployments.steps.run_shell_script:"
+        build = ["build:", script, "      id: project", "      script: pwd"]
+        where = "{{ project.stdout }}"
+    step = "  - prefect.deployments.steps.set_working_directory:"
+    return [*build, "push: null", "pull:", step, f"      directory: {json.dumps(where)}"]
 
 
 def _deployment(settings: Settings, schedule: Schedule, pool: Pool) -> dict[str, Any]:
     from flows.operations import deployments
 
     flow = deployments.FLOWS[schedule.does]
+    conf = _relative(settings) if pool.image is None else pool.conf
     return {
         "name": lineage.deployment(settings, schedule.name),
         "description": deployments.described(settings, schedule),
         "version": version("vecmill"),
         "entrypoint": f"flows.operations.jobs.{flow.fn.__name__}",
         "tags": deployments.tags(settings, schedule),
-        "parameters": deployments.parameters(settings, schedule, pool),
+        "parameters": deployments.parameters(settings, schedule, replace(pool, conf=conf)),
         "concurrency_limit": {
             "limit": 1,
             "collision_strategy": deployments.COLLISION[schedule.overlap].value,
         },
-        "work_pool": {"name": pool.name, "job_variables": pool.variables()},
+        "work_pool": {"name": pool.name or UNNAMED, "job_variables": pool.variables()},
         "schedules": [_due(schedule)],
     }
 

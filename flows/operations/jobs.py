@@ -26,7 +26,7 @@ from flows.config.configuration import load
 from flows.config.nearest import hint
 from flows.config.settings import SettingsError
 from flows.monitoring.looks import missed
-from flows.operations import shown
+from flows.operations import ending, lines, shown
 from flows.output.codes import USAGE, code_of
 from flows.output.progress import listener, listening
 from flows.output.redact import redact, redacting
@@ -48,7 +48,19 @@ class JobError(Exception):
     """Something that a schedule started has failed; the message says what, and why."""
 
 
-@flow(name="vecmill-run", flow_run_name="{schedule}", persist_result=False)
+def _is_told(error: Exception) -> bool:
+    return isinstance(error, JobError) or code_of(error) is not None
+
+
+_ALIKE: dict[str, Any] = {
+    "flow_run_name": "{schedule}",
+    "persist_result": False,
+    "on_crashed": [shown.cut_short],
+    "on_cancellation": [shown.cut_short],
+}
+
+
+@flow(name="vecmill-run", **_ALIKE)
 def run(schedule: str, conf: str | None = None, features: list[str] | None = None) -> Rows:
     """Bring features up to date, each by a subflow run of `embed`, and let their monitors look.
 
@@ -64,7 +76,7 @@ def run(schedule: str, conf: str | None = None, features: list[str] | None = Non
         return job.each(job.run)
 
 
-@flow(name="vecmill-monitor", flow_run_name="{schedule}", persist_result=False)
+@flow(name="vecmill-monitor", **_ALIKE)
 def monitor(schedule: str, conf: str | None = None, features: list[str] | None = None) -> Rows:
     """Let the monitors of features look at their last runs, each by a subflow run of `monitor`.
 
@@ -80,7 +92,7 @@ def monitor(schedule: str, conf: str | None = None, features: list[str] | None =
         return job.each(job.monitor)
 
 
-@flow(name="vecmill-maintain", flow_run_name="{schedule}", persist_result=False)
+@flow(name="vecmill-maintain", **_ALIKE)
 def maintain(schedule: str, conf: str | None = None, features: list[str] | None = None) -> Rows:
     """Mend indexes, put small files together and remove what [gc] allows.
 
@@ -96,7 +108,7 @@ def maintain(schedule: str, conf: str | None = None, features: list[str] | None 
         return job.each(job.maintain, also=None if job.named else LEFTOVERS)
 
 
-@flow(name="vecmill-report", flow_run_name="{schedule}", persist_result=False)
+@flow(name="vecmill-report", **_ALIKE)
 def report(schedule: str, conf: str | None = None, features: list[str] | None = None) -> Rows:
     """Write the pages of features, and the metrics where [reports] asks for them.
 
@@ -136,6 +148,8 @@ class _Job:
         return cls(settings, schedule, names, bool(given))
 
     def __enter__(self) -> Self:
+        if ending.with_server():
+            shown.without_traces(_is_told)
         self._listening = listening(shown.Logged(get_run_logger()))
         self._listening.__enter__()
         return self
@@ -146,24 +160,35 @@ class _Job:
     # --- the steps ------------------------------------------------------------------------------
 
     def run(self, name: str) -> Rows:
-        conf = str(self.settings.conf)
-        self._look(name)
-        row = self._within(flows_run.embed)(name, conf)
-        self._look(name)
-        first, others = {k: v for k, v in row.items() if k != "also"}, row.get("also", [])
-        return [{**one, "status": "done"} for one in (first, *others)]
+        began = time.monotonic()
+        for said in self._look(name).values():
+            listener().note(lines.looked(name, said))
+        row = self._within(flows_run.embed)(name, str(self.settings.conf))
+        looks = self._look(name)
+        rows = [{k: v for k, v in row.items() if k != "also"}, *row.get("also", [])]
+        for one in rows:
+            told = lines.ran(one, looks.get(one["version"]), time.monotonic() - began)
+            listener().note(told)
+        return [{**one, "status": "done"} for one in rows]
 
-    def _look(self, name: str) -> None:
-        """Let the monitors look at what they have yet to see, whichever run wrote it."""
+    def _look(self, name: str) -> dict[int, Rows]:
+        """Let the monitors look at what they have yet to see, whichever run wrote it.
+
+        Returns:
+            What they said by version.
+        """
+        found: dict[int, Rows] = {}
         for number in missed(self.settings, name):
             look = self._within(flows_run.monitor)
             try:
-                look(name, str(self.settings.conf), number, again=False)
+                found[number] = look(name, str(self.settings.conf), number, again=False)
             except Exception as error:  # noqa: BLE001 - what is published must not keep the next run back
                 listener().note(f"{name}: the monitors cannot look at v{number}: {error}")
+        return found
 
     def monitor(self, name: str) -> Rows:
         found: Rows = self._within(flows_run.monitor)(name, str(self.settings.conf))
+        listener().note(lines.looked(name, found))
         keys = ("monitor", "verdict", "summary")
         return [{"feature": name, **{key: finding[key] for key in keys}} for finding in found]
 
@@ -172,8 +197,9 @@ class _Job:
         names = [] if name == LEFTOVERS else [name]
 
         def collect() -> Rows:
-            items = collector.collect(names, listener())
-            return [item.row() for item in items if item.goes]
+            items = [item for item in collector.collect(names, listener()) if item.goes]
+            listener().note(f"{name}: {len(items):,} things put in order")
+            return [item.row() for item in items]
 
         return self._task(f"maintain {name}", collect)
 
@@ -181,7 +207,7 @@ class _Job:
         def make() -> Rows:
             made, where = files.make(self.settings, name, listener(), None, None)
             afterwards.metrics(self.settings, name, listener())
-            return [{"feature": name, "page": str(where), "says": made.conclusion.sentence}]
+            return [_page(name, made.conclusion.sentence, where)]
 
         return self._task(f"report {name}", make)
 
@@ -189,10 +215,7 @@ class _Job:
         def make() -> Rows:
             made, where = files.make_all(self.settings, listener(), None)
             afterwards.metrics(self.settings, name, listener())
-            return [
-                {"feature": one.feature, "page": str(where), "says": one.conclusion.sentence}
-                for one in made
-            ]
+            return [_page(one.feature, one.conclusion.sentence, where) for one in made]
 
         return self._task("report", make)
 
@@ -226,6 +249,7 @@ class _Job:
     def _attempt(
         self, step: Callable[[str], Rows], name: str, rows: Rows, failed: dict[str, str]
     ) -> None:
+        began = time.monotonic()
         try:
             with redacting():
                 rows += self._tried(step, name)
@@ -234,7 +258,9 @@ class _Job:
             if isinstance(error, TimeoutError) and self._remaining() <= 0:
                 failed[name] = f"the time-out of {self.schedule.timeout} has passed"
             rows.append({"feature": name, "status": "failed", "error": failed[name]})
-            listener().note(f"{name}: failed: {failed[name]}")
+            again = f"vecmill {self.schedule.does} {name}" if name in self.names else None
+            took, usage = time.monotonic() - began, code_of(error) == USAGE
+            listener().note(lines.failed(name, failed[name], took, again, usage=usage))
 
     def _tried(self, step: Callable[[str], Rows], name: str) -> Rows:
         pause = self.schedule.retry_after.total_seconds()
@@ -277,3 +303,8 @@ class _Job:
                 return function()
 
         return call()
+
+
+def _page(feature: str, sentence: str, where: Path) -> dict[str, Any]:
+    listener().note(f"{feature}: {sentence} See {where}")
+    return {"feature": feature, "page": str(where), "says": sentence}

@@ -14,7 +14,12 @@ _ODD = re.compile(r"[^A-Za-z0-9._/-]+")
 
 
 def project(settings: Settings) -> str:
-    """What this project is called where others are: its folder, in letters that Prefect takes."""
+    """What this project is called where others are: as it says, or as its folder.
+
+    A folder's name is put in letters that Prefect takes.
+    """
+    if settings.project.name is not None:
+        return settings.project.name
     return _ODD.sub("-", settings.root.name).strip("-/") or "project"
 
 

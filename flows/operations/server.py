@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import httpx
@@ -24,6 +26,33 @@ _LONGEST = 600.0
 _GRACE = 30.0
 
 
+@dataclass(frozen=True)
+class Server:
+    """Prefect's server, as this process talks to it.
+
+    Attributes:
+        api: the address of its API.
+        log: what it writes into, where it was started here.
+        process: its own, where it was started here.
+    """
+
+    api: str
+    log: Path | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    def ended(self) -> str | None:
+        """How the server that was started here has ended, in words; None while it goes on."""
+        code = None if self.process is None else self.process.poll()
+        if code is None:
+            return None
+        return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+
+    def kill(self) -> None:
+        """End what was started here, without waiting for it."""
+        if self.process is not None:
+            self.process.kill()
+
+
 def answers(port: int) -> bool:
     """Whether a Prefect server answers at a port of this machine."""
     try:
@@ -34,7 +63,7 @@ def answers(port: int) -> bool:
 
 
 @contextmanager
-def local(port: int | None, log: Path) -> Iterator[str]:
+def local(port: int | None, log: Path) -> Iterator[Server]:
     """A server on this machine for the block, or the one that answers at the port already.
 
     Args:
@@ -42,16 +71,13 @@ def local(port: int | None, log: Path) -> Iterator[str]:
             taken.
         log: the file that it writes into.
 
-    Yields:
-        The address of its API.
-
     Raises:
         RunError: if it does not start.
     """
     wanted = PORT if port is None else port
     if answers(wanted):
         # A second server over the same database would be in the first one's way.
-        yield _api(wanted)
+        yield Server(_api(wanted))
         return
     if not _free(wanted):
         if port is not None:
@@ -70,7 +96,7 @@ def local(port: int | None, log: Path) -> Iterator[str]:
         )
     try:
         _wait(process, wanted, log)
-        yield _api(wanted)
+        yield Server(_api(wanted), log, process)
     finally:
         _end(process)
 

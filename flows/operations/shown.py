@@ -5,6 +5,7 @@ What is published stays so where Prefect cannot take any of it.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from httpx import HTTPError
@@ -15,14 +16,16 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 from prefect.exceptions import PrefectException
+from prefect.logging.loggers import flow_run_logger
 
-from flows.operations import lineage
+from flows.operations import lineage, lines
 from flows.output.progress import listener
 from flows.output.redact import redact, redact_all
 
 if TYPE_CHECKING:
-    import logging
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from prefect.client.schemas.objects import FlowRun, State
 
     from flows.config.settings import Settings
     from storage.model import FindingRow
@@ -50,6 +53,35 @@ class Logged:
     def note(self, message: str) -> None:
         """Write the message."""
         self._logger.info("%s", redact(message))
+
+
+class _Untold(logging.Filter):
+    """Lets errors through whose message is not enough: for others a line is written by `lines`."""
+
+    def __init__(self, told: Callable[[Exception], bool]) -> None:
+        super().__init__()
+        self._told = told
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the terminal is to show it."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not (isinstance(error, Exception) and self._told(error))
+
+
+def without_traces(told: Callable[[Exception], bool]) -> None:
+    """Keep errors that a line tells of from being shown in full on this process's terminal.
+
+    Prefect shows each of them three times, with all that lies between. Its server has them still.
+    """
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(_Untold(told))
+
+
+def cut_short(flow: object, flow_run: FlowRun, state: State) -> None:
+    """Say in the log what became of a run whose process cannot: a hook of Prefect's."""
+    del flow  # which names its arguments
+    told = lines.cut_short(flow_run.name, state.message, crashed=state.is_crashed())
+    flow_run_logger(flow_run).error("%s", redact(told))
 
 
 def tag(tags: Iterable[str]) -> None:

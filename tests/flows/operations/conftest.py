@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
+from tests.conftest import PREFECT_HOME
 from tests.flows.operations.service import Served, Service, wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.flows.project import Project
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a database to be copied: to make one takes longer than to start a server."""
+    kept = PREFECT_HOME / f"migrated-{version('prefect')}"
+    if not kept.exists():
+        made = Service("", tmp_path_factory.mktemp("migrated"))
+        made.carry_out("prefect", "server", "database", "upgrade", "-y", PREFECT_API_URL="")
+        shutil.copytree(made.home, PREFECT_HOME / "half")
+        (PREFECT_HOME / "half").rename(kept)
+    return kept
+
+
+@pytest.fixture(scope="session")
+def service(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with its scheduler, which a process's temporary one has not."""
     port = Service.port()
     found = Service(f"http://127.0.0.1:{port}/api", tmp_path_factory.mktemp("prefect"))
+    shutil.copytree(migrated, found.home)
     server = found.start(
         *("prefect", "server", "start", "--host", "127.0.0.1", "--port", port),
         # It looks for what is to be scheduled this often.
@@ -35,6 +52,15 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield found
     finally:
         found.close()
+
+
+@pytest.fixture
+def asked(service: Service) -> Iterator[Service]:
+    """The server, asked by what runs in this process too."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: service.api}):
+        yield service
 
 
 @pytest.fixture

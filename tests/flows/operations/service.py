@@ -7,9 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -17,7 +21,6 @@ from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from tests.flows.project import Project
 
@@ -45,6 +48,11 @@ class Service:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
+    def home(self) -> Path:
+        """Prefect's."""
+        return self.folder / "home"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Variables of a process that talks to it, and finds the tests' own encoders."""
         site = self.folder / "site"
@@ -54,14 +62,16 @@ class Service:
         return {
             **os.environ,
             "PREFECT_API_URL": self.api,
-            "PREFECT_HOME": str(self.folder / "home"),
+            "PREFECT_HOME": str(self.home),
             "PREFECT_RUNNER_POLL_FREQUENCY": "1",
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
             "PYTHONPATH": os.pathsep.join([str(site), str(REPOSITORY), *filter(None, [given])]),
             "OMP_NUM_THREADS": "1",
         }
 
-    def start(self, module: str, *arguments: object, **more: str) -> Process:
+    def start(
+        self, module: str, *arguments: object, cwd: Path | None = None, **more: str
+    ) -> Process:
         """Start a module of Python, such as ``flows.cli``."""
         out = self.folder / f"{len(self.processes):02d}.log"
         with out.open("wb") as file:
@@ -70,29 +80,24 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
-                cwd=self.folder,
+                cwd=cwd or self.folder,
                 env=self.environment | more,
             )
         self.processes.append(process)
         return Process(process, out)
 
-    def carry_out(self, module: str, *arguments: object, **more: str) -> str:
+    def carry_out(
+        self, module: str, *arguments: object, cwd: Path | None = None, **more: str
+    ) -> str:
         """Run a module of Python to its end; what it printed."""
-        process = self.start(module, *arguments, **more)
+        process = self.start(module, *arguments, cwd=cwd, **more)
         code = process.code()
         assert code == 0, process.said()
         return process.said()
 
     def vecmill(self, *arguments: object, **more: str) -> Process:
         """Start a command of ours."""
-        return self.start("flows.cli", *arguments, **more)
-
-    def script(self, code: str, *arguments: object) -> str:
-        """Run some code to its end; what it printed."""
-        module = f"script_{len(self.processes)}"
-        assert self.environment  # which makes the folder that modules are found in
-        (self.folder / "site" / f"{module}.py").write_text(code, encoding="utf-8")
-        return self.carry_out(module, *arguments)
+        return self.start("flows.cli", *arguments, cwd=None, **more)
 
     @staticmethod
     def port() -> int:
@@ -202,6 +207,12 @@ class Process:
         """What it has printed so far."""
         return self.out.read_text("utf-8", errors="replace")
 
+    def children(self) -> dict[int, str]:
+        """Its own processes by id, each with its command line."""
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        numbers = " ".join(file.read_text() for file in tasks.glob("*/children")).split()
+        return {int(n): Path(f"/proc/{n}/cmdline").read_text().replace("\0", " ") for n in numbers}
+
     def says(self, text: str) -> None:
         """Wait until it has printed something."""
         wait(lambda: text in self.said() or self.process.poll() is not None, text, self.said)
@@ -218,6 +229,43 @@ class Process:
             return self.process.wait(LONG)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it does not end:\n{self.said()}") from None
+
+
+class Gateway:
+    """A way to a server that can be cut, while the server goes on for others."""
+
+    def __init__(self, api: str) -> None:
+        there = urlsplit(api)
+        self._there = (there.hostname or "", there.port or 0)
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._door]
+        self.api = f"http://127.0.0.1:{self._door.getsockname()[1]}{there.path}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._let_in, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for one in self._open:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
+
+    def _let_in(self) -> None:
+        with suppress(OSError):  # once the door is shut
+            while True:
+                guest, _ = self._door.accept()
+                host = socket.create_connection(self._there)
+                self._open += [guest, host]
+                for ends in ((guest, host), (host, guest)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    @staticmethod
+    def _carry(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while given := one.recv(65536):
+                other.sendall(given)
+            other.shutdown(socket.SHUT_WR)
 
 
 def _answer(ask: Callable[[], httpx.Response]) -> Any:  # noqa: ANN401 - JSON

@@ -15,15 +15,18 @@ import yaml  # type: ignore[import-untyped]
 
 from flows.cli import run_command
 from flows.config.configuration import load
+from flows.config.settings import SettingsError
 from flows.operations import lineage
 from flows.operations.files import folder_in_image, texts, write
-from flows.operations.pools import pool
+from flows.operations.names import refuse_anothers
+from flows.operations.pools import deploy, pool
 from tests.flows.operations.service import wait
+from tests.flows.project import Project
 from tests.flows.test_alerts import listening
 
 if TYPE_CHECKING:
-    from tests.flows.operations.service import Served
-    from tests.flows.project import Project
+    from flows.config.settings import Settings
+    from tests.flows.operations.service import Served, Service
 
 SCHEDULES = """
 [schedules.nightly]
@@ -52,14 +55,17 @@ def written(project: Project, image: str | None = None) -> dict[str, str]:
 def test_the_file_says_what_is_scheduled(project: Project) -> None:
     found = yaml.safe_load(written(project)["prefect.yaml"])
     root = project.root
+    assert str(root) not in written(project)["prefect.yaml"], "it is as good in another checkout"
+    steps = "prefect.deployments.steps"
+    assert found["build"] == [{f"{steps}.run_shell_script": {"id": "project", "script": "pwd"}}]
     assert found["pull"] == [
-        {"prefect.deployments.steps.set_working_directory": {"directory": str(root)}}
+        {f"{steps}.set_working_directory": {"directory": "{{ project.stdout }}"}}
     ]
     by_name: dict[str, dict[str, Any]] = {one["name"]: one for one in found["deployments"]}
     nightly, tidy, often = (by_name[f"{root.name}.{s}"] for s in ("nightly", "tidy", "often"))
     assert nightly["entrypoint"] == "flows.operations.jobs.run"
     assert nightly["parameters"] == {
-        "schedule": "nightly", "conf": str(root / "vecmill.toml"), "features": ["notes"],
+        "schedule": "nightly", "conf": "vecmill.toml", "features": ["notes"],
     }  # fmt: skip
     assert nightly["schedules"] == [
         {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "active": True}
@@ -70,6 +76,14 @@ def test_the_file_says_what_is_scheduled(project: Project) -> None:
     assert tidy["schedules"][0]["rrule"].endswith("FREQ=DAILY;INTERVAL=2")
     assert tidy["schedules"][0]["active"] is False
     assert often["schedules"][0]["interval"] == 5400
+
+
+def test_a_file_that_names_no_pool_asks_for_prefects_default_one(project: Project) -> None:
+    project.more = SCHEDULES
+    settings = project.settings()
+    found = yaml.safe_load(texts(settings, pool(settings, None, None))["prefect.yaml"])
+    variable = "{{ $PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME }}"
+    assert {one["work_pool"]["name"] for one in found["deployments"]} == {variable}
 
 
 def test_in_an_image_everything_lies_where_the_dockerfile_puts_it(project: Project) -> None:
@@ -139,7 +153,11 @@ def test_no_file_of_the_users_is_written_over(
     project.more = SCHEDULES
     conf = str(project.settings().conf)
     command = ["deploy", "--pool", "boxes", "--write-only", "--conf", conf]
-    assert run_command(command) == 0
+    assert run_command([*command, "--json"]) == 0
+    assert [json.loads(line) for line in capfd.readouterr().out.splitlines()] == [
+        {"file": str(project.root / name)}
+        for name in ("prefect.yaml", "Dockerfile", ".dockerignore")
+    ]
     assert run_command(command) == 0, "what it wrote itself is no reason to stop"
     mine = project.root / "Dockerfile"
     mine.write_bytes("# d'après\nFROM mine\n".encode("latin-1"))
@@ -163,6 +181,10 @@ def test_what_cannot_be_deployed_is_told(
     project.settings()
     assert run_command(["deploy", "--pool", "boxes", "--conf", conf]) == 2
     assert "set PREFECT_API_URL to its address" in capfd.readouterr().err
+    assert run_command(["deploy", "--conf", conf]) == 2
+    assert "no work pool is named; name one with --pool or by setting PREFECT_DEPLOYMENTS_" in (
+        capfd.readouterr().err
+    )
     more = ["--write-only", "--notify", "slack-webhook/ops", "--conf", conf]
     assert run_command(["deploy", "--pool", "boxes", *more]) == 2
     assert "--notify asks the server" in capfd.readouterr().err
@@ -192,28 +214,71 @@ def test_files_are_written_whole_or_none(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def folder(root: Path, more: str = "") -> Settings:
+    """A project in a folder that is called ``shop``."""
+    conf = root / "shop" / "vecmill.toml"
+    conf.parent.mkdir(parents=True)
+    conf.write_text(f"{more}\n[sources.s]\nkind = 'table'\npath = 's.csv'\n", encoding="utf-8")
+    return load(conf)
+
+
+def test_a_project_goes_by_its_folder_or_by_what_it_says(tmp_path: Path) -> None:
+    plain = folder(tmp_path / "a")
+    named = folder(tmp_path / "b", "[project]\nname = 'shop-2'")
+    assert lineage.deployment(plain, "hourly") == "shop.hourly"
+    assert lineage.deployment(named, "hourly") == "shop-2.hourly"
+    assert folder_in_image(named) == "/srv/shop-2"
+    with pytest.raises(
+        SettingsError, match=r"\[project\]: name must be up to 63 letters.*'my shop'"
+    ):
+        folder(tmp_path / "c", "[project]\nname = 'my shop'")
+
+
+def test_what_another_project_of_the_name_has_deployed_is_not_taken(tmp_path: Path) -> None:
+    mine, other = folder(tmp_path / "a"), folder(tmp_path / "b")
+    with pytest.raises(SettingsError, match=r"of another project that is called 'shop' too .*-2"):
+        refuse_anothers(mine, "vecmill-run/shop.s", {"conf": str(other.conf)})
+    store = f"[store]\nvectors = '{tmp_path}/v'\ncatalog = '{tmp_path}/c.duckdb'"
+    one, two = folder(tmp_path / "c", store), folder(tmp_path / "d", store)
+    refuse_anothers(one, "vecmill-run/shop.s", {"conf": str(two.conf)})
+    renamed = folder(tmp_path / "e", "[project]\nname = 'shop-2'")
+    for given in (str(mine.conf), str(renamed.conf), str(tmp_path / "moved.toml"), "shop.toml", ""):
+        refuse_anothers(mine, "vecmill-run/shop.s", {"conf": given})
+
+
 @pytest.mark.slow
 def test_a_worker_carries_out_what_prefect_deploys_and_tells_whom_it_should(
-    served: Served,
+    served: Served, asked: Service, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """Through the file, through the API, with a secret of the server's, and with automations."""
-    service, root = served.service, served.project.root
+    root = served.project.root
     name, value = f"n{uuid4().hex[:12]}", f"v{uuid4().hex[:12]}.csv"
     conf = _with_secret(served, name, value)
     with listening() as hook:
-        service.script(BLOCKS, name, value, hook.url)
-        service.carry_out("prefect", "work-pool", "create", name, "--type", "process")
-        service.carry_out("flows.cli", "deploy", "--pool", name, "--write-only", "--conf", conf)
-        file = root / "prefect.yaml"
-        service.carry_out("prefect", "--no-prompt", "deploy", "--all", "--prefect-file", file)
-        worker = service.start("prefect", "worker", "start", "--pool", name, "--name", name)
+        _blocks(name, value, hook.url)
+        asked.post("work_pools/", name=name, type="process")
+        assert run_command(["deploy", "--write-only", "--conf", conf]) == 0
+        asked.carry_out(
+            *("prefect", "--no-prompt", "deploy", "--all"),
+            cwd=root,
+            PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME=name,
+        )
+        worker = asked.start("prefect", "worker", "start", "--pool", name, "--name", name)
         run = served.carried_out("nightly")
         assert run["state_type"] == "COMPLETED", worker.said()
-        assert '"encoded": 60' in service.artifacts(run)["vecmill-schedule-nightly"]["data"]
+        assert '"encoded": 60' in asked.artifacts(run)["vecmill-schedule-nightly"]["data"]
 
-        deploy = ("deploy", "--pool", name, "--conf", conf)
-        said = service.carry_out("flows.cli", *deploy, "--notify", f"custom-webhook/{name}")
-        assert f"automation: {root.name}: a run failed" in said
+        command = ["deploy", "--pool", name, "--conf", conf, "--notify", f"custom-webhook/{name}"]
+        capfd.readouterr()
+        assert run_command([*command, "--json"]) == 0
+        rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+        assert {row.get("schedule") for row in rows} == {"nightly", "tidy", "often", None}
+        assert {"automation": f"{root.name}: a run failed"} in rows
+        before = _automations(asked, root.name)
+        assert run_command(command) == 0
+        assert _automations(asked, root.name) == before, "changed in place, never away"
+        _check_another_is_refused(root, tmp_path, name)
+
         (root / value).unlink()
         failed = served.carried_out("nightly")
         assert failed["state_type"] == "FAILED"
@@ -223,22 +288,38 @@ def test_a_worker_carries_out_what_prefect_deploys_and_tells_whom_it_should(
     assert "1 of 1 failed: notes: no file matches" in got["said"]
     assert f"${{secret:{name}}}" in got["said"]
     assert value not in worker.said()
-    assert value not in json.dumps([failed, *service.inner(failed)])
+    assert value not in json.dumps([failed, *asked.inner(failed)])
     worker.end()
 
 
-BLOCKS = """
-import sys
+def _blocks(name: str, value: str, url: str) -> None:
+    """Have the server keep a secret, and a block that sends to an address."""
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.blocks.system import Secret
+    from pydantic import SecretStr
 
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
-from prefect.blocks.system import Secret
+    Secret(value=SecretStr(value)).save(name)
+    CustomWebhookNotificationBlock(
+        name=name, url=url, json_data={"said": "{{body}}"}, headers={}, cookies={}
+    ).save(name)
 
-name, value, url = sys.argv[1:]
-Secret(value=value).save(name)
-CustomWebhookNotificationBlock(
-    name=name, url=url, json_data={"said": "{{body}}"}, headers={}, cookies={}
-).save(name)
-"""
+
+def _automations(service: Service, project: str) -> dict[str, str]:
+    """The automations of a project by id; there are two."""
+    found = service.post("automations/filter")
+    ours = {one["id"]: one["name"] for one in found if one["name"].startswith(f"{project}: ")}
+    assert sorted(ours.values()) == [f"{project}: a run failed", f"{project}: an alarm"]
+    return ours
+
+
+def _check_another_is_refused(root: Path, elsewhere: Path, name: str) -> None:
+    """A project of the same name, whose store is its own, takes no deployment of the first's."""
+    other = Project(elsewhere / "other" / root.name)
+    other.root.mkdir(parents=True)
+    other.more = SCHEDULES
+    settings = other.settings()
+    with pytest.raises(SettingsError, match="of another project that is called"):
+        deploy(settings, pool(settings, name, None))
 
 
 def _with_secret(served: Served, name: str, value: str) -> str:

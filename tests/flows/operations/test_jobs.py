@@ -10,10 +10,9 @@ from flows.config.settings import SettingsError
 from tests.flows.operations.service import wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import ModuleType
 
-    from tests.flows.operations.service import Row, Served
+    from tests.flows.operations.service import Row, Served, Service
 
 pytestmark = pytest.mark.slow
 
@@ -21,14 +20,51 @@ BOTH = '[features.more]\nsource = "notes"\nencoder = "mill"\n'
 
 
 @pytest.fixture
-def jobs(served: Served) -> Iterator[ModuleType]:
+def jobs(asked: Service) -> ModuleType:
     """The flows, run in this process and seen by the server of these tests."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
+    del asked
     from flows.operations import jobs
 
-    with temporary_settings({PREFECT_API_URL: served.service.api}):
-        yield jobs
+    return jobs
+
+
+EVERYTHING = """
+[schedules.s]
+every = "30 days"
+
+[schedules.tidy]
+does = "maintain"
+every = "30 days"
+
+[schedules.pages]
+does = "report"
+features = ["notes"]
+every = "30 days"
+
+[schedules.looks]
+does = "monitor"
+features = ["notes"]
+every = "30 days"
+"""
+
+
+def test_each_kind_of_schedule_does_what_it_says(
+    served: Served, jobs: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.project.feature = {"monitors": ["health"]}
+    conf = served.conf(EVERYTHING)
+    (row,) = jobs.run("s", conf)
+    assert (row["status"], row["rows"]) == ("done", 60)
+    assert jobs.maintain("tidy", conf) == []
+    (page,) = jobs.report("pages", conf)
+    assert page["page"] in map(str, served.project.root.rglob("notes.html"))
+    (look,) = jobs.monitor("looks", conf)
+    assert (look["feature"], look["monitor"]) == ("notes", "health")
+    said = caplog.text
+    assert "notes v1 (live): 60 new, 0 changed, 0 vanished, 0 dead letters, 60 rows" in said
+    assert "what is no feature's: 0 things put in order" in said
+    assert f"See {page['page']}" in said
+    assert "notes: monitors: 1 " in said
 
 
 def test_a_time_out_is_for_all_of_it_and_what_was_encoded_is_kept(

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.flows.operations.service import states, wait
+from tests.flows.operations.service import Gateway, states, wait
 
 if TYPE_CHECKING:
-    from tests.flows.operations.service import Row, Served, Service
+    from tests.flows.operations.service import Process, Row, Served, Service
 
 pytestmark = pytest.mark.slow
 
-EVERYTHING = """
+SCHEDULES = """
 [schedules.often]
 features = ["notes"]
 every = "10 seconds"
@@ -24,20 +28,6 @@ features = ["broken", "notes"]
 every = "30 days"
 retries = 1
 retry_after = "1 second"
-
-[schedules.tidy]
-does = "maintain"
-every = "30 days"
-
-[schedules.pages]
-does = "report"
-features = ["notes"]
-every = "30 days"
-
-[schedules.looks]
-does = "monitor"
-features = ["notes"]
-every = "30 days"
 
 [sources.gone]
 kind = "table"
@@ -51,7 +41,7 @@ encoder = "mill"
 
 def test_what_is_due_is_started_and_shown(served: Served) -> None:
     served.project.feature = {"monitors": ["health"]}
-    process = served.serve(EVERYTHING)
+    process = served.serve(SCHEDULES)
     service, name = served.service, served.name("often")
     wait(lambda: "Completed" in states(service.runs(name)), name, process.said)
     service.pause(name)  # it has shown what it is to show, and each run costs
@@ -65,15 +55,16 @@ def test_what_is_due_is_started_and_shown(served: Served) -> None:
     assert sorted(states(service.inner(failed)))[-2:] == ["Failed"] * 2, "once, and once more"
     assert '"status": "failed"' in service.artifacts(failed)["vecmill-schedule-broken"]["data"]
 
-    assert served.carried_out("tidy")["state_type"] == "COMPLETED", process.said()
-    assert served.carried_out("pages")["state_type"] == "COMPLETED", process.said()
-    assert list(served.project.root.rglob("notes.html"))
-
-    assert served.carried_out("looks")["state_type"] == "COMPLETED", process.said()
-
+    process.says(
+        "notes v1 (live): 60 new, 0 changed, 0 vanished, 0 dead letters, 60 rows; monitors"
+    )
+    process.says(f"; see `vecmill logs {served.project.runs()[0]['run_id']}` and `vecmill report")
+    process.says("broken: failed after ")
+    process.says("no file matches 'gone.csv'")
+    assert "Traceback" not in process.said()
     assert process.end(signal.SIGTERM) == 0
     assert "ended; the schedules are paused" in process.said()
-    found = service.deployment(served.name("tidy"))
+    found = service.deployment(served.name("broken"))
     assert found is not None
     assert found["paused"]
 
@@ -103,58 +94,47 @@ def _check_asset(served: Served) -> None:
     assert (event["payload"]["version"], event["payload"]["rows"]) == (1, 60)
 
 
-def test_a_start_while_one_goes_on_is_refused_or_waits_and_a_cancelled_one_is_gone_on_from(
-    served: Served,
-) -> None:
+def test_starts_are_refused_or_wait_and_what_is_stopped_is_gone_on_from(served: Served) -> None:
     served.project.encoder = {"breach": "slow"}
-    process = served.serve(
+    schedules = (
         '[schedules.one]\nevery = "30 days"\n'
         '[schedules.line]\ndoes = "monitor"\nevery = "30 days"\noverlap = "queue"\n'
     )
-    service = served.service
+    process = served.serve(schedules)
+    service, name = served.service, served.name("one")
     first = served.begin("one")
     served.encoding(process)
     refused = service.ended(served.begin("one"), "CANCELLED")
     assert refused["state"]["message"] == "Deployment concurrency limit reached."
-
     service.cancel(first)
-    run = service.ended(first, "CANCELLED")
-    assert run["state_name"] == "Cancelled"
+    assert service.ended(first, "CANCELLED")["state_name"] == "Cancelled"
+    process.says("one: it was cancelled")
     assert served.project.rows_or_none() is None, "nothing half done is published"
     before = served.encoded()
-    again = served.carried_out("one")
-    assert again["state_type"] == "COMPLETED", process.said()
-    assert len(served.project.rows()) == 60
-    done = served.project.runs()[-1]
-    assert done["status"] == "done"
-    assert done["resumed"] > 0, "it goes on from what the cancelled one had encoded"
-    assert (done["resumed"] + done["encoded"], before < 60) == (60, True)
 
+    served.begin("one")
+    wait(lambda: served.encoded() > before, "it to go on", process.said)
+    assert process.end(signal.SIGTERM) == 0
+    assert "stopping: what goes on is stopped too" in process.said()
+    assert set(states(service.runs(name))) == {"Cancelled"}
+    assert served.project.rows_or_none() is None
+    assert before < served.encoded() < 60
+
+    process = served.serve(schedules)
+    assert "one: its last run, one, was stopped before its end; it is started now" in process.said()
     line = [served.begin("line"), served.begin("line")]
     wait(
         lambda: "AwaitingConcurrencySlot" in states(map(service.run, line)),
         "the second to wait",
         process.said,
     )
-    assert process.end(signal.SIGINT) == 130
-
-
-def test_sigterm_stops_what_goes_on_and_the_next_start_makes_it_good(served: Served) -> None:
-    served.project.encoder = {"breach": "slow"}
-    schedule = '[schedules.s]\nevery = "30 days"\n'
-    process = served.serve(schedule)
-    service, name = served.service, served.name("s")
-    served.begin("s")
-    served.encoding(process)
-    assert process.end(signal.SIGTERM) == 0
-    assert "stopping: what goes on is stopped too" in process.said()
-    assert set(states(service.runs(name))) == {"Cancelled"}
-    assert served.project.rows_or_none() is None
-    process = served.serve(schedule)
-    assert "s: its last run, s, was stopped before its end; it is started now" in process.said()
     wait(lambda: states(service.runs(name))[-1] == "Completed", name, process.said)
-    assert len(served.project.rows()) == 60
     assert "catch-up" in service.runs(name)[-1]["tags"]
+    assert len(served.project.rows()) == 60
+    done = served.project.runs()[-1]
+    assert (done["status"], done["resumed"] + done["encoded"]) == ("done", 60)
+    assert done["resumed"] > 0, "it goes on from what the stopped ones had encoded"
+    assert process.end(signal.SIGINT) == 130
 
 
 @pytest.mark.parametrize("how", [["--direct", "--json"], []], ids=["direct", "as a flow"])
@@ -176,24 +156,52 @@ def test_a_run_that_is_terminated_says_so_and_is_gone_on_from(
     assert len(served.project.rows()) == 60
 
 
-def test_a_server_of_its_own_lives_as_long_as_it_is_served(
-    served: Served, service: Service
+def test_a_server_of_its_own_that_is_killed_ends_it_and_the_next_start_goes_on(
+    served: Served, service: Service, migrated: Path
 ) -> None:
+    served.project.encoder = {"breach": "slow"}
     conf = served.conf('[schedules.s]\nevery = "30 days"\n')
+    # A home of its own too: another server over the same database would schedule for it.
+    home = shutil.copytree(migrated, served.project.root / "home")
     port = service.port()
-    process = service.vecmill(
-        *("serve", "--conf", conf, "--port", port),
-        PREFECT_API_URL="",
-        # A home of its own too: another server over the same database would schedule for it.
-        PREFECT_HOME=str(served.project.root / "home"),
-        PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
-        PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
-    )
-    process.says("serving; Ctrl-C ends it")
-    assert f"Prefect's pages are at http://127.0.0.1:{port}" in process.said()
+    own = replace(service, api=f"http://127.0.0.1:{port}/api")
+
+    def serve() -> Process:
+        served.process = service.vecmill(
+            *("serve", "--conf", conf, "--port", port),
+            PREFECT_API_URL="",
+            PREFECT_HOME=str(home),
+            PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
+            PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
+        )
+        served.process.says("serving; Ctrl-C ends it")
+        return served.process
+
+    process = serve()
+    assert f"Prefect's pages are at http://127.0.0.1:{port}\n" in process.said()
     process.says("Prefect's server has scheduled nothing yet. Do its services run?")
+    own.begin(served.name("s"))
+    served.encoding(process)
+    children = process.children()
+    server = next(n for n, line in children.items() if "prefect server start" in line)
+    run = next(n for n, line in children.items() if "prefect.engine" in line)
+    os.kill(server, signal.SIGKILL)
+    assert process.code() == 1
+    assert "error: Prefect's server, which was started with this process, has ended by SIGKILL" in (
+        process.said()
+    )
+    assert "Traceback" not in process.said()
+    wait(lambda: not Path(f"/proc/{run}").exists(), "the run to end with it", process.said)
+    assert served.project.rows_or_none() is None
+
+    process = serve()
+    assert "s: its last run, s, was stopped before its end; it is started now" in process.said()
+    name = served.name("s")
+    wait(lambda: states(own.runs(name))[-1] == "Completed", name, process.said)
+    assert states(own.runs(name))[0] == "Crashed"
+    assert len(served.project.rows()) == 60
     assert process.end(signal.SIGTERM) == 0
-    assert not service.answers(port)
+    assert not service.answers(port), "it lives as long as it is served"
 
 
 def test_a_server_that_is_not_there_is_told_in_a_line(served: Served, service: Service) -> None:
@@ -203,3 +211,15 @@ def test_a_server_that_is_not_there_is_told_in_a_line(served: Served, service: S
     assert process.code() == 1
     assert f"error: Prefect's server at {address}: ConnectError" in process.said()
     assert "Traceback" not in process.said()
+
+
+def test_a_server_that_does_not_answer_any_more_ends_it(served: Served, service: Service) -> None:
+    with Gateway(service.api) as gateway:
+        conf = served.conf('[schedules.s]\nevery = "30 days"\n')
+        process = service.vecmill("serve", "--conf", conf, PREFECT_API_URL=gateway.api)
+        served.process = process
+        process.says("serving; Ctrl-C ends it")
+    assert process.code() == 1
+    said = process.said()
+    assert f"error: Prefect's server at {gateway.api} does not answer any more" in said
+    assert "a fault of Vecmill" not in said
