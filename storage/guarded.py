@@ -8,6 +8,7 @@ no file, no network, no extension, no Python object, and none of these settings 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -124,10 +125,15 @@ def _in_time(con: Connection, limits: Limits) -> Iterator[None]:
         except UsageError as error:
             if not late.is_set():
                 raise
-            raise QueryError(
-                f"this took longer than {limits.seconds:g} s and was stopped; ask for less, or use "
-                "`vecmill sql`, which waits"
-            ) from error
+            raise too_late(limits) from error
+
+
+def too_late(limits: Limits) -> QueryError:
+    """That a statement was stopped since it took too long."""
+    return QueryError(
+        f"this took longer than {limits.seconds:g} s and was stopped; ask for less, or use "
+        "`vecmill sql`, which waits"
+    )
 
 
 @contextmanager
@@ -186,17 +192,32 @@ def _fetched(relation: Relation, limits: Limits) -> Rows:
     batches, rows, size = [], 0, 0
     cut = None
     try:
-        reader = relation.limit(limits.rows + 1).to_arrow_reader(_BATCH)
-        for batch in reader:
-            batches.append(batch)
-            rows, size = rows + batch.num_rows, size + batch.nbytes
-            if rows > limits.rows:
-                cut = f"the first {limits.rows:,} rows; there are more"
-            elif size > limits.bytes:
-                cut = f"the first {rows:,} rows: more would be over {limits.bytes // 10**6} MB"
-            if cut is not None:
-                break
+        # Closed before anything is raised: a session takes nothing more while a result is open.
+        with relation.limit(limits.rows + 1).to_arrow_reader(_BATCH) as reader:
+            for batch in reader:
+                fits = _fitting(batch, limits.bytes - size)
+                batches.append(batch.slice(0, fits))
+                rows, size = rows + fits, size + batches[-1].nbytes
+                if rows > limits.rows:
+                    cut = f"the first {limits.rows:,} rows; there are more"
+                elif fits < batch.num_rows:
+                    cut = f"the first {rows:,} rows: more would be over {limits.bytes // 10**6} MB"
+                if cut is not None:
+                    break
         table = pa.Table.from_batches(batches, schema=reader.schema)
     except (duckdb.Error, pa.ArrowException, OSError) as error:  # as Arrow hands them on
         raise (told(error) or QueryError(str(error))) from error
+    if cut and not rows:
+        raise QueryError(
+            f"the first row alone is over {limits.bytes // 10**6} MB; ask for less of it, such as "
+            "left(column, 1000)"
+        )
     return Rows(table.slice(0, limits.rows), cut)
+
+
+def _fitting(batch: pa.RecordBatch, room: int) -> int:
+    """How many rows of a batch, from its first, are no larger than some bytes."""
+    if batch.nbytes <= room:
+        return int(batch.num_rows)
+    within = range(batch.num_rows + 1)
+    return bisect_right(within, room, key=lambda rows: int(batch.slice(0, rows).nbytes)) - 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from storage import views
 from storage.calls import Function
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
     from flows.config.stores import Stores
     from storage.query import Connection
 
-_OPTIONAL = {
+NAME, REQUIRED = "knn", "feature"
+OPTIONAL = {
     "query": "NULL", "k": "10", "filter": "NULL", "words": "NULL", "field": "NULL",
     "text": "NULL", "image": "NULL", "audio": "NULL", "row": "NULL", "id": "NULL",
     "exact": "false", "per_record": "false", "probes": "NULL",
@@ -47,26 +49,60 @@ def knn(settings: Settings, stores: Stores, con: Connection) -> Function:
     """
 
     def answer(given: Mapping[str, Any]) -> pa.Table:
-        probes = None if given["probes"] is None else _whole(given, "probes")
-        narrow = Narrow(_text(given, "filter"), _flag(given, "exact"), probes)
-        searched = _shown(settings, stores, con, str(given["feature"]), narrow)
-        queries = {n: _said(given[n]) for n in (*QUERIES, "id") if given[n] is not None}
-        k, query = _whole(given, "k"), given["query"]
-        if query is not None and not isinstance(query, str):
-            return _by_vector(searched, query, k)
-        if query is not None:
-            kind = searched.version.modality
-            kind = {"tabular": "row", "vector": "text"}.get(kind, kind)
-            queries.setdefault(kind, query)
-        words, field = _text(given, "words"), _text(given, "field")
-        if not queries and words is None:
-            raise SearchError("knn() needs a query: knn('articles', 'a text', 10), or id := 'n1'")
-        asked = Asked(
-            queries, k, words, field, per_record=_flag(given, "per_record"), narrow=narrow
-        )  # fmt: skip
-        return answer_in(searched, asked)
+        return found(settings, stores, Seen.of(con), given)
 
-    return Function("knn", "feature", _OPTIONAL, answer)
+    return Function(NAME, REQUIRED, OPTIONAL, answer)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a session shows.
+
+    Attributes:
+        shown: versions.
+        missing: names that it does not have, and why.
+    """
+
+    shown: Sequence[views.Shown]
+    missing: Mapping[str, str]
+
+    @classmethod
+    def of(cls, con: Connection) -> Seen:
+        """What a session of this process shows."""
+        return cls(views.shown(con), views.missing(con))
+
+
+def found(settings: Settings, stores: Stores, seen: Seen, given: Mapping[str, Any]) -> pa.Table:
+    """The table of a call.
+
+    Args:
+        settings: the configuration.
+        stores: its places.
+        seen: the states that are searched.
+        given: the arguments by name, as `knn` has them.
+
+    Raises:
+        SearchError: if they make no sense, or do not fit the feature.
+        UsageError: if the condition makes no sense.
+    """
+    probes = None if given["probes"] is None else _whole(given, "probes")
+    narrow = Narrow(_text(given, "filter"), _flag(given, "exact"), probes)
+    searched = _shown(settings, stores, seen, str(given["feature"]), narrow)
+    queries = {n: _said(given[n]) for n in (*QUERIES, "id") if given[n] is not None}
+    k, query = _whole(given, "k"), given["query"]
+    if query is not None and not isinstance(query, str):
+        return _by_vector(searched, query, k)
+    if query is not None:
+        kind = searched.version.modality
+        kind = {"tabular": "row", "vector": "text"}.get(kind, kind)
+        queries.setdefault(kind, query)
+    words, field = _text(given, "words"), _text(given, "field")
+    if not queries and words is None:
+        raise SearchError("knn() needs a query: knn('articles', 'a text', 10), or id := 'n1'")
+    asked = Asked(
+        queries, k, words, field, per_record=_flag(given, "per_record"), narrow=narrow
+    )  # fmt: skip
+    return answer_in(searched, asked)
 
 
 def _said(query: Any) -> str:  # noqa: ANN401 - as SQL gives it
@@ -95,14 +131,12 @@ def _whole(given: Mapping[str, Any], name: str) -> int:
     raise SearchError(f"knn() takes a whole number as its {name}, got {value!r}")
 
 
-def _shown(
-    settings: Settings, stores: Stores, con: Connection, name: str, narrow: Narrow
-) -> Searched:
+def _shown(settings: Settings, stores: Stores, seen: Seen, name: str, narrow: Narrow) -> Searched:
     """The state that a session shows of a feature or version."""
-    found = next((view for view in views.shown(con) if name in view.names), None)
+    found = next((view for view in seen.shown if name in view.names), None)
     if found is None:
-        known = [one for view in views.shown(con) for one in view.names]
-        away = views.missing(con).get(name)
+        known = [one for view in seen.shown for one in view.names]
+        away = seen.missing.get(name)
         why = f": {away}" if away else hint(name, known)
         raise SearchError(f"knn() finds no vectors of {name!r}{why}")
     versions = stores.catalog.versions(found.feature)

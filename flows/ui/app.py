@@ -19,6 +19,7 @@ from flows import reports
 from flows.config.settings import SettingsError
 from flows.output.codes import code_of
 from flows.output.markup import el
+from flows.session import Session
 from flows.ui import feature, frame, grids, lists, maps, overview, plans, records, search, sql
 from flows.ui.guard import Guard, Hosts
 from flows.ui.jobs import words_of
@@ -102,11 +103,14 @@ async def _warm(site: Site, _: Starlette) -> AsyncIterator[None]:
     await run_in_threadpool(guarded.load)
 
     def load() -> None:
-        with suppress(Exception):  # the pages tell what is wrong with a store
-            sql.ask(site.settings, "SELECT 1")
+        with suppress(Exception), Session(site.settings):  # pages tell what is wrong with a store
+            pass
 
     threading.Thread(target=load, daemon=True).start()
-    yield
+    try:
+        yield
+    finally:
+        await run_in_threadpool(site.processes.close)
 
 
 def _answering(site: Site, endpoint: Endpoint) -> Callable[[Request], Response]:

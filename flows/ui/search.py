@@ -17,6 +17,7 @@ from flows.searching.queries import SearchError
 from flows.ui import frame
 from flows.ui.grids import is_picture, picture, record_link, value
 from flows.ui.jobs import PATIENCE
+from storage import plain
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
 if TYPE_CHECKING:
@@ -101,9 +102,12 @@ def _asked(given: Mapping[str, str], file: tuple[str, bytes] | None, folder: Pat
     k = given["k"].strip() or "10"
     if not (k.isascii() and k.isdecimal() and 1 <= int(k) <= MOST):
         raise SearchError(f"the number to find is from 1 to {MOST}, got {k!r}")
+    where = given["where"].strip() or None
+    if where is not None:
+        plain.check(where)
     return Asked(
         queries, int(k), given["words"].strip() or None, given["in"] or None,
-        per_record=bool(given["per_record"]), narrow=Narrow(given["where"].strip() or None),
+        per_record=bool(given["per_record"]), narrow=Narrow(where),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from flows.config.nearest import hint
 from flows.config.settings import SettingsError
 from flows.config.stores import Stores
 from flows.ui.jobs import Jobs
+from flows.ui.processes import Processes
 from storage import cleaning
 
 if TYPE_CHECKING:
@@ -57,11 +58,13 @@ class Site:
     Attributes:
         current: the configuration.
         jobs: what takes longer than a page may.
+        processes: what answers statements.
         encoded: versions that an encoder is loaded of, since something was searched in them.
     """
 
     current: Current
     jobs: Jobs = field(default_factory=Jobs)
+    processes: Processes = field(default_factory=Processes)
     encoded: set[str] = field(default_factory=set)
 
     @property

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flows.config.stores import Stores
 from flows.output.markup import Html, el, put
-from flows.searching.knn import knn
+from flows.searching import knn
 from flows.searching.queries import SearchError
 from flows.session import Session
 from flows.ui import frame
 from flows.ui.grids import columns_of, rows_table
 from flows.ui.jobs import PATIENCE
+from flows.ui.processes import Asked
 from flows.ui.search import ENCODING
-from storage import clusters, guarded, views
-from storage.calls import Function
+from storage import guarded, plain, views
 from storage.schema import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     import pyarrow as pa
     from starlette.requests import Request
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from flows.config.settings import Settings
     from flows.ui.jobs import Job
     from flows.ui.site import Site
-    from storage.query import Connection
 
 LIMITS = guarded.Limits()
 SHOWN = 500
@@ -42,6 +39,7 @@ _FILES = ("image", "audio")
 
 def sql(site: Site, request: Request) -> Response:
     """The box, the tables there are, and the rows of what was asked last."""
+    site.processes.warm()
     job = site.jobs.find(request.query_params.get("job"))
     statement = job.asked["statement"] if job else request.query_params.get("statement", "")
     going = job is not None and not job.ended.is_set()
@@ -68,7 +66,7 @@ def begin(site: Site, statement: str) -> Job:
     settings = site.settings
 
     def work(job: Job) -> Html:
-        found = ask(settings, statement, encoding=site.jobs.turn(ENCODING))
+        found = site.processes.answer(_asked(settings, statement, site.jobs.turn(ENCODING), job))
         job.rows = found.table
         return _told(job.id, found)
 
@@ -77,51 +75,56 @@ def begin(site: Site, statement: str) -> Job:
     return job
 
 
-def ask(
-    settings: Settings, statement: str, *, encoding: AbstractContextManager[Any] | None = None
-) -> guarded.Rows:
-    """The rows of a statement over what is published now.
+def _asked(
+    settings: Settings, statement: str, encoding: AbstractContextManager[Any], job: Job
+) -> Asked:
+    """A statement over what is published now, for a process that has nothing else of the server.
 
     Args:
         settings: the configuration.
         statement: what is asked.
         encoding: held while an encoder works for ``knn(...)``.
+        job: told where the catalog has to be waited for.
+    """
+    stores = Stores.of(settings)
+
+    def call(told: Mapping[str, Any]) -> pa.Table:
+        seen = knn.Seen([views.Shown(**view) for view in told["shown"]], told["missing"])
+        _check_call(stores, seen, told["given"])
+        with encoding:
+            return knn.found(settings, stores, seen, told["given"])
+
+    what = {
+        "statement": statement,
+        "catalog": str(settings.catalog),
+        "wait_seconds": settings.engine.wait_seconds,
+        "vectors": str(settings.vectors),
+        "functions": [
+            {"name": knn.NAME, "required": knn.REQUIRED, "optional": knn.OPTIONAL},
+        ],
+    }
+    return Asked(what, LIMITS, call, job.note)
+
+
+def _check_call(stores: Stores, seen: knn.Seen, given: Mapping[str, Any]) -> None:
+    """Refuse a call of ``knn(...)`` that is not for the server to carry out.
 
     Raises:
-        QueryError, SearchError: if it is refused, or cannot be answered.
+        SearchError: if it opens a file, by which strangers could learn what lies where; or if it
+            finds more than is shown.
+        UsageError: if its condition is not plain.
     """
-    with Session(settings) as session:
-        con, stores = session.connection, Stores.of(settings)
-        guarded.shut(con, _clusterings(stores), LIMITS)
-        functions = [_without_files(knn(settings, stores, con), con, stores, encoding)]
-        return guarded.ask(con, statement, functions, LIMITS)
-
-
-def _clusterings(stores: Stores) -> list[Path]:
-    """The files that the views of clusters read."""
-    return sorted(clusters.home(stores.catalog).glob("*/*.parquet"))
-
-
-def _without_files(
-    function: Function,
-    con: Connection,
-    stores: Stores,
-    encoding: AbstractContextManager[Any] | None,
-) -> Function:
-    """``knn(...)`` that opens no file: by a path, strangers could learn what lies where."""
-
-    def answer(given: Mapping[str, Any]) -> pa.Table:
-        kinds = {name: _modality(stores, view) for view in views.shown(con) for name in view.names}
-        path = isinstance(given["query"], str) and kinds.get(str(given["feature"])) in _FILES
-        if path or any(given[kind] is not None for kind in _FILES):
-            raise SearchError(
-                "knn() opens no file here; search by a picture or a recording on the feature's own "
-                "page, or by `vecmill sql`"
-            )
-        with encoding or nullcontext():
-            return function.answer(given)
-
-    return Function(function.name, function.required, function.optional, answer)
+    kinds = {name: _modality(stores, view) for view in seen.shown for name in view.names}
+    path = isinstance(given["query"], str) and kinds.get(str(given["feature"])) in _FILES
+    if path or any(given[kind] is not None for kind in _FILES):
+        raise SearchError(
+            "knn() opens no file here; search by a picture or a recording on the feature's own "
+            "page, or by `vecmill sql`"
+        )
+    if isinstance(given["k"], int) and given["k"] > LIMITS.rows:
+        raise SearchError(f"knn() finds {LIMITS.rows:,} here at most, got k = {given['k']:,}")
+    if isinstance(given["filter"], str):
+        plain.check(given["filter"])
 
 
 def _modality(stores: Stores, view: views.Shown) -> str:

@@ -187,7 +187,16 @@ def test_so_are_rows_that_are_large(con: Connection) -> None:
     found = asked(con, "SELECT repeat('x', 10000) FROM range(9000)", Limits(bytes=2_000_000))
     assert found.cut is not None
     assert re.fullmatch(r"the first [\d,]+ rows: more would be over 2 MB", found.cut)
-    assert 200 <= found.table.num_rows < 9000
+    assert found.table.nbytes <= 2_000_000
+    assert 190 <= found.table.num_rows <= 200
+
+
+def test_a_row_that_is_too_large_by_itself_is_refused(con: Connection) -> None:
+    with pytest.raises(QueryError, match="the first row alone is over 2 MB"):
+        asked(con, "SELECT repeat('x', 3000000)", Limits(bytes=2_000_000))
+    found = asked(con, "VALUES ('a'), (repeat('x', 3000000))", Limits(bytes=2_000_000))
+    assert found.table.num_rows == 1
+    assert found.cut == "the first 1 rows: more would be over 2 MB"
 
 
 def test_what_needs_too_much_memory_fails_and_is_told(tmp_path: Path) -> None:

@@ -219,15 +219,19 @@ def test_no_search_in_sql_opens_a_file(served: Served, call: str) -> None:
     assert "knn() opens no file here" in text
 
 
-def test_no_condition_opens_a_file(served: Served) -> None:
-    secret = served.project.root / "notes.csv"
-    reads = f"(SELECT CAST(content AS INTEGER) FROM read_text('{secret}')) = 1"  # noqa: S608 - ours
-    asked = {"text": "milla", "where": reads}
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("(SELECT CAST(content AS INTEGER) FROM read_text('notes.csv')) = 1", "no SELECT within"),
+        ("length(repeat('x', 3000000000)) > 1", "but not repeat()"),
+    ],
+)
+def test_no_condition_reads_a_file_or_grows(served: Served, condition: str, words: str) -> None:
+    asked = {"text": "milla", "where": condition}
     text = served.answered(served.ask("GET", SEARCH, params=asked)).text
-    assert "disabled by configuration" in text
-    statement = f"FROM knn('notes', 'milla', filter := $${reads}$$)"
+    statement = f"FROM knn('notes', 'milla', filter := $${condition}$$)"
     text += served.post("/sql", statement=statement).text
-    assert text.count("disabled by configuration") == 2
+    assert text.count(words) == 2
     assert "petsa" not in text
 
 
