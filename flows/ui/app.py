@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -51,6 +52,9 @@ _LARGEST = 64_000_000
 _STATEMENT = 1_000_000
 """Bytes of a form with a statement."""
 
+_GRACE = 2.0
+"""Seconds that jobs have to end when the server does."""
+
 _NOT_FOUND, _WRONG, _BROKEN = 404, 400, 500
 
 
@@ -88,12 +92,14 @@ def make(settings: Settings, hosts: Hosts | None = None) -> Starlette:
     }
     for path, form in forms.items():
         routes.append(Route(path, _taking(site, form), methods=["POST"]))
-    return Starlette(
+    made = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, hosts=hosts or Hosts())],
-        exception_handlers={_NOT_FOUND: _nowhere},
+        exception_handlers={_NOT_FOUND: _nowhere, HTTPException: _refused},
         lifespan=functools.partial(_warm, site),
     )
+    made.state.site = site
+    return made
 
 
 @asynccontextmanager
@@ -111,6 +117,7 @@ async def _warm(site: Site, _: Starlette) -> AsyncIterator[None]:
         yield
     finally:
         await run_in_threadpool(site.processes.close)
+        await run_in_threadpool(site.jobs.wait, _GRACE)
 
 
 def _answering(site: Site, endpoint: Endpoint) -> Callable[[Request], Response]:
@@ -136,6 +143,12 @@ def _failed(error: Exception) -> Response:
 async def _nowhere(_: Request, __: Exception) -> Response:
     there = frame.nothing("There is no such page. ")
     return frame.page("No such page", frame.title("No such page"), there, status=_NOT_FOUND)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these alone
+    heading, words = frame.title("This cannot be shown"), frame.wrong(error.detail)
+    return frame.page("Not to be had", heading, words, status=error.status_code)
 
 
 def _static(_: Site, request: Request) -> Response:
@@ -187,6 +200,8 @@ async def _ask(site: Site, request: Request) -> str:
             raise QueryError(f"a statement has {_STATEMENT // 1000} kB at most")
     form = parse_qs(body.decode("utf-8", "replace"))
     statement = form.get("statement", [""])[0].strip()
+    if not statement:
+        raise QueryError("write a statement, such as FROM runs; this form came without one")
     job = await run_in_threadpool(sql.begin, site, statement)
     return f"/sql?job={job.id}"
 
@@ -198,19 +213,36 @@ async def _plan(site: Site, request: Request) -> str:
 
 
 async def _search_by_file(site: Site, request: Request) -> str:
-    from flows.searching.queries import SearchError
-
     name = await run_in_threadpool(site.feature, request.path_params["name"])
     kind = request.path_params["kind"]
-    if kind not in search.FILES:
-        raise SearchError(f"a search by a file is by image or audio, got {kind!r}")
-    if int(request.headers.get("content-length", _LARGEST + 1)) > _LARGEST:
-        raise SearchError(f"a file to search by has {_LARGEST // 10**6} MB at most")
-    async with request.form(max_files=1, max_fields=4) as form:
-        file = form.get("file")
-        data = b"" if file is None or isinstance(file, str) else await file.read()
-    if not data:
-        raise SearchError("choose a file to search by")
-    given: dict[str, str] = dict.fromkeys(search.FIELDS, "")
+    await run_in_threadpool(search.check_file, site, name, kind)
+    data = await _file(request)
+    given = dict.fromkeys(search.FIELDS, "")
     job = await run_in_threadpool(search.begin, site, name, given, (kind, data))
     return f"/features/{name}/search?job={job.id}"
+
+
+async def _file(request: Request) -> bytes:
+    """The one file of a form.
+
+    Raises:
+        SearchError: if there is none, or the form is no such form.
+    """
+    from flows.searching.queries import SearchError
+
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdecimal()):
+        raise SearchError("a form with a file says how long it is; send it as a browser does")
+    if int(length) > _LARGEST:
+        raise SearchError(f"a file to search by has {_LARGEST // 10**6} MB at most")
+    try:
+        async with request.form(max_files=1, max_fields=4) as form:
+            file = form.get("file")
+            data = b"" if file is None or isinstance(file, str) else await file.read()
+    except HTTPException as error:
+        raise SearchError(
+            f"a search by a file takes a form with one file, called 'file': {error.detail}"
+        ) from error
+    if not data:
+        raise SearchError("choose a file to search by; this form came without one, or an empty one")
+    return data

@@ -132,6 +132,13 @@ class Jobs:
         with self._lock:
             return self._jobs.get(job_id or "")
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until all jobs have ended, so long at most; whether they have."""
+        with self._lock:
+            jobs = list(self._jobs.values())
+        until = time.monotonic() + seconds
+        return all(job.ended.wait(max(0.0, until - time.monotonic())) for job in jobs)
+
     def _over(self) -> int:
         return max(0, len(self._jobs) - KEPT)
 

@@ -80,6 +80,23 @@ def begin(
     return job
 
 
+def check_file(site: Site, name: str, kind: str) -> None:
+    """Refuse a file to search a feature by that it cannot be searched by.
+
+    Raises:
+        SearchError: says by what it can be.
+    """
+    if kind not in FILES:
+        raise SearchError(f"a search by a file is by image or audio, got {kind!r}")
+    live = Stores.of(site.settings).catalog.live(name)
+    if live is None:
+        raise SearchError(f"{name} has no live version to search; `vecmill run {name}` makes one")
+    kinds = kinds_of(live)
+    if kind not in kinds:
+        own = " or ".join([*kinds, "id"])
+        raise SearchError(f"{name} is searched by {own}, not by {kind}")
+
+
 def results(name: str, found: pa.Table) -> Html:
     """What was found, best first."""
     rows = found.to_pylist()
