@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from flows.config.settings import Settings
     from storage.model import Version
 
-_TYPES = {
+TYPES = {
     ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg",
     ".opus": "audio/ogg", ".m4a": "audio/mp4",
 }  # fmt: skip
+"""What browsers play, by the ending of a file."""
+
 _PATH = "path"
 _ONE, _ALL = 262_144, 24_000_000
 """Bytes that one recording, and all together, may take in a page."""
@@ -77,7 +79,7 @@ def sounds(settings: Settings, version: Version, rows: pa.Table) -> Sounds | Non
 
 def _address(file: Path, room: int) -> tuple[str | None, int]:
     """Where a recording is played from, and the bytes that it takes in the page."""
-    kind = _TYPES.get(file.suffix.lower())
+    kind = TYPES.get(file.suffix.lower())
     if kind is None or not file.is_file():
         return None, 0
     if file.stat().st_size > min(_ONE, room):

@@ -71,6 +71,57 @@ def find(paths: str | Sequence[str], root: Path) -> list[Found]:
     return [found[name] for name in sorted(found)]
 
 
+def named_by(paths: str | Sequence[str], root: Path, name: str) -> Found | None:
+    """What `find` would give by a name, without listing anything; None where it would give nothing.
+
+    Args:
+        paths: as of `find`.
+        root: that they are relative to.
+        name: as of `Found`.
+    """
+    for path in [paths] if isinstance(paths, str) else paths:
+        is_object = is_uri(path) and not path.startswith(_FILE)
+        if is_object != is_uri(name):
+            continue
+        found = _object_by(path, name) if is_object else _file_by(path, root, name)
+        if found is not None:
+            return found
+    return None
+
+
+def _file_by(path: str, root: Path, name: str) -> Found | None:
+    path = unquote(path.removeprefix(_FILE)) if path.startswith(_FILE) else path
+    root = Path(os.path.abspath(root))  # noqa: PTH100 - as in _matches
+    file, whole = (Path(os.path.abspath(root / one)) for one in (name, path))  # noqa: PTH100 - as above
+    if os.path.lexists(whole):
+        return _found(whole, root, whole.parent) if file == whole else None
+    parts = PurePosixPath(path).parts
+    fixed = next((i for i, part in enumerate(parts) if MAGIC.search(part)), None)
+    if fixed is None or not os.path.lexists(file):
+        return None
+    folder = Path(os.path.abspath(root.joinpath(*parts[:fixed])))  # noqa: PTH100 - as above
+    if not file.is_relative_to(folder):
+        return None
+    inner = file.relative_to(folder).parts
+    # Links to folders are not followed by `_walk`.
+    linked = any(folder.joinpath(*inner[:depth]).is_symlink() for depth in range(1, len(inner)))
+    return None if linked or not _fits(inner, parts[fixed:]) else _found(file, root, folder)
+
+
+def _object_by(uri: str, name: str) -> Found | None:
+    scheme, _, rest = uri.partition("://")
+    parts = rest.split("/")
+    fixed = next((i for i, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
+    folder = f"{scheme}://{'/'.join(parts[:fixed])}"
+    if not name.startswith(f"{folder}/"):
+        return None
+    inner = name[len(folder) + 1 :]
+    if name != uri and not _fits(inner.split("/"), parts[fixed:]):
+        return None
+    known = exists(name)
+    return None if known is None else Found(known, name, folder)
+
+
 def check_exists(paths: str | Sequence[str], root: Path) -> None:
     """Check that each path matches something, without listing it all.
 
@@ -124,7 +175,9 @@ def _beginning(path: str, root: Path) -> int:
     return len(root.as_posix()) + 1 if relative else 0
 
 
-def _found(path: Path, root: Path, folder: Path, free: int, problem: str | None = None) -> Found:
+def _found(
+    path: Path, root: Path, folder: Path, free: int = 0, problem: str | None = None
+) -> Found:
     name = path.relative_to(root) if path.is_relative_to(root) else path
     if problem is None and _leads_to_folder(path):
         problem = "is a folder, not a file"

@@ -14,12 +14,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flows.sources import _params, _payload, _types
-from flows.sources._glob import check_exists, find
+from flows.sources._glob import check_exists, find, named_by
 from flows.sources._hashes import Hashes
 from flows.sources._params import ParamError
 from flows.sources._pattern import Pattern, check_template
 from flows.sources._payload import FileError
-from flows.sources._where import stamp
+from flows.sources._where import Local, stamp
 from flows.sources.base import Chunk, Reject
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from flows.sources._glob import Found
     from flows.sources._payload import Payload
+    from flows.sources._where import File
     from flows.sources.base import Modality
 
 CHUNK_FILES = 512
@@ -124,6 +125,27 @@ def open(  # noqa: A001 - sources.open(...)
     )
     check_exists(params.path, root)
     return FilesSource(params, root, modality, memory)
+
+
+def file_of(params: Params, root: Path, name: str) -> File | None:
+    """The file that the column ``path`` of a record names; None where the source would not read it.
+
+    Args:
+        params: the keys of the source.
+        root: that paths are relative to.
+        name: what the column has; it may have come from elsewhere, so nothing else is opened by it.
+
+    Raises:
+        SourceError: if an object store cannot be asked.
+    """
+    found = named_by(params.path, root, name)
+    if found is None or found.problem is not None:
+        return None
+    if not params.follow_links and _payload.leads_out(found.file, found.folder):
+        return None
+    if isinstance(found.file, Local) and not found.file.path.is_file():
+        return None
+    return found.file
 
 
 class FilesSource:

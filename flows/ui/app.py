@@ -21,7 +21,19 @@ from flows.config.settings import SettingsError
 from flows.output.codes import code_of
 from flows.output.markup import el
 from flows.session import Session
-from flows.ui import feature, frame, grids, lists, maps, overview, plans, records, search, sql
+from flows.ui import (
+    feature,
+    frame,
+    grids,
+    lists,
+    maps,
+    media,
+    overview,
+    plans,
+    records,
+    search,
+    sql,
+)
 from flows.ui.guard import Guard, Hosts
 from flows.ui.jobs import words_of
 from flows.ui.site import Current, Site
@@ -75,6 +87,7 @@ def make(settings: Settings, hosts: Hosts | None = None) -> Starlette:
         "/features/{name}": feature.feature,
         "/features/{name}/search": search.search,
         "/features/{name}/record": records.record,
+        "/features/{name}/file": media.file,
         "/features/{name}/map": maps.drawn,
         "/features/{name}/map/page": maps.alone,
         "/features/{name}/report": feature.report_frame,

@@ -9,8 +9,11 @@ from flows.config.stores import Stores
 from flows.lifecycle.lineage import lineage
 from flows.output.markup import Html, el, put
 from flows.reports.grid import Cell, Column, cell, heading, table
-from flows.ui import frame
-from flows.ui.grids import moment, picture, rows_table
+from flows.ui import frame, kept, media
+from flows.ui.grids import is_picture, moment, picture, rows_table
+from storage.kept_row import kept_row
+from storage.parts import PARTS
+from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,21 +42,32 @@ def record(site: Site, request: Request) -> Response:
     inside: Html | None = None
     if record_id:
         found = lineage(site.settings, name, record_id)
-        inside = put(_thumbnail(site, name, record_id), _told(found))
+        inside = put(*_shown(site, name, record_id), _told(found))
     return frame.page(
         f"{name}: record", frame.title(name, el("span", "record")),
         frame.feature_nav(name, "/record"), form, inside,
     )  # fmt: skip
 
 
-def _thumbnail(site: Site, name: str, record_id: str) -> Html | None:
+def _shown(site: Site, name: str, record_id: str) -> list[Html | None]:
+    """The record itself, as far as it is kept or its file can be had."""
     stores = Stores.of(site.settings)
     live = stores.catalog.live(name)
     manifest = stores.catalog.published(live) if live else None
     if live is None or manifest is None:
-        return None
-    found = stores.vectors.thumbnail(live.table, manifest.lance_version, record_id)
-    return picture(found, f"thumbnail of {record_id}") if found else None
+        return []
+    row = kept_row(stores.vectors, live.table, manifest.lance_version, record_id)
+    if row is None:
+        return []
+    medium = media.shown(site.settings, live, row)
+    thumb = row.get(THUMBNAIL)
+    if is_picture(thumb):
+        small = picture(thumb, f"thumbnail of {record_id}")
+        whole = media.address(name, str(row["record_id"]))
+        medium = el("a", small, href=whole, class_="whole") if medium else small
+    hidden = {*SYSTEM_COLUMNS, THUMBNAIL, PARTS.whole} - {"event_time"}
+    told = {key: one for key, one in row.items() if key not in hidden}
+    return [medium, kept.listed(told, record_id, whole=True)]
 
 
 def _told(found: Lineage) -> Html:

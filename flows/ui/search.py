@@ -14,10 +14,11 @@ from flows.output.markup import Html, el, put
 from flows.searching.asked import Asked, answer
 from flows.searching.narrowing import Narrow
 from flows.searching.queries import SearchError
-from flows.ui import frame
-from flows.ui.grids import is_picture, picture, record_link, value
+from flows.ui import frame, kept, media
+from flows.ui.grids import is_picture, picture, record_link
 from flows.ui.jobs import PATIENCE
 from storage import plain
+from storage.parts import PARTS
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ ENCODING = "encoding"
 """The lane of what an encoder is loaded for: tokenizers take one caller at a time."""
 
 _KINDS = {"tabular": "row", "vector": "text", "graph": "id"}
-_HIDDEN = {*SYSTEM_COLUMNS, THUMBNAIL} - {"event_time"}
+_HIDDEN = {*SYSTEM_COLUMNS, THUMBNAIL, PARTS.whole} - {"event_time"}
 _ACCEPT = {"image": "image/*", "audio": "audio/*"}
 _LABELS = {"image": "Picture", "audio": "Recording"}
 FIELDS = ("text", "row", "id", "words", "in", "where", "k", "per_record")
@@ -73,7 +74,7 @@ def begin(
             found = answer(settings, name, _asked(given, file, Path(folder)))
         if live is not None and encodes:
             site.encoded.add(live.table)
-        return results(name, found)
+        return results(settings, name, live, found)
 
     job = site.jobs.start(given, doing, ENCODING, work)
     job.ended.wait(PATIENCE)
@@ -97,14 +98,24 @@ def check_file(site: Site, name: str, kind: str) -> None:
         raise SearchError(f"{name} is searched by {own}, not by {kind}")
 
 
-def results(name: str, found: pa.Table) -> Html:
-    """What was found, best first."""
+def results(settings: Settings, name: str, live: Version | None, found: pa.Table) -> Html:
+    """What was found, best first.
+
+    Args:
+        settings: the configuration.
+        name: the feature.
+        live: the version that was searched.
+        found: as of `flows.searching.asked.answer`.
+    """
     rows = found.to_pylist()
     if not rows:
         return frame.nothing("Nothing was found.")
     # What was measured stands before what the table has: a kept column may be called "score" too.
     measures = found.column_names[1 : found.column_names.index("content_hash")]
-    cards = [_card(name, place, row, measures) for place, row in enumerate(rows, 1)]
+    cards = [
+        _card(name, place, row, measures, media.shown(settings, live, row) if live else None)
+        for place, row in enumerate(rows, 1)
+    ]
     head = el("h2", f"{len(rows):,} found, the best first", id="found", tabindex="-1")
     return put(head, el("ol", *cards, class_="found"))
 
@@ -128,23 +139,23 @@ def _asked(given: Mapping[str, str], file: tuple[str, bytes] | None, folder: Pat
     )  # fmt: skip
 
 
-def _card(name: str, place: int, row: Mapping[str, Any], measures: Sequence[str]) -> Html:
+def _card(
+    name: str, place: int, row: Mapping[str, Any], measures: Sequence[str], medium: Html | None
+) -> Html:
     record_id = str(row["record_id"])
     thumb = row.get(THUMBNAIL)
+    if is_picture(thumb):
+        medium = picture(thumb, f"thumbnail of {record_id}")
     score = ", ".join(f"{key} {number(row[key])}" for key in measures if row[key] is not None)
-    kept = [
-        put(el("dt", key), el("dd", value(one), dir="auto"))
-        for key, one in row.items()
-        if key not in {*_HIDDEN, *measures} and one not in (None, "")
-    ]
+    told = {key: one for key, one in row.items() if key not in {*_HIDDEN, *measures}}
     like = el("a", "like this", href=f"/features/{name}/search?id={quote(record_id, safe='')}",
               aria_label=f"Search by {record_id}")  # fmt: skip
     return el(
         "li",
-        picture(thumb, f"thumbnail of {record_id}") if is_picture(thumb) else None,
+        medium,
         el("h3", el("span", f"{place}. ", class_="place"), record_link(name, record_id)),
         el("p", score, " · " if score else None, like, class_="why"),
-        el("dl", *kept) if kept else None,
+        kept.listed(told, record_id),
     )
 
 

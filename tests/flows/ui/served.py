@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 import time
+import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 from PIL import Image
 
 from flows.analysis.clustered import Asked as Grouped
@@ -49,15 +51,36 @@ encoder = "patches"
 thumbnails = 48
 max_dead = 0.5
 
+[sources.sounds]
+kind = "files"
+path = "sounds/*.wav"
+
+[encoders.cepstra]
+kind = "mfcc"
+
+[features.sounds]
+source = "sounds"
+encoder = "cepstra"
+
 [features.coming]
 source = "notes"
 encoder = "mill"
 """
+HERTZ = (220, 440, 880)
 COLOURS = ("red", "lime", "blue", "white", "black", "orange")
 
 
+def tone(file: Path, hertz: int) -> None:
+    """Write a recording of half a second."""
+    rate = 8000
+    wave_ = 12000 * np.sin(2 * np.pi * hertz * np.arange(rate // 2) / rate)
+    with wave.open(str(file), "wb") as sound:
+        sound.setparams((1, 2, rate, 0, "NONE", ""))
+        sound.writeframes(wave_.astype("<i2").tobytes())
+
+
 def filled(root: Path) -> Project:
-    """A project with texts and pictures that have run, and a feature that has not.
+    """A project with texts, pictures and recordings that have run, and a feature that has not.
 
     One record is written by a stranger, one is dead; a monitor raises an alarm, and a map and
     clusters are kept.
@@ -69,8 +92,12 @@ def filled(root: Path) -> Project:
         picture.paste((place * 40, 20, 90), (0, 0, 20, 20))
         picture.save(root / "photos" / f"{colour}.png")
     (root / "photos" / "torn.png").write_bytes(b"no picture")
+    (root / "sounds").mkdir()
+    for hertz in HERTZ:
+        tone(root / "sounds" / f"{hertz}.wav", hertz)
     settings = project.settings()
-    done = [stages.embed(settings, name, Direct(), Silent()) for name in ("notes", "photos")]
+    names = ("notes", "photos", "sounds")
+    done = [stages.embed(settings, name, Direct(), Silent()) for name in names]
     alarm = FindingRow(
         "drift", "alarm", "the texts moved", 0.2, 0.1, 0.01, 0.3, 40, 20, None,
         record_ids=("r1", HOSTILE),
