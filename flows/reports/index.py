@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _ORDER: tuple[State, ...] = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
 _WORDS: dict[State, str] = {
-    "alarm": "an alarm", "watch": "to be watched", "empty": "nothing published",
-    "unwatched": "not looked at", "cannot tell": "cannot tell", "quiet": "fine",
+    "alarm": "alarm", "watch": "watch", "empty": "nothing published",
+    "unwatched": "not monitored", "cannot tell": "cannot tell", "quiet": "fine",
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ _SAID: dict[State, tuple[str, str]] = {
     "alarm": ("raises an alarm", "raise an alarm"),
     "watch": ("bears watching", "bear watching"),
     "empty": ("has nothing published", "have nothing published"),
-    "unwatched": ("is not looked at yet", "are not looked at yet"),
+    "unwatched": ("is not monitored yet", "are not monitored yet"),
     "cannot tell": ("cannot be told of yet", "cannot be told of yet"),
     "quiet": ("is fine", "are fine"),
 }
@@ -80,7 +80,7 @@ def _counted(state: State, names: Sequence[str]) -> str:
 
 _COLUMNS = (
     Column("Feature"), Column("Verdict"), Column("Rows", is_number=True), Column("Last run"),
-    Column("Last look"),
+    Column("Last monitored"),
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ _POLICY = (
     "default-src 'none'; script-src {script}; style-src 'unsafe-inline'; img-src data:; "
     "media-src data: file:; base-uri 'none'; form-action 'none'"
 )
-_STATES = {"unwatched": "not looked at", "empty": "nothing yet", "quiet": "fine"}
+_STATES = {"unwatched": "not monitored", "empty": "nothing yet", "quiet": "fine"}
 
 
 def page(report: Report) -> str:

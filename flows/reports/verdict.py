@@ -63,10 +63,10 @@ def conclude(standing: Standing, findings: Sequence[Watched]) -> Conclusion:
     name, look = f"{version.feature} v{version.version}", f"vecmill monitor {version.feature}"
     look += "" if version.standing == "live" else f" --version {version.version}"
     if not findings and version.dropped_at is not None:
-        told = f"{name} was dropped on {day(version.dropped_at)}, and no monitor had looked at it."
+        told = f"{name} was dropped on {day(version.dropped_at)}, and had never been monitored."
         return Conclusion("empty", told)
     if not findings:
-        told = f"{name} has not been looked at yet, so nothing can be said of its data."
+        told = f"{name} has not been monitored yet, so nothing can be said of its data."
         return Conclusion("unwatched", told, tuple(_notes(standing, findings)), look)
     state: State = findings[0].verdict  # type: ignore[assignment] # the catalog holds verdicts
     told = {
@@ -157,7 +157,7 @@ def _notes(standing: Standing, findings: Sequence[Watched]) -> list[str]:
         runs = "1 run has" if behind == 1 else f"{behind} runs have"
         notes.append(f"{runs} written to it since the monitors last looked.")
     if standing.missing and findings:
-        notes.append(f"Not looked yet: {listed(standing.missing)}.")
+        notes.append(f"Monitors that have not run yet: {listed(standing.missing)}.")
     return notes
 
 

@@ -35,16 +35,16 @@ _KINDS = {"slice": "slices", "cluster": "clusters", "word": "words"}
 _MOST_NAMED = 24
 _VERSIONS = {
     "version": Column("Version"),
-    "standing": Column("Standing"),
+    "standing": Column("Status"),
     "encoder": Column("Encoder"),
     "rows": Column("Rows", is_number=True),
-    "dim": Column("Width", is_number=True),
+    "dim": Column("Dimensions", is_number=True),
     "created_at": Column("Made"),
     "last_run": Column("Last run"),
 }
 _STANDINGS = {
     "changed_at": Column("When"), "version": Column("Version", is_number=True),
-    "standing": Column("Became"), "action": Column("By"), "forced": Column("Forced"),
+    "standing": Column("Became"), "action": Column("Action"), "forced": Column("Forced"),
     "reason": Column("Why"),
 }  # fmt: skip
 
@@ -69,7 +69,7 @@ def feature(site: Site, request: Request) -> Response:
         _quick(name, catalog.live(name)),
         *_found(report),
         frame.section("versions", "Versions", _versions(name, versions)),
-        frame.section("standings", "Who became live, and why", _log(log)) if log else None,
+        frame.section("standings", "When which version became live", _log(log)) if log else None,
         frame.section("dead", "Dead letters", dead),
     )
 
@@ -140,7 +140,7 @@ def _quick(name: str, live: Version | None) -> Html | None:
     if live is None or live.modality != "text":
         return None
     box = el("input", name="text", type="search", aria_label=f"Search {name}",
-             placeholder=f"A text to find the nearest of {name} to", required=True)  # fmt: skip
+             placeholder="Find records by their meaning: type a text", required=True)  # fmt: skip
     return el("form", box, el("button", "Search"), action=f"/features/{name}/search",
               role="search", class_="quick")  # fmt: skip
 
@@ -173,8 +173,8 @@ def _behind(report: Report) -> Html | None:
     ]
     more = len(named) - len(shown)
     left = el("p", f"And {more:,} more; the report has the clearest.") if more else None
-    lead = frame.lead("What made the vectors of each, and where it stands.")
-    return frame.section("named", "Records that findings name", lead,
+    lead = frame.lead("Each leads to what is kept of it, and to what made its vector.")
+    return frame.section("named", "Records that monitors name", lead,
                          el("ul", *links, class_="tags"), left)  # fmt: skip
 
 
@@ -197,7 +197,11 @@ def _versions(name: str, rows: list[dict[str, Any]]) -> Html:
         return put(str(row["dim"]), el("small", row["metric"]))
 
     made = {"version": link, "encoder": encoder, "dim": width}
-    return rows_table(rows, _VERSIONS, f"Versions of {name}", made)
+    lead = frame.lead(
+        "Each encoder makes a version of its own. Readers get the live one; a candidate waits to "
+        "be compared and promoted; a retired one can be promoted again."
+    )
+    return put(lead, rows_table(rows, _VERSIONS, f"Versions of {name}", made))
 
 
 def _log(rows: list[dict[str, Any]]) -> Html:

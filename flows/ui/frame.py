@@ -21,7 +21,7 @@ _SITES = (
     ("/sql", "SQL"),
 )  # fmt: skip
 _FEATURE = (
-    ("", "Standing"), ("/search", "Search"), ("/record", "Record"), ("/map", "Map"),
+    ("", "Summary"), ("/search", "Search"), ("/record", "Record"), ("/map", "Map"),
     ("/plan", "Plan"), ("/report", "Report"),
 )  # fmt: skip
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 ORDER = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
 WORDS = {
-    "alarm": "an alarm", "watch": "to be watched", "empty": "nothing published",
-    "unwatched": "not looked at", "cannot tell": "cannot tell", "quiet": "fine",
+    "alarm": "alarm", "watch": "watch", "empty": "nothing published",
+    "unwatched": "not monitored", "cannot tell": "cannot tell", "quiet": "fine",
 }  # fmt: skip
 _COLUMNS = (
-    Column("Feature"), Column("Verdict"), Column("Live"), Column("Rows", is_number=True),
-    Column("Dead letters", is_number=True), Column("Last run"), Column("Last look"),
+    Column("Feature"), Column("Verdict"), Column("Live version"), Column("Rows", is_number=True),
+    Column("Dead letters", is_number=True), Column("Last run"), Column("Last monitored"),
 )  # fmt: skip
 
 
@@ -60,7 +60,7 @@ def overview(site: Site, _: Request) -> Response:
         "Overview",
         title,
         el("p", sentence(found), class_="verdict"),
-        frame.section("problems", "What needs somebody", _problems(found), frame.slot(asked)),
+        frame.section("problems", "Needs attention", _problems(found), frame.slot(asked)),
         frame.section("features", "Features", table(_COLUMNS, rows, "Features, the worst first")),
         here="/",
     )

@@ -16,6 +16,8 @@ from storage.parts import PARTS
 from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from flows.ui.site import Site
 
 _COLUMNS = (
-    Column("Content"), Column("Event time"), Column("Encoded"), Column("By the run"),
-    Column("Published states that hold it", is_number=True),
+    Column("Content hash"), Column("Event time"), Column("Encoded"), Column("By the run"),
+    Column("Published states with it", is_number=True),
 )  # fmt: skip
 _DEAD = {
     "place": Column("Place"), "reason": Column("Why"), "stage": Column("Stage"),
@@ -37,12 +39,16 @@ def record(site: Site, request: Request) -> Response:
     name = site.feature(request.path_params["name"])
     record_id = request.query_params.get("id", "")
     box = el("input", name="id", value=record_id, autofocus=not record_id, required=True)
-    field = el("div", frame.field("Record", box, "its id, or a chunk's"), class_="fields")
-    form = el("form", field, el("button", "Trace"), action=f"/features/{name}/record")
+    field = el(
+        "div",
+        frame.field("Record", box, "the id of a record, or of a chunk of one"),
+        class_="fields",
+    )
+    form = el("form", field, el("button", "Show"), action=f"/features/{name}/record")
     inside: Html | None = None
     if record_id:
         found = lineage(site.settings, name, record_id)
-        inside = put(*_shown(site, name, record_id), _told(found))
+        inside = _told(found, _shown(site, name, record_id))
     return frame.page(
         f"{name}: record", frame.title(name, el("span", "record")),
         frame.feature_nav(name, "/record"), form, inside,
@@ -70,26 +76,30 @@ def _shown(site: Site, name: str, record_id: str) -> list[Html | None]:
     return [medium, kept.listed(told, record_id, whole=True)]
 
 
-def _told(found: Lineage) -> Html:
+def _told(found: Lineage, shown: Sequence[Html | None] = ()) -> Html:
     kind = f" (kind {found.source_kind})" if found.source_kind else ""
     like = el(
         "a",
-        "Search by it",
+        "Find records like it",
         href=f"/features/{found.feature}/search?id={quote(found.record_id, safe='')}",
     )
     head = el("h2", found.record_id, class_="id")
-    lead = frame.lead(f"Of the source {found.source!r}{kind}. ", like if found.traces else None)
+    lead = frame.lead(
+        f"A record of the source {found.source!r}{kind}. ", like if found.traces else None
+    )
     dead = None
     if found.dead:
         dead = put(el("h3", "Dead letters"), rows_table(found.dead, _DEAD, "Its dead letters"))
     if not found.traces:
-        return put(head, lead, frame.nothing("It has no vector: it has never been encoded."), dead)
-    return put(head, lead, *map(_trace, found.traces), dead)
+        return put(
+            head, lead, *shown, frame.nothing("It has no vector: it has never been encoded."), dead
+        )
+    return put(head, lead, *shown, *map(_trace, found.traces), dead)
 
 
 def _trace(trace: Trace) -> Html:
     facts = {
-        "Standing": trace.standing if trace.standing == trace.then
+        "Status": trace.standing if trace.standing == trace.then
         else f"{trace.standing}; {trace.then} when this was written",
         "Encoder": f"{trace.encoder} {trace.model or ''}".strip(),
         "Vectors": f"{trace.dim} dimensions, {trace.metric}",
@@ -101,7 +111,8 @@ def _trace(trace: Trace) -> Html:
     contents = [*(trace.chunks or (trace.content,)), *trace.before]
     rows = [_content(one, trace.unit) for one in contents]
     made = [put(el("h4", "Made of"), _told(part)) for part in trace.parts]
-    return el("section", el("h3", trace.table), el("dl", *pairs, class_="facts"),
+    head = el("h3", f"What made its vector in {trace.table}")
+    return el("section", head, el("dl", *pairs, class_="facts"),
               table(_COLUMNS, rows, f"Contents of it in {trace.table}"), *made)  # fmt: skip
 
 

@@ -116,7 +116,14 @@ def results(settings: Settings, name: str, live: Version | None, found: pa.Table
         _card(name, place, row, measures, media.shown(settings, live, row) if live else None)
         for place, row in enumerate(rows, 1)
     ]
-    head = el("h2", f"{len(rows):,} found, the best first", id="found", tabindex="-1")
+    head = el(
+        "h2",
+        f"{len(rows):,} found, the nearest first"
+        if "distance" in measures
+        else f"{len(rows):,} found, the best first",
+        id="found",
+        tabindex="-1",
+    )
     return put(head, el("ol", *cards, class_="found"))
 
 

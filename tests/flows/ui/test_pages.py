@@ -36,7 +36,7 @@ PAGES = (
 
 def test_the_overview_has_what_is_wrong_before_all_features(served: Served) -> None:
     text = served.get("/").text
-    problems, features = text.index("What needs somebody"), text.index('id="features"')
+    problems, features = text.index("Needs attention"), text.index('id="features"')
     assert problems < text.index("drift") < features
     table = text[features:]
     assert table.index("notes") < table.index("coming") < table.index("photos")
@@ -51,12 +51,12 @@ def test_what_is_slow_to_tell_comes_after(served: Served) -> None:
 
 def test_a_feature_is_told_by_findings_versions_runs_and_dead_letters(served: Served) -> None:
     text = served.get("/features/notes").text
-    for word in ("the texts moved", "Records that findings name", "Versions", "lsa", "Runs"):
+    for word in ("the texts moved", "Records that monitors name", "Versions", "lsa", "Runs"):
         assert word in text
     assert '/features/notes/record?id=r1"' in text
     photos = served.get("/features/photos").text
     assert "torn.png" in photos
-    assert "has not been looked at yet" in photos
+    assert "has not been monitored yet" in photos
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_what_is_not_there_is_told_in_words(served: Served, path: str, words: st
 
 def test_a_text_finds_its_like(served: Served) -> None:
     text = served.answered(served.get(f"{SEARCH}?text=milla+millb+millc&k=4")).text
-    assert "4 found, the best first" in text
+    assert "4 found, the nearest first" in text
     assert text.count('<dd dir="auto">mill</dd>') == 4, "all of the topic"
     assert "distance " in text
 
