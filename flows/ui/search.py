@@ -242,23 +242,10 @@ def _texts(settings: Settings, version: Version) -> list[str]:
     return [name for name in kept if kinds.is_string(schema.field(name).type)]
 
 
-def reads_files() -> bool:
-    """Whether what reads forms with files is installed; Starlette needs it for these alone."""
-    try:
-        import python_multipart  # noqa: F401 - looked for
-    except ImportError:
-        return False
-    return True
-
-
 def _upload(version: Version) -> Html | None:
     """Forms to search by a file that the browser sends."""
     forms = []
     kinds = [kind for kind in kinds_of(version) if kind in FILES]
-    if kinds and not reads_files():
-        words = " and ".join(f"{_LABELS[kind].lower()}s" for kind in kinds)
-        return frame.nothing(f"To search by {words} of yours, ",
-                             el("code", "pip install 'vecmill[ui]'"), ".")  # fmt: skip
     for kind in kinds:
         box = el("input", name="file", type="file", accept=_ACCEPT[kind], required=True)
         forms.append(

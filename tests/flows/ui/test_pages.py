@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import signal
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from flows.engines.engine import Direct
@@ -129,23 +127,6 @@ def test_a_picture_of_the_users_own_finds_its_like(served: Served) -> None:
     assert f"{len(COLOURS)} found" in text
     assert text.index(">red</a>") < text.index(">blue</a>")
     assert text.count("data:image/webp;base64,") == len(COLOURS)
-
-
-def test_without_what_reads_files_it_is_said_how_to_get_it(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (project.root / "pictures").mkdir()
-    for colour in COLOURS:
-        Image.new("RGB", (40, 40), colour).save(project.root / "pictures" / f"{colour}.png")
-    project.source = {"kind": "files", "path": "pictures/*.png", "pattern": "{n}.png"}
-    project.encoder = {"kind": "vision", "centroids": 4, "size": 16}
-    project.run()
-    with TestClient(app.make(project.settings()), "http://localhost") as client:
-        assert 'type="file"' in client.get(SEARCH).text
-        monkeypatch.setitem(sys.modules, "python_multipart", None)
-        text = client.get(SEARCH).text
-    assert 'type="file"' not in text
-    assert "pip install &#x27;vecmill[ui]&#x27;" in text
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture"])
