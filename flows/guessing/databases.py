@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from flows.config.nearest import hint
 from flows.config.templates import fill, is_template
-from flows.guessing import reading
+from flows.guessing import reading, schema
 from flows.guessing.columns import described
 from flows.guessing.model import Guess, GuessError, Line
 from flows.guessing.names import free
@@ -30,6 +30,7 @@ _MOST = 20
 """Tables that are looked into to guess which one is meant."""
 _PASSWORD = re.compile(r"://(?:\$\{[^}]*\}|[^/?#:@])*:(?P<password>(?:\$\{[^}]*\}|[^/?#@])+)@")
 _OPTION = re.compile(r"[?&][^=&#]*password[^=&#]*=(?P<password>[^&#]+)")
+_VARIABLE = re.compile(r"\$\{(\w+)")
 VARIABLE = "DB_PASSWORD"
 
 
@@ -51,7 +52,7 @@ def of_database(
     address = str(fill(url, "the address")) if is_template(url) else url
     check_url(address)
     written, notes = hidden(url)
-    names = reading.tables(address, root)
+    names = schema.tables(address, root)
     if not names:
         raise GuessError(f"{shown(address)} has no tables; check the address and what you may read")
     table, why, sample = _chosen(names, address, root, wishes, choose)
@@ -59,8 +60,22 @@ def of_database(
     size = (root / file).stat().st_size if file is not None else None
     keys = (Line("url", written), Line("table", table, why))
     place = Place("query", keys, f"table {table} of {shown(address)}", size)
-    guess = of_table(table.rpartition(".")[2], place, sample, wishes)
-    return replace(guess, notes=(*notes, *guess.notes))
+    key = None if wishes.id is not None else _key(schema.primary_key(address, table, root), sample)
+    told = wishes if key is None else replace(wishes, id=key)
+    guess = of_table(table.rpartition(".")[2], place, sample, told)
+    if key is not None:
+        lines = (replace(x, why="the primary key") if x.key == "id" else x for x in guess.source)
+        guess = replace(guess, source=tuple(lines))
+    needs = tuple(name for name in _VARIABLE.findall(written) if name not in _VARIABLE.findall(url))
+    return replace(guess, notes=(*notes, *guess.notes), needs=needs)
+
+
+def _key(columns: Sequence[str], sample: Sample) -> str | None:
+    """The column that is a table's primary key by itself, if records can go by it."""
+    if len(columns) != 1:
+        return None
+    fit = {c.name for c in described(sample.frame) if c.kind in {"text", "int"}}
+    return columns[0] if columns[0] in fit else None
 
 
 def _chosen(

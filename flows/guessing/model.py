@@ -76,6 +76,7 @@ class Guess:
         notes: what the user should know or may want to change.
         example: a query for a search of them: an option and its value.
         size: bytes that a plan has to read; None where nobody knows.
+        needs: variables of the environment that a password was put into, to be set before each run.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Guess:
     notes: tuple[str, ...] = ()
     example: tuple[str, str] | None = None
     size: int | None = 0
+    needs: tuple[str, ...] = ()
 
 
 class GuessError(SettingsError):

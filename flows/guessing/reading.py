@@ -12,6 +12,7 @@ from flows.guessing import layout
 from flows.guessing.columns import nulls
 from flows.guessing.kinds import form
 from flows.guessing.model import GuessError
+from flows.guessing.schema import quoted
 from flows.sources import _arrow, query, table
 from flows.sources._where import Local
 
@@ -194,31 +195,9 @@ def of_query(url: str, name: str, root: Path) -> Sample:
     Raises:
         SourceError: if it cannot be read.
     """
-    quoted = ".".join('"{}"'.format(part.replace('"', '""')) for part in name.split("."))
-    sql = f"SELECT * FROM {quoted} LIMIT {ROWS}"  # noqa: S608 - a quoted name
+    sql = f"SELECT * FROM {quoted(name)} LIMIT {ROWS}"  # noqa: S608 - a quoted name
     frame, _, notes = _rows(query.open(query.Params(url=url, sql=sql), root, "tabular"))
     return Sample(frame, "query", whole=len(frame) < ROWS, notes=notes)
-
-
-def tables(url: str, root: Path) -> list[str]:
-    """The tables and views of a database, without its own.
-
-    Raises:
-        SourceError: if it cannot be read.
-    """
-    if url.startswith("sqlite"):
-        sql = (
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
-            "AND name NOT LIKE 'sqlite_%' ORDER BY name"
-        )
-    else:
-        sql = (
-            "SELECT CASE WHEN table_schema IN ('main', 'public') THEN table_name "
-            "ELSE table_schema || '.' || table_name END AS name FROM information_schema.tables "
-            "WHERE table_schema NOT IN ('information_schema', 'pg_catalog') ORDER BY 1"
-        )
-    source = query.open(query.Params(url=url, sql=sql, content="name"), root, "text")
-    return [name for chunk in source.scan() for name in chunk.records["content"].to_list()]
 
 
 def _nothing() -> pl.DataFrame:

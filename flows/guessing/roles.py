@@ -126,7 +126,8 @@ def time_column(columns: Sequence[Column]) -> tuple[str | None, str]:
         return None, "no column of dates or times"
     chosen = ranked[0]
     example = f"such as {chosen.first[:19]}"
-    return chosen.name, example if len(able) == 1 else f"{example}; there are {len(able)} of times"
+    others = [column.name for column in able if column is not chosen]
+    return chosen.name, f"{example}; not {' or '.join(others)}" if others else example
 
 
 def _time_like(column: Column) -> bool:
@@ -271,7 +272,7 @@ def _notes(columns: Sequence[Column]) -> tuple[str, ...]:
             )
         if column.kind == "nested":
             notes.append(
-                f"column {column.name!r} is nested; a column of its own for each part that counts, "
-                "by whatever writes the file, makes it of use"
+                f"column {column.name!r} is nested and not used; give each part that counts a "
+                'column of its own: in the file, or of a database by sql = "SELECT ..." for table'
             )
     return tuple(notes)

@@ -68,4 +68,4 @@ def next_steps(guess: Guess, conf: str) -> list[str]:
     else:
         steps.append(f'vecmill sql "FROM {name} LIMIT 5"')
     steps.append(f"vecmill map {name}")
-    return [f"{step}{conf}" for step in steps]
+    return [*(f"export {need}=..." for need in guess.needs), *(f"{step}{conf}" for step in steps)]
