@@ -30,6 +30,8 @@ _SECRET = ("KEY", "TOKEN", "SECRET", "PASSWORD", "SAS")
 _LEAST_SECRET = 6
 _QUERY = re.compile(r"\?[^\s\"'<>),]*")
 _REFUSED = re.compile(r"status code: 4(?!08|29)\d\d|status: 4(?!08|29)\d\d")
+_SAID = re.compile(r"<Code>([^<]+)</Code>.*?<Message>([^<]+)</Message>", re.DOTALL)
+"""What a store says in the XML of a refusal."""
 _RETRIES = 3
 _SECONDS = 30
 
@@ -158,7 +160,9 @@ def telling(uri: str) -> Iterator[None]:
         text = _safe(str(error).partition("\n\nDebug source")[0])
         if isinstance(error, SourceError):
             raise
-        told = f"{uri} cannot be read: {' '.join(text.split())}"
+        said = _SAID.search(text)
+        why = text if said is None else f"{said[2]} ({said[1]})"
+        told = f"{uri} cannot be read: {' '.join(why.split())}"
         if type(error).__name__ == "GenericError" and not _REFUSED.search(text):
             raise SourceAwayError(f"{told}; look whether the store is up, and run again") from None
         raise SourceError(

@@ -128,3 +128,6 @@ def test_a_bucket_is_taken_in_by_folder_object_and_pattern(
     assert not [value for value in s3.environment.values() if value in written]
     assert run_command(["init", "s3://mill/init/nothing/"]) == 2
     assert "no object lies at or below s3://mill/init/nothing/" in capsys.readouterr().err
+    assert run_command(["init", "s3://nowhere/notes/"]) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert "cannot be read: The specified bucket does not exist (NoSuchBucket); check the" in said
