@@ -230,7 +230,7 @@ async def _search_by_file(site: Site, request: Request) -> str:
     kind = request.path_params["kind"]
     await run_in_threadpool(search.check_file, site, name, kind)
     data = await _file(request)
-    given = dict.fromkeys(search.FIELDS, "")
+    given: dict[str, str] = dict.fromkeys(search.FIELDS, "")
     job = await run_in_threadpool(search.begin, site, name, given, (kind, data))
     return f"/features/{name}/search?job={job.id}"
 

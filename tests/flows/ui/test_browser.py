@@ -23,7 +23,8 @@ pytestmark = [
 ]
 PAGES = (
     "/", "/runs", "/dead", "/alerts", "/sql", "/features/notes", "/features/notes/search?id=r3",
-    "/features/photos/search?id=red", "/features/notes/record?id=r1", "/features/notes/map",
+    "/features/photos/search?id=red", "/features/sounds/search?id=440.wav",
+    "/features/notes/record?id=r1", "/features/sounds/record?id=440.wav", "/features/notes/map",
     "/features/notes/plan", "/features/notes/report", "/features/coming", "/nowhere",
 )  # fmt: skip
 _QUIET = (
@@ -149,7 +150,7 @@ def test_what_takes_long_says_so_and_then_gives_its_answer(page: Page, served: S
     page.goto(f"{served.address}/sql")
     # One step after the other: longer than a page waits, however many cores there are.
     page.fill("textarea", "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL FROM t SELECT n + 1 "
-              "WHERE n < 1500000) SELECT max(n) AS n FROM t")  # fmt: skip
+              "WHERE n < 400000) SELECT max(n) AS n FROM t")  # fmt: skip
     page.keyboard.press("Control+Enter")
     page.wait_for_selector(".slot.working [role=status]")
     assert "Asking" in page.inner_text(".slot.working")
@@ -186,6 +187,19 @@ def test_a_picture_is_searched_by(page: Page, served: Served, asked: list[str]) 
     assert page.locator(".found li").first.locator("h3 a").inner_text() == "blue"
     shown = "[...document.querySelectorAll('.found img')].every((one) => one.naturalWidth > 0)"
     assert page.evaluate(shown)
+    assert asked == []
+
+
+def test_a_recording_is_played(page: Page, served: Served, asked: list[str]) -> None:
+    page.goto(f"{served.address}/features/sounds/record?id=440.wav")
+    length = """async () => {
+      const sound = document.querySelector("audio");
+      await new Promise((done, failed) => {
+        sound.onloadedmetadata = done; sound.onerror = failed; sound.preload = "auto"; sound.load();
+      });
+      return sound.duration;
+    }"""
+    assert page.evaluate(length) == pytest.approx(0.5, abs=0.01)
     assert asked == []
 
 
