@@ -68,7 +68,9 @@ def run(*words: object, scratch: Path) -> Ran:
     command = [sys.executable, *map(str, words)]
     output = scratch / "output.txt"
     opened = (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT), "TOKENIZERS_PARALLELISM": "false"}
+    # Compiled, as what pip installs is: sentence-transformers takes twice as long to import else.
+    kept = {name: each for name, each in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**kept, "PYTHONPATH": str(_ROOT), "TOKENIZERS_PARALLELISM": "false"}
     started = time.perf_counter()
     child = os.posix_spawn(sys.executable, command, environment, file_actions=[opened])
     _, status, usage = os.wait4(child, 0)
