@@ -9,9 +9,13 @@ from flows.commands._words import show
 from flows.output import units
 from flows.output.answers import print_json
 from flows.output.codes import FINE
+from flows.output.visible import beginning
 
 if TYPE_CHECKING:
     from flows.lifecycle.lineage import Content, Lineage, Trace
+
+_LONGEST = 160
+"""Characters of a kept text that are shown."""
 
 
 @app.command
@@ -88,6 +92,9 @@ def _tell_content(content: Content, word: str, inset: str) -> None:
     of = f", of {units.moment(content.event_time)}" if content.event_time else ""
     at = f", encoded {units.moment(content.encoded_at)}" if content.encoded_at else ""
     show(f"{inset}{word}: {content.content_hash}{of}{at}")
+    told = [f"{name} {_short(value)}" for name, value in content.kept.items() if value is not None]
+    if told:
+        show(f"{inset}    kept: {', '.join(told)}")
     run = content.run
     if run is None:
         show(f"{inset}    run: {content.run_id}, which the catalog does not know")
@@ -98,3 +105,9 @@ def _tell_content(content: Content, word: str, inset: str) -> None:
         f"{units.moment(run['started_at'])}{code}"
     )
     show(f"{inset}    held by the published states of: {', '.join(content.held_by) or 'none'}")
+
+
+def _short(value: object) -> str:
+    from flows.output.console import cell
+
+    return beginning(value, _LONGEST) if isinstance(value, str) else cell(value)

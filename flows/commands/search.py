@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from flows.commands._app import AsJson, Conf, Flag, Number, app, load
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FINE, USAGE
+from flows.output.visible import beginning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from flows.searching.narrowing import Narrow
     from flows.searching.recalled import Recall
 
+_LONGEST = 160
+"""Characters of a kept text that a table shows."""
 _HIDDEN = frozenset({"content_hash", "encoded_at", "run_id"})
 
 
@@ -126,12 +129,27 @@ def search(  # noqa: PLR0913 - one option a kind of query
 
         say(why(settings, feature, asked))
     elif not json:
-        table(*_spans(rows, _columns(found), _modality(settings, feature)), measured=False)
+        shown = [_short(row) for row in rows]
+        table(*_spans(shown, _columns(found), _modality(settings, feature)), measured=False)
     return FINE
 
 
 def _columns(found: pa.Table) -> list[str]:
     return [name for name in found.column_names if name not in _HIDDEN]
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as a table has room for: of texts their beginnings on one line; --json has all."""
+    return {
+        name: beginning(value, _LONGEST)
+        if isinstance(value, str) and name != "record_id" and not _fits(value)
+        else value
+        for name, value in row.items()
+    }
+
+
+def _fits(text: str) -> bool:
+    return len(text) <= _LONGEST and "\n" not in text
 
 
 def _recall(settings: Settings, feature: str, k: int, narrow: Narrow) -> Recall:

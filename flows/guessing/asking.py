@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from flows.guessing.model import Guess
 
 _OF_TABLES = ("name", "id", "content", "keep", "event_time", "encoder")
-_OF_FILES = ("name", "pattern", "encoder")
+_OF_FILES = ("name", "pattern", "keep", "encoder")
 _OF_OTHERS = ("name", "encoder")
 _LISTS = ("content", "keep")
 _QUESTIONS = {

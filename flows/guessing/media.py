@@ -10,6 +10,8 @@ from flows.guessing import coders
 from flows.guessing.folders import parts_of_names, pattern
 from flows.guessing.kinds import PLURAL
 from flows.guessing.model import Guess, GuessError, Line
+from flows.sources._params import hint
+from flows.sources._pattern import Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +68,8 @@ def of_files(
             f"the names have {parts} parts each; if they tell something, give them names and "
             f"they become kept columns: --pattern '{fields}{ending}', such as {names[0]}"
         )
+    if wishes.keep is not None or modality == "text":
+        lines.append(_keep(modality, found, wishes))
     if wishes.event_time:
         lines.append(Line("event_time", wishes.event_time, "as you said"))
     feature = [Line("monitors", coders.MONITORS, "run after each run: docs/monitoring.md")]
@@ -83,6 +87,24 @@ def of_files(
         notes=tuple(notes),
         size=0,
     )
+
+
+def _keep(modality: Modality, found: str | None, wishes: Wishes) -> Line:
+    """What is stored beside the vectors: all that the paths tell, and of texts the text."""
+    known = [] if found is None else Pattern(found).fields
+    if wishes.keep is not None:
+        there = [*known, "path", *(["text"] if modality == "text" else [])]
+        for name in wishes.keep:
+            if name not in there:
+                raise GuessError(
+                    f"--keep {name}: of these files there are {', '.join(there)}{hint(name, there)}"
+                    "; --pattern makes columns of what the paths tell"
+                )
+        return Line("keep", list(wishes.keep), "as you said; the path is always kept")
+    return Line(
+        "keep", list(dict.fromkeys([*known, "text"])),
+        "stored beside the vector; of each text the first 10,000 characters",
+    )  # fmt: skip
 
 
 def _one(modality: Modality) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from flows.config.settings import PartOf
@@ -15,6 +15,7 @@ from storage.aligned import own_by
 from storage.model import UsageError
 from storage.pairs import State, nearest_ids, rows_of
 from storage.parts import PARTS, parent_of
+from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +45,7 @@ class Content:
         held_by: the runs whose published states hold it and can still be read.
         row_id: what its row goes by: the id of the record, or of a chunk of it.
         span: where the chunk begins and ends in the content, in `Trace.unit`; None of a record.
+        kept: what is kept beside the vector, by column; its thumbnail is not among it.
     """
 
     content_hash: str
@@ -54,6 +56,7 @@ class Content:
     held_by: tuple[str, ...]
     row_id: str = ""
     span: tuple[int, int] | None = None
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -242,6 +245,7 @@ def _content(
     stores: Stores, row: Mapping[str, Any], manifests: Sequence[Manifest], version: Version
 ) -> Content:
     wrote = stores.catalog.query(_RUN, row["run_id"]).to_pylist()
+    ours = {*SYSTEM_COLUMNS, THUMBNAIL, *(PARTS.names if version.chunked else ())}
     # The row stays until another takes its place, so each state since the run's has it.
     since = next((m.lance_version for m in manifests if m.run_id == row["run_id"]), 0)
     return Content(
@@ -253,6 +257,7 @@ def _content(
         held_by=tuple(m.run_id for m in manifests if m.lance_version >= since),
         row_id=row["record_id"],
         span=(row[PARTS.start], row[PARTS.end]) if version.chunked else None,
+        kept={name: value for name, value in row.items() if name not in ours},
     )
 
 

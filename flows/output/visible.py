@@ -21,5 +21,17 @@ def on_one_line(text: str) -> str:
     return _BREAKS.sub(_escaped, visible(text))
 
 
+def beginning(text: str, longest: int) -> str:
+    """A text on one line, whitespace as single spaces; of a long one the first so many characters.
+
+    Where it goes on, ``…`` says so.
+    """
+    # A text may be a book; whitespace is seldom more than half of one.
+    head = text[: 2 * longest]
+    words = " ".join(head.split())
+    goes_on = len(words) > longest or len(text) > len(head)
+    return on_one_line(f"{words[:longest]}…" if goes_on else words)
+
+
 def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode()

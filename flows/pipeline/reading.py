@@ -12,6 +12,7 @@ from flows.pipeline.chunking import kept_columns
 from flows.sources.base import (
     Chunk,
     Deferred,
+    Excerpting,
     Incremental,
     Remarking,
     SourceUsageError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from flows.config.settings import Feature
     from flows.pipeline.chunking import Cutter
     from flows.pipeline.scope import Scope
-    from flows.sources.base import Source
+    from flows.sources.base import Excerpt, Source
 
 _CREDENTIALS = re.compile(r"//[^/@\"]*@")
 _FETCHED_ROWS = 2048
@@ -51,6 +52,7 @@ class Reading:
         cutter: how records are cut into the rows of the version; None where each is a row.
         records: records that could be read, before they were cut; known once read.
         rows: what they were cut into, or the records themselves; known once read.
+        shortened: rows beside which not all of their text is kept; known once read.
     """
 
     source: Source
@@ -64,6 +66,7 @@ class Reading:
     cutter: Cutter | None = None
     records: int = 0
     rows: int = 0
+    shortened: int = 0
     _stamp: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -123,8 +126,19 @@ class Reading:
 
     @property
     def remarks(self) -> list[str]:
-        """What the source has to say of what it has read."""
-        return self.source.remarks() if isinstance(self.source, Remarking) else []
+        """What is to be said of what was read."""
+        told = self.source.remarks() if isinstance(self.source, Remarking) else []
+        if self._excerpt is not None and self.shortened:
+            told.append(
+                f"of {self.shortened:,} texts the first {self._excerpt.chars:,} characters are "
+                f"kept in the column {self._excerpt.column!r} (keep_chars of its source); what is "
+                "encoded does not hang on that"
+            )
+        return told
+
+    @property
+    def _excerpt(self) -> Excerpt | None:
+        return self.source.excerpt if isinstance(self.source, Excerpting) else None
 
     def cursor(self, *, passing: int) -> Cursor:
         """What to note once all chunks are read.
@@ -175,8 +189,13 @@ class Reading:
             yield Chunk(chunk.records.filter(inside(window)))
 
     def _cut(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        excerpt = self._excerpt
         for chunk in chunks:
             rows = chunk if self.cutter is None else self.cutter.cut(chunk)
+            if excerpt is not None:
+                if self.cutter is not None:
+                    rows = Chunk(excerpt.beside(rows.records), rows.rejects)
+                self.shortened += excerpt.cuts(rows.records)
             uncut = rows.rejects[len(chunk.rejects) :]
             self.passing += sum(reject.passes for reject in uncut)
             self.records += len(chunk.records) - len(uncut)

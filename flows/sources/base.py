@@ -188,6 +188,41 @@ class Deferred(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """A kept column that holds the beginning of each content.
+
+    Attributes:
+        column: its name.
+        chars: how many characters it holds at most.
+    """
+
+    column: str
+    chars: int
+
+    def beside(self, records: pl.DataFrame) -> pl.DataFrame:
+        """Records of texts with this column of their content."""
+        import polars as pl
+
+        return records.with_columns(pl.col("content").str.slice(0, self.chars).alias(self.column))
+
+    def cuts(self, records: pl.DataFrame) -> int:
+        """How many of the records have a content that goes on behind what the column holds."""
+        return int((records["content"].str.len_chars() > self.chars).sum())
+
+
+@runtime_checkable
+class Excerpting(Protocol):
+    """A source that keeps of each text its beginning.
+
+    Where texts are cut into chunks, what is kept beside each is its own text.
+    """
+
+    @property
+    def excerpt(self) -> Excerpt | None:
+        """Which column that is, the last of `Source.kept`; None where nothing is kept."""
+
+
 @runtime_checkable
 class Remarking(Protocol):
     """A source that has something to say of what it has read."""

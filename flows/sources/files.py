@@ -20,7 +20,7 @@ from flows.sources._params import ParamError
 from flows.sources._pattern import Pattern, check_template
 from flows.sources._payload import FileError
 from flows.sources._where import Local, stamp
-from flows.sources.base import Chunk, Reject
+from flows.sources.base import Chunk, Excerpt, Reject, SourceUsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +41,7 @@ CHUNK_BYTES = 64 * 1024 * 1024
 
 _WORKERS = 4
 _PATH = "path"
+_TEXT = "text"
 _MTIME = "mtime"
 
 
@@ -54,7 +55,9 @@ class Params:
         pattern: what the end of each path looks like, as ``{label}/{name}.jpg``. A field takes
             what stands in its place, never a ``/``, and becomes a kept column. It takes no folder
             above the root, and none before the first wildcard of a path with ``**``.
-        keep: the fields to keep; None keeps all. The column ``path`` is always kept.
+        keep: the fields to keep; None keeps all. The column ``path`` is always kept. ``text``
+            keeps of each text its beginning, unless a field is called so.
+        keep_chars: how many characters of each text the column ``text`` holds.
         id: a template of fields; None is the path below the folder in which wildcards begin.
         event_time: ``mtime`` for the time of the last change, or a field that holds an ISO 8601
             date or time, or seconds or milliseconds since 1970.
@@ -70,6 +73,7 @@ class Params:
     path: str | list[str]
     pattern: str | None = None
     keep: list[str] | None = None
+    keep_chars: int = 10_000
     id: str | None = None
     event_time: str | None = None
     types: dict[str, str] = field(default_factory=dict)
@@ -80,10 +84,15 @@ class Params:
         _params.check_paths(self.path)
         if self.max_bytes < 1:
             raise ParamError(f"max_bytes must be at least 1, got {self.max_bytes}")
-        fields = Pattern(self.pattern).fields if self.pattern is not None else []
+        if self.keep_chars < 1:
+            raise ParamError(
+                f"keep_chars must be at least 1, got {self.keep_chars}; leave {_TEXT!r} out of "
+                "keep to keep nothing of the texts"
+            )
+        fields = self._fields
         _params.check_once("keep", self.keep or [])
         for name in self.keep or []:
-            if name != _PATH:
+            if name not in {_PATH, _TEXT}:
                 _check_field("keep", name, fields)
         for name in self.types:
             _check_field("types", name, fields)
@@ -96,9 +105,22 @@ class Params:
 
     @property
     def keeps(self) -> list[str]:
-        """The columns that are kept: fields of the pattern, and ``path``."""
-        fields = Pattern(self.pattern).fields if self.pattern is not None else []
-        return list(dict.fromkeys([*(fields if self.keep is None else self.keep), _PATH]))
+        """The columns that are kept: fields of the pattern, ``path``, and the text as the last."""
+        names = dict.fromkeys([*(self._fields if self.keep is None else self.keep), _PATH])
+        if self.excerpt is not None:
+            del names[_TEXT]
+            names[_TEXT] = None
+        return list(names)
+
+    @property
+    def excerpt(self) -> Excerpt | None:
+        """What is kept of each text; None where that is nothing."""
+        kept = _TEXT in (self.keep or []) and _TEXT not in self._fields
+        return Excerpt(_TEXT, self.keep_chars) if kept else None
+
+    @property
+    def _fields(self) -> list[str]:
+        return Pattern(self.pattern).fields if self.pattern is not None else []
 
 
 def _check_field(key: str, name: str, fields: Sequence[str]) -> None:
@@ -118,11 +140,17 @@ def open(  # noqa: A001 - sources.open(...)
     With a ``memory``, media that have not been written since their last scan are not read.
 
     Raises:
-        SourceError: if nothing matches, or the modality is tabular.
+        SourceError: if nothing matches, the modality is tabular, or the text is to be kept of what
+            is none.
     """
     _params.check_modality(
         modality, ("text", "image", "audio"), "files", "use one of kind 'table' for rows of columns"
     )
+    if params.excerpt is not None and modality != "text":
+        raise SourceUsageError(
+            f"keep names {_TEXT!r}, what is in a file of text, and these are files of {modality}; "
+            "leave it out"
+        )
     check_exists(params.path, root)
     return FilesSource(params, root, modality, memory)
 
@@ -165,6 +193,11 @@ class FilesSource:
         return {name: _types.dtype(kind) for name, kind in given.items()}
 
     @property
+    def excerpt(self) -> Excerpt | None:
+        """See `flows.sources.base.Excerpting`."""
+        return self._params.excerpt
+
+    @property
     def types(self) -> dict[str, str]:
         """None: a field of a path is text unless the configuration says otherwise."""
         return {}
@@ -199,7 +232,12 @@ class FilesSource:
                 rejects.append(read)
             else:
                 rows.append(_Row(file.name, *read))
-        records, misfits = _records(rows, self.kept, self._params.event_time)
+        excerpt, kept = self.excerpt, self.kept
+        if excerpt is not None:
+            del kept[excerpt.column]
+        records, misfits = _records(rows, kept, self._params.event_time)
+        if excerpt is not None:
+            records = excerpt.beside(records)
         return Chunk(records, [*rejects, *misfits])
 
     def _read(self, hashes: Hashes, file: Found) -> tuple[str, dict[str, str], Payload] | Reject:

@@ -191,6 +191,19 @@ def test_a_folder_of_photographs(place: Place) -> None:
         place.look("photos", content=("a",))
 
 
+def test_a_folder_of_texts_keeps_them(place: Place) -> None:
+    for n in range(6):
+        place.write(f"notes/{'ab'[n % 2]}/{n}.txt", f"A note of the number {n}")
+    _, keys = place.one("notes")
+    assert keys["keep"] == ["label", "name", "text"]
+    _, keys = place.one("notes", pattern="{text}/{name}.txt")
+    assert keys["keep"] == ["text", "name"]
+    _, keys = place.one("notes", keep=())
+    assert keys["keep"] == []
+    with pytest.raises(GuessError, match=r"--keep txt: .* label, name, path, text; did you mean"):
+        place.look("notes", keep=("txt",))
+
+
 def test_a_mixed_folder_is_a_feature_each(place: Place) -> None:
     place.pictures("mix/a.png", "mix/b.png")
     for n in range(3):

@@ -11,7 +11,7 @@ import pytest
 
 from flows.sources import files
 from flows.sources._params import ParamError
-from flows.sources.base import SourceError
+from flows.sources.base import SourceError, SourceUsageError
 from storage.ids import hash_bytes, hash_text
 from tests.flows.sources.reading import read_files
 
@@ -55,6 +55,20 @@ def test_texts_are_read(tmp_path: Path) -> None:
         "b.txt": "the text is blank: only whitespace",
         "c.txt": "invalid UTF-8 at byte 3; save the file as UTF-8",
     }
+
+
+def test_the_beginning_of_texts_is_kept_as_the_last_column(tmp_path: Path) -> None:
+    write(tmp_path, one__a_txt="caf\u00e9 au lait".encode(), two__b_txt=b"tea")
+    keys: dict[str, Any] = {"path": "**/*.txt", "pattern": "{label}/{name}.txt"}
+    found = read_files(tmp_path, "text", **keys, keep=["text", "label"], keep_chars=4)
+    assert found.records.columns[5:] == ["label", "path", "text"]
+    assert found.records["text"].to_list() == ["caf\u00e9", "tea"]
+    assert found.contents == ["caf\u00e9 au lait", "tea"]
+    assert "text" not in read_files(tmp_path, "text", **keys).records.columns
+    called = read_files(tmp_path, "text", path="**/*.txt", pattern="{text}/{n}.txt", keep=["text"])
+    assert called.records["text"].to_list() == ["one", "two"]
+    with pytest.raises(SourceUsageError, match=r"keep names 'text'.*these are files of image"):
+        read_files(tmp_path, "image", path="**/*.txt", keep=["text"])
 
 
 def test_a_text_that_is_too_large_is_rejected(tmp_path: Path) -> None:
@@ -283,6 +297,7 @@ def test_tables_are_sent_to_the_table_source(tmp_path: Path) -> None:
     [
         ({"path": []}, "path must name at least one file"),
         ({"max_bytes": 0}, "max_bytes must be at least 1, got 0"),
+        ({"keep": ["text"], "keep_chars": 0}, "keep_chars must be at least 1, got 0; leave 'text'"),
         ({"pattern": "{a}/{b.jpg"}, "a brace without its partner"),
         ({"pattern": "{{a}}"}, "a brace without its partner"),
         ({"pattern": "a.jpg"}, "has no field; write one as {label}"),
