@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, chosen, load, target, targets
-from flows.output.answers import explain_plan, failure, print_json, table, told
+from flows.output.answers import explain_plan, failure, print_json, table
 from flows.output.codes import FAILED, FINDING, FINE, report
 
 if TYPE_CHECKING:
@@ -216,9 +216,9 @@ def _make_up(settings: Settings, carry_out: Runner, reporter: Reporter, name: st
 
 
 def _monitor(carry_out: Runner, reporter: Reporter, name: str, number: int) -> int:
-    worst = FINE
-    for finding in carry_out.monitor(name, number, again=False):
-        reporter.note(told(name, finding))
-        if finding["verdict"] == "alarm":
-            worst = FINDING
-    return worst
+    from flows.monitoring.findings import after_run
+
+    findings = carry_out.monitor(name, number, again=False)
+    for line in after_run(name, number, findings):
+        reporter.note(line)
+    return FINDING if any(finding["verdict"] == "alarm" for finding in findings) else FINE

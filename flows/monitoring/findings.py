@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from flows.monitoring import series
+from flows.monitors.base import FIRST
+from flows.output.answers import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +39,25 @@ def show(findings: Sequence[Mapping[str, Any]]) -> None:
         for line in (finding["summary"], *below(finding)):
             indent = 4 + len(line) - len(line.lstrip())
             out.print(Padding(escape(cell(line.strip())), (0, 0, 0, indent)))
+
+
+def after_run(feature: str, number: int, findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the monitors say of a run, a line each; those that wait for a second run share one."""
+    for finding in findings:
+        if not waits(finding["verdict"], finding["summary"]):
+            yield told(feature, dict(finding))
+    waiting = [f["monitor"] for f in findings if waits(f["verdict"], f["summary"])]
+    if waiting:
+        begin = "begins" if len(waiting) == 1 else "begin"
+        yield (
+            f"{feature}: this is the first run of v{number}, so there is nothing to compare it "
+            f"with yet: {', '.join(waiting)} {begin} with the next"
+        )
+
+
+def waits(verdict: str, summary: str) -> bool:
+    """Whether a monitor says no more than that it has nothing to compare a first run with."""
+    return verdict == "cannot tell" and summary.startswith(FIRST)
 
 
 def heading(finding: Mapping[str, Any]) -> str:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_ROWS = 10_000
 """Rows a side that monitors are given at most, drawn evenly: memory stays flat."""
 
+_ALIKE = {"graph", "interactions"}
+"""Modalities whose contents name their records."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -92,4 +95,5 @@ class Samples:
             rows.column("record_id").to_pylist(),
             rows.column("content_hash").to_pylist(),
             {name: rows.column(name).to_pylist() for name in kept},
+            alike=self.version.modality in _ALIKE,
         )

@@ -69,6 +69,8 @@ class Sample:
         canaries: ``(k, dim)`` float32, the vectors of a few contents that are encoded ever again:
             of the reference as they were first, of the current sample as they are now, row by row
             the same contents; NaN where the encoder fails on one. None where there are none.
+        alike: whether records that differ in nothing but who they are have one vector by right, as
+            users do who met the same items: their contents name them, and so are never equal.
         lying: how the table lies in its store; None where nothing is published, or no monitor
             reads it.
     """
@@ -80,6 +82,7 @@ class Sample:
     records: Profile | None = None
     sketch: Sketch | None = None
     canaries: NDArray[np.float32] | None = None
+    alike: bool = False
     lying: Lying | None = None
 
     def __len__(self) -> int:

@@ -34,6 +34,8 @@ _ROUNDING = 1e-6
 _POINT = 0.01
 # of calling a dimension dead that is merely rare
 _CHANCE = 1e-3
+# of records that met the same and so have one vector by right: most of them would be too many
+_ALIKE = 0.5
 
 BY_DEFAULT = True
 COUNTS = "checks"
@@ -46,7 +48,8 @@ class Params:
     Attributes:
         max_zero_share: of rows of norm 0. Zero is the default: most metrics cannot place them.
         max_identical_share: of contents whose vector another content has too. Some are normal:
-            encoders fold case and white space and cut long texts.
+            encoders fold case and white space and cut long texts. Of users, items and nodes half
+            are, since those that met the same have one vector by right.
         min_identical: fewer such contents than this are no alarm, whatever their share.
         collapsed_rank: an effective rank (exp of the spectrum's entropy) below this is a collapse
             if it is also far below the reference's.
@@ -136,7 +139,8 @@ def compare(
     report = _Report(current.record_ids, params)
     _check_rows(current, report, params)
     now, before = _rows.contents(current), _rows.contents(reference)
-    _check_identical(now, before, rng, report, params)
+    most = max(params.max_identical_share, _ALIKE if current.alike else 0.0)
+    _check_identical(now, before, rng, report, most)
     enough = len(now) >= params.min_rows
     if enough:
         _check_together(now, before, rng, report, params)
@@ -173,13 +177,13 @@ def _check_rows(current: Sample, report: _Report, params: Params) -> None:
 
 
 def _check_identical(
-    now: Contents, before: Contents, rng: np.random.Generator, report: _Report, params: Params
+    now: Contents, before: Contents, rng: np.random.Generator, report: _Report, most: float
 ) -> None:
     again = _spread.repeats(now.vectors)
     share = len(again) / max(1, len(now))
     told = f"{_told.share(share)} of contents have the vector of another content"
     report.sound("identical", told, {"identical_share": share})
-    if len(again) < params.min_identical or share <= params.max_identical_share:
+    if len(again) < report.params.min_identical or share <= most:
         return
     # some features have few vectors to give, and more rows then share more of them
     n = min(len(now), len(before))
@@ -288,6 +292,11 @@ def _summary(verdict: Verdict, report: _Report, now: int, before: int, params: P
         return (
             f"no row is wrong by itself, but collapse, dead dimensions and norms need "
             f"{params.min_rows} distinct contents {by}"
+        )
+    if not before:
+        return (
+            f"the vectors of {now:,} contents are sound by themselves, and there is nothing yet to "
+            "compare their spread and their lengths with"
         )
     if before < params.min_rows:
         return (

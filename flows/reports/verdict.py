@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows.monitoring.about import moved, together
+from flows.monitoring.findings import waits
 from flows.reports.model import Conclusion, severity
 
 if TYPE_CHECKING:
@@ -104,18 +105,25 @@ def _watch(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
 
 
 def _cannot_tell(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
-    unsure, sure = _of(findings, "cannot tell"), _of(findings, "quiet")
+    sure = _of(findings, "quiet")
     if not sure:
-        return f"Whether {name} is fine cannot be told yet: {_too_little(unsure)}."
+        return f"Whether {name} is fine cannot be told yet: {_too_little(findings)}."
     see = "sees" if len(sure) == 1 else "see"
     return (
         f"{name} looks fine as far as can be told: {len(sure)} of {len(findings)} monitors {see} "
-        f"nothing unusual, and {_too_little(unsure)}; {_readers(standing)}."
+        f"nothing unusual, and {_too_little(findings)}; {_readers(standing)}."
     )
 
 
-def _too_little(unsure: Sequence[str]) -> str:
-    return f"{listed(unsure)} cannot tell from what there is"
+def _too_little(findings: Sequence[Watched]) -> str:
+    unsure = [w for w in findings if w.verdict == "cannot tell"]
+    waiting = [w.monitor for w in unsure if waits(w.verdict, w.summary)]
+    others = [w.monitor for w in unsure if w.monitor not in waiting]
+    told = [f"{listed(others)} cannot tell from what there is"] if others else []
+    if waiting:
+        verb = "begins" if len(waiting) == 1 else "begin"
+        told.append(f"{listed(waiting)} {verb} with the second run, which can be compared with it")
+    return ", and ".join(told)
 
 
 def _quiet(name: str, standing: Standing, findings: Sequence[Watched]) -> str:

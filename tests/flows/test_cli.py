@@ -225,9 +225,10 @@ def test_monitors_run_with_the_run(vecmill: Callable[..., Answer], project: Proj
     ran = vecmill("run", "--direct", "--json")
     assert ran.code == 0
     assert [row["feature"] for row in ran.rows] == ["notes"]
-    drift, health = ran.err.splitlines()
+    health, drift = ran.err.splitlines()
     assert drift == (
-        "notes: drift: cannot tell: nothing to compare with yet: this is the first run"
+        "notes: this is the first run of v1, so there is nothing to compare it with yet: drift "
+        "begins with the next"
     )
     assert health.startswith("notes: health: ")
     looked = vecmill("monitor", "notes", "--direct", "--json")

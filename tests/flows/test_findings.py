@@ -6,7 +6,8 @@ from dataclasses import asdict
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from flows.monitoring.findings import below, figures, heading, show
+from flows.monitoring.findings import after_run, below, figures, heading, show
+from flows.monitors.base import FIRST
 from flows.output import console
 from flows.output.answers import told
 from storage.model import FindingRow
@@ -78,6 +79,21 @@ def test_every_line_says_who_what_and_why() -> None:
     for verdict in ("watch", "quiet", "alarm", "cannot tell"):
         line = told("notes", ROW | {"verdict": verdict})
         assert line == f"notes: drift: {verdict}: as seen"
+
+
+def test_monitors_that_wait_for_a_second_run_share_a_line() -> None:
+    first = {"verdict": "cannot tell", "summary": f"{FIRST}; and limits"}
+    few = ROW | {"verdict": "cannot tell", "summary": "too few"}
+    rows = [ROW | first, ROW | first | {"monitor": "records"}, PLAIN, few]
+    health, drift, first_run = after_run("notes", 2, rows)
+    assert (health, drift) == (
+        "notes: health: watch: as seen",
+        "notes: drift: cannot tell: too few",
+    )
+    assert first_run == (
+        "notes: this is the first run of v2, so there is nothing to compare it with yet: drift, "
+        "records begin with the next"
+    )
 
 
 def test_a_part_whose_name_says_its_kind_is_told_once() -> None:

@@ -14,7 +14,7 @@ from flows.cli import run_command
 from flows.config.settings import Gc, SettingsError
 from flows.maps.drawing import Asked, draw
 from flows.monitoring.looking import monitor
-from flows.monitors.base import Part
+from flows.monitors.base import FIRST, Part
 from flows.output import redact
 from flows.output.progress import Silent
 from flows.reports import kept as kept_reports
@@ -224,6 +224,15 @@ def test_the_verdict_is_one_sentence() -> None:
     assert said(watched("drift", "watch"), health).startswith("notes v3 bears watching: drift")
     assert said(watched("drift", "cannot tell")) == (
         "Whether notes v3 is fine cannot be told yet: drift cannot tell from what there is."
+    )
+    waiting = replace(watched("drift", "cannot tell"), summary=f"{FIRST}; and more")
+    assert said(health, waiting).startswith(
+        "notes v3 looks fine as far as can be told: 1 of 2 monitors sees nothing unusual, and "
+        "drift begins with the second run, which can be compared with it; readers see"
+    )
+    assert said(waiting, watched("labels", "cannot tell")) == (
+        "Whether notes v3 is fine cannot be told yet: labels cannot tell from what there is, and "
+        "drift begins with the second run, which can be compared with it."
     )
     names = [watched(name, "alarm") for name in "abcde"]
     assert ": a, b, c and 2 more; 5 of 5 monitors raise it; readers" in said(*names)

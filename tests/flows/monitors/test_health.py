@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,6 +127,23 @@ def test_two_contents_folded_into_one_are_no_alarm() -> None:
     vectors = gaussian(30)
     vectors[1:3] = vectors[0]
     assert check(sample(gaussian(300, seed=1)), sample(vectors)).verdict == "quiet"
+
+
+def test_users_who_met_the_same_may_have_one_vector_but_not_most_of_them() -> None:
+    vectors = gaussian(300)
+    vectors[10:60:2] = vectors[11:60:2]
+    assert check(NOTHING, sample(vectors)).verdict == "alarm"
+    alike = replace(sample(vectors), alike=True)
+    assert check(NOTHING, alike).verdict == "quiet"
+    vectors[100:] = vectors[100]
+    one = check(NOTHING, replace(sample(vectors), alike=True))
+    assert (one.verdict, one.parts[0].name) == ("alarm", "identical")
+
+
+def test_a_first_run_is_not_said_to_lack_anything() -> None:
+    finding = check(NOTHING, sample(gaussian(40)))
+    assert (finding.verdict, finding.n_reference, finding.n_current) == ("quiet", 0, 40)
+    assert finding.summary.startswith("the vectors of 40 contents are sound by themselves, and")
 
 
 def test_a_zero_is_a_zero_whatever_its_sign() -> None:
