@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from flows.config.settings import Settings
     from flows.config.stores import Stores
     from flows.pipeline.scope import Target
+
+# How `vecmill --help` parts the commands, in this order.
+BEGIN = Group("Begin", sort_key=1)
+RUN = Group("Run", sort_key=2)
+SEARCH = Group("Search and SQL", sort_key=3)
+LOOK = Group("Look", sort_key=4)
+VERSIONS = Group("Versions", sort_key=5)
+WATCH = Group("Watch", sort_key=6)
+UPKEEP = Group("Upkeep", sort_key=7)
+OPERATE = Group("Operate", sort_key=8)
+_OF_ITSELF = Group("Options", sort_key=9)
 
 Conf = Annotated[
     Path | None,
@@ -69,6 +80,8 @@ app = App(
     help_on_error=False,
     suppress_keyboard_interrupt=False,  # Ctrl-C is told of in our words
 )
+for _flag in ("--help", "--version"):
+    app[_flag].group = _OF_ITSELF
 
 
 def load(conf: Path | None) -> Settings:

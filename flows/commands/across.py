@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Number, app, load
+from flows.commands._app import SEARCH, AsJson, Conf, Number, app, load
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FINE, USAGE
 
@@ -23,7 +23,7 @@ _SHOWN = 50
 """Rows that a table for people has at most."""
 
 
-@app.command
+@app.command(group=SEARCH)
 def label(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,
@@ -74,7 +74,7 @@ def label(  # noqa: PLR0913 - one option a choice
     return _tell(choose(load(conf), feature, names, prompt, k), output, json=json)
 
 
-@app.command
+@app.command(group=SEARCH)
 def caption(
     feature: str,
     /,

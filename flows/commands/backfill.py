@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, load, moment, target
+from flows.commands._app import RUN, AsJson, Conf, Flag, IsDirect, app, load, moment, target
 from flows.output import units
 from flows.output.answers import print_json, say, table
 from flows.output.codes import FAILED, FINE
@@ -18,7 +18,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-@app.command
+@app.command(group=RUN)
 def backfill(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from flows.commands._app import AsJson, Conf, Flag, app
+from flows.commands._app import BEGIN, AsJson, Conf, Flag, app
 from flows.commands._words import show
 from flows.output.answers import print_json, say
 from flows.output.codes import FINE, USAGE
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flows.config.checking import Checked, Fault
 
 
-@app.command
+@app.command(group=BEGIN)
 def check(*, conf: Conf = None, files_only: Flag = False, json: AsJson = False) -> int:
     """Check a configuration, and say everything that is wrong with it; writes nothing.
 

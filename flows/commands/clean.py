@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import UPKEEP, AsJson, Conf, Flag, app, load
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FAILED, FINE, USAGE
 
@@ -24,7 +24,7 @@ Days = Annotated[float | None, Parameter(metavar="N")]
 Count = Annotated[int | None, Parameter(metavar="N")]
 
 
-@app.command(name="gc", usage="Usage: vecmill gc [OPTIONS] [FEATURES...]")
+@app.command(name="gc", usage="Usage: vecmill gc [OPTIONS] [FEATURES...]", group=UPKEEP)
 def collect(  # noqa: PLR0913 - one option a key of [gc]
     *features: str,
     yes: Flag = False,
@@ -71,7 +71,7 @@ def collect(  # noqa: PLR0913 - one option a key of [gc]
     return _carry_out(collector, features, yes=yes, json=json)
 
 
-@app.command(usage="Usage: vecmill maintain [OPTIONS] [FEATURES...]")
+@app.command(usage="Usage: vecmill maintain [OPTIONS] [FEATURES...]", group=UPKEEP)
 def maintain(
     *features: str,
     yes: Flag = False,
@@ -100,7 +100,7 @@ def maintain(
     return _carry_out(collector, features, yes=yes, json=json)
 
 
-@app.command(usage="Usage: vecmill erase [OPTIONS] [FEATURE]")
+@app.command(usage="Usage: vecmill erase [OPTIONS] [FEATURE]", group=UPKEEP)
 def erase(  # noqa: PLR0913 - one option a way to name records
     feature: str | None = None,
     /,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from flows.commands._app import app
+from flows.commands._app import BEGIN, app
 from flows.output.answers import say
 from flows.output.codes import FINE
 
@@ -17,7 +17,7 @@ _INSTALL: dict[Shell, str] = {
 }
 
 
-@app.command
+@app.command(group=BEGIN)
 def completion(shell: Shell, /) -> int:
     """Print a script by which a shell completes commands, options and features on Tab.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
+from flows.commands._app import SEARCH, AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands.query import AsOf  # noqa: TC001 - as above
 from flows.output.answers import complain, print_json, say
 from flows.output.codes import FINE, USAGE
@@ -16,7 +16,7 @@ from storage.model import Form  # noqa: TC001 - as above
 _FORMS: dict[str, Form] = {".parquet": "parquet", ".arrow": "arrow", ".npy": "npy", "": "npy"}
 
 
-@app.command
+@app.command(group=SEARCH)
 def export(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,

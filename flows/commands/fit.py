@@ -6,12 +6,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, IsDirect, app, load, moment
+from flows.commands._app import RUN, AsJson, Conf, IsDirect, app, load, moment
 from flows.output.answers import print_json, say, table
 from flows.output.codes import FINE
 
 
-@app.command
+@app.command(group=RUN)
 def fit(
     feature: str,
     /,

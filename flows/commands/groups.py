@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
+from flows.commands._app import LOOK, AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
 from flows.output.answers import complain, print_json, table
 from flows.output.codes import FINE, USAGE
@@ -15,7 +15,7 @@ _SHOWN, _NAMED = 20, 5
 """Groups that are shown to people, and records of each."""
 
 
-@app.command
+@app.command(group=LOOK)
 def cluster(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,
@@ -85,7 +85,7 @@ def cluster(  # noqa: PLR0913 - one option a choice
     return FINE
 
 
-@app.command
+@app.command(group=LOOK)
 def duplicates(
     feature: str,
     /,

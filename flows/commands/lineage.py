@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
+from flows.commands._app import LOOK, AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
 from flows.output import units
 from flows.output.answers import print_json
@@ -18,7 +18,7 @@ _LONGEST = 160
 """Characters of a kept text that are shown."""
 
 
-@app.command
+@app.command(group=LOOK)
 def lineage(
     feature: str,
     id: str,  # noqa: A002 - the word for it

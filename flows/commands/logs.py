@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import RUN, AsJson, Conf, Flag, app, load
 from flows.commands._words import show
 from flows.output.answers import print_json, say
 from flows.output.codes import FINE
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flows.lifecycle.run_logs import RunLogFile
 
 
-@app.command(usage="Usage: vecmill logs [OPTIONS] [RUN]")
+@app.command(usage="Usage: vecmill logs [OPTIONS] [RUN]", group=RUN)
 def logs(
     run: str | None = None,
     /,

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
+from flows.commands._app import LOOK, AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
 from flows.output.answers import print_json, say
 from flows.output.codes import FINE
 
 
-@app.command(name="map")
+@app.command(name="map", group=LOOK)
 def draw_map(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,
@@ -76,7 +76,7 @@ def draw_map(  # noqa: PLR0913 - one option a choice
     return FINE
 
 
-@app.command
+@app.command(group=LOOK)
 def explore(
     feature: str,
     /,

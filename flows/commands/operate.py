@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import OPERATE, AsJson, Conf, Flag, app, load
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FAILED, FINE, INTERRUPTED
 
@@ -20,7 +20,7 @@ _Port = Annotated[int | None, Parameter(metavar="N", show_default=False)]
 _COLUMNS = ("schedule", "does", "features", "when", "timezone", "overlap", "next")
 
 
-@app.command
+@app.command(group=OPERATE)
 def serve(
     *, show: Flag = False, port: _Port = None, conf: Conf = None, json: AsJson = False
 ) -> int:
@@ -63,7 +63,7 @@ def serve(
     return INTERRUPTED if ended.signal == signal.SIGINT else FINE
 
 
-@app.command
+@app.command(group=OPERATE)
 def deploy(
     *,
     pool: Annotated[str | None, Parameter(metavar="POOL", show_default=False)] = None,

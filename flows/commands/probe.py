@@ -6,13 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import LOOK, AsJson, Conf, Flag, app, load
 from flows.commands._words import show
 from flows.output.answers import print_json, table
 from flows.output.codes import FINE
 
 
-@app.command(usage="Usage: vecmill probe --label COLUMN [OPTIONS] FEATURES...")
+@app.command(usage="Usage: vecmill probe --label COLUMN [OPTIONS] FEATURES...", group=LOOK)
 def probe(
     *features: str,
     label: Annotated[str, Parameter(metavar="COLUMN")],

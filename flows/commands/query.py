@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, app, load
+from flows.commands._app import SEARCH, AsJson, Conf, app, load
 from flows.output.answers import complain, print_json, say
 from flows.output.codes import FINE, USAGE
 from flows.output.visible import visible
@@ -22,7 +22,7 @@ Form: TypeAlias = Literal["table", "csv", "json", "parquet"]
 AsOf = Annotated[str | None, Parameter(metavar="RUN|TIME")]
 
 
-@app.command(usage="Usage: vecmill sql [OPTIONS] [STATEMENT]")
+@app.command(usage="Usage: vecmill sql [OPTIONS] [STATEMENT]", group=SEARCH, sort_key=2)
 def sql(
     statement: str | None = None,
     /,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, Number, app, load
+from flows.commands._app import SEARCH, AsJson, Conf, Flag, Number, app, load
 from flows.commands._app import target as named
 from flows.output.answers import print_json, table
 from flows.output.codes import FINE
@@ -14,7 +14,7 @@ from flows.output.codes import FINE
 Which = Annotated[str, Parameter(metavar="VERSION")]
 
 
-@app.command
+@app.command(group=SEARCH)
 def recommend(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,

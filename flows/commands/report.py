@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Ordinal, app, load
+from flows.commands._app import WATCH, AsJson, Conf, Ordinal, app, load
 from flows.commands._words import show
 from flows.output.answers import print_json, say
 from flows.output.codes import FINE
@@ -18,7 +18,7 @@ _File = Annotated[
 _Metrics = Annotated[Path | None, Parameter(metavar="FILE", show_default=False)]
 
 
-@app.command(usage="Usage: vecmill report [OPTIONS] [FEATURE]")
+@app.command(usage="Usage: vecmill report [OPTIONS] [FEATURE]", group=WATCH)
 def report(
     feature: str | None = None,
     /,

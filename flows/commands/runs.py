@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, IsDirect, app, chosen, load, target, targets
+from flows.commands._app import (
+    RUN,
+    AsJson,
+    Conf,
+    Flag,
+    IsDirect,
+    app,
+    chosen,
+    load,
+    target,
+    targets,
+)
 from flows.output.answers import explain_plan, failure, print_json, table
 from flows.output.codes import FAILED, FINDING, FINE, report
 
@@ -27,7 +38,7 @@ _COUNTS = (
 )  # fmt: skip
 
 
-@app.command(usage="Usage: vecmill plan [OPTIONS] [FEATURES...]")
+@app.command(usage="Usage: vecmill plan [OPTIONS] [FEATURES...]", group=RUN, sort_key=1)
 def plan(
     *features: str,
     version: Which = None,
@@ -87,7 +98,7 @@ def plan(
     return code
 
 
-@app.command(usage="Usage: vecmill run [OPTIONS] [FEATURES...]")
+@app.command(usage="Usage: vecmill run [OPTIONS] [FEATURES...]", group=RUN, sort_key=2)
 def run(  # noqa: PLR0913 - one option a choice
     *features: str,
     conf: Conf = None,
@@ -124,7 +135,7 @@ def run(  # noqa: PLR0913 - one option a choice
     return _run(features, conf, version, scope, json=json, direct=direct, refit=refit)
 
 
-@app.command(usage="Usage: vecmill replay [OPTIONS] [FEATURES...]")
+@app.command(usage="Usage: vecmill replay [OPTIONS] [FEATURES...]", group=RUN)
 def replay(
     *features: str,
     conf: Conf = None,

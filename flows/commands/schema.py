@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from flows.commands._app import Flag, app
+from flows.commands._app import BEGIN, Flag, app
 from flows.output.codes import FINE
 
 
-@app.command
+@app.command(group=BEGIN)
 def schema(*, partial: Flag = False) -> int:
     """Print a JSON Schema of the configuration, by which editors complete and check it.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, Number, app, load
+from flows.commands._app import SEARCH, AsJson, Conf, Flag, Number, app, load
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FINE, USAGE
 from flows.output.visible import beginning
@@ -26,7 +26,7 @@ _LONGEST = 160
 _HIDDEN = frozenset({"content_hash", "encoded_at", "run_id"})
 
 
-@app.command
+@app.command(group=SEARCH, sort_key=1)
 def search(  # noqa: PLR0913 - one option a kind of query
     feature: str,
     /,

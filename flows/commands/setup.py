@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, app
+from flows.commands._app import BEGIN, AsJson, Conf, Flag, app
 from flows.commands._planning import show_plan, shown
 from flows.output.answers import say
 from flows.output.codes import FAILED, FINE
@@ -24,7 +24,7 @@ Columns = Annotated[tuple[str, ...] | None, Parameter(metavar="COLUMNS", negativ
 Folder = Annotated[Path | None, Parameter(metavar="FOLDER")]
 
 
-@app.command(usage="Usage: vecmill init [OPTIONS] [PATHS...]")
+@app.command(usage="Usage: vecmill init [OPTIONS] [PATHS...]", group=BEGIN, sort_key=1)
 def init(  # noqa: PLR0913 - one option a choice
     *paths: str,
     name: Annotated[str | None, Parameter(metavar="NAME")] = None,
@@ -203,7 +203,7 @@ def _settled(
     return guesses
 
 
-@app.command
+@app.command(group=BEGIN)
 def demo(*, conf: Annotated[Path | None, Parameter(metavar="FILE")] = None) -> int:
     """Run the whole pipeline on real records of four modalities, offline, and show what it does.
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, app
+from flows.commands._app import WATCH, AsJson, Conf, Flag, app
 from flows.commands._app import stores as stores_of
 from flows.output import units
 from flows.output.answers import print_json, say, table
@@ -19,7 +19,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LONGEST = timedelta(days=366)
 
 
-@app.command(usage="Usage: vecmill snooze [OPTIONS] [FEATURE] [MONITOR]")
+@app.command(usage="Usage: vecmill snooze [OPTIONS] [FEATURE] [MONITOR]", group=WATCH)
 def snooze(
     feature: str | None = None,
     monitor: str | None = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, Ordinal, app, load
+from flows.commands._app import VERSIONS, AsJson, Conf, Flag, Ordinal, app, load
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FINDING, FINE, USAGE
 from storage.model import UsageError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Reason = Annotated[str | None, Parameter(metavar="TEXT", help="Why; kept in the catalog's log.")]
 
 
-@app.command
+@app.command(group=VERSIONS)
 def promote(
     feature: str,
     version: str,
@@ -85,7 +85,7 @@ def _which(text: str) -> int | Literal["candidate"]:
     return "candidate"
 
 
-@app.command
+@app.command(group=VERSIONS)
 def rollback(
     feature: str, /, *, reason: Reason = None, conf: Conf = None, json: AsJson = False
 ) -> int:
@@ -110,7 +110,7 @@ def rollback(
     return FINE
 
 
-@app.command(usage="Usage: vecmill retire [OPTIONS] FEATURE [VERSION]")
+@app.command(usage="Usage: vecmill retire [OPTIONS] FEATURE [VERSION]", group=VERSIONS)
 def retire(
     feature: str,
     version: Ordinal | None = None,

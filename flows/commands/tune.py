@@ -6,13 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Flag, app, load
+from flows.commands._app import RUN, AsJson, Conf, Flag, app, load
 from flows.commands._words import show
 from flows.output.answers import print_json, say, table
 from flows.output.codes import FINE
 
 
-@app.command
+@app.command(group=RUN)
 def tune(
     feature: str,
     /,

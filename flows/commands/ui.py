@@ -6,11 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands._app import Conf, Flag, app, load
+from flows.commands._app import LOOK, Conf, Flag, app, load
 from flows.output.codes import FINE
 
 
-@app.command
+@app.command(group=LOOK)
 def ui(
     *,
     port: Annotated[int, Parameter(metavar="N")] = 8765,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from flows.commands._app import AsJson, Conf, Number, Ordinal, app, load
+from flows.commands._app import VERSIONS, AsJson, Conf, Number, Ordinal, app, load
 from flows.commands._words import show, show_value
 from flows.output.answers import print_json, say, table, told
 from flows.output.codes import FINE
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SHORT = 12
 
 
-@app.command(usage="Usage: vecmill versions [OPTIONS] [FEATURE]")
+@app.command(usage="Usage: vecmill versions [OPTIONS] [FEATURE]", group=VERSIONS)
 def versions(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = False) -> int:
     """Show every version: its standing, how its encoder differs from the live one's, its state.
 
@@ -40,7 +40,7 @@ def versions(feature: str | None = None, /, *, conf: Conf = None, json: AsJson =
     return FINE
 
 
-@app.command(usage="Usage: vecmill recipe [OPTIONS] FINGERPRINT | FEATURE VERSION")
+@app.command(usage="Usage: vecmill recipe [OPTIONS] FINGERPRINT | FEATURE VERSION", group=VERSIONS)
 def recipe(
     which: str, version: Ordinal | None = None, /, *, conf: Conf = None, json: AsJson = False
 ) -> int:
@@ -63,7 +63,7 @@ def recipe(
     return FINE
 
 
-@app.command
+@app.command(group=VERSIONS)
 def compare(
     feature: str,
     first: Ordinal,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flows.commands._app import AsJson, Conf, IsDirect, Ordinal, app, load
+from flows.commands._app import BEGIN, LOOK, RUN, WATCH, AsJson, Conf, IsDirect, Ordinal, app, load
 from flows.commands._app import stores as stores_of
 from flows.monitoring.findings import show
 from flows.output import units
@@ -13,10 +13,12 @@ from flows.output.answers import listing, print_json, say, table
 from flows.output.codes import FAILED, FINDING, FINE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from flows.config.settings import Settings
 
 
-@app.command
+@app.command(group=WATCH)
 def monitor(
     feature: str,
     /,
@@ -82,7 +84,7 @@ def _calibrate(
     return FINE
 
 
-@app.command(usage="Usage: vecmill dead [OPTIONS] [FEATURE]")
+@app.command(usage="Usage: vecmill dead [OPTIONS] [FEATURE]", group=RUN)
 def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = False) -> int:
     """List the records that could not be read or encoded, each with its place and reason.
 
@@ -113,7 +115,7 @@ def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = Fal
     return FINE
 
 
-@app.command
+@app.command(group=LOOK, sort_key=1)
 def status(*, conf: Conf = None, json: AsJson = False) -> int:
     """Show each feature: its versions, rows, dead letters, alarms and last run."""
     from flows.lifecycle.status import status as rows_of
@@ -124,6 +126,10 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
         table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
                       "unpublished_dead", "alarms", "watches", "last_status",
                       "finished_at"))  # fmt: skip
+        for row in _candidates(rows):
+            promote = f"`vecmill promote {row['feature']} {row['version']}`"
+            say(f"{row['feature']} v{row['version']} is a candidate: readers do not see it until "
+                f"{promote}")  # fmt: skip
         for row in rows:
             if row["error"]:
                 say(f"{row['feature']}, last run: {row['error']}")
@@ -143,7 +149,13 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
     return FINE
 
 
-@app.command
+def _candidates(rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """The newest version of each feature where it has rows and is a candidate."""
+    newest = {row["feature"]: row for row in rows}
+    return (row for row in newest.values() if row["standing"] == "candidate" and row["rows"])
+
+
+@app.command(group=BEGIN)
 def doctor(*, conf: Conf = None, json: AsJson = False) -> int:
     """Check this machine, the packages, the configuration and the store, and say what to mend."""
     from flows.upkeep.doctor import examine

@@ -14,7 +14,7 @@ from storage.vectors import SYSTEM_COLUMNS, THUMBNAIL
 from storage.views import VALIDITY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
     from flows.config.settings import Feature, Monitor
     from flows.config.stores import Stores
@@ -44,7 +44,7 @@ class Forecast:
         rate_from: whose runs the expected time is from.
         seconds: how long it will take, None where no such encoder has run here.
         bytes: how much the rows that it writes will take, None before there are any.
-        policy: what else the configuration changes, in sentences.
+        policy: what else the configuration changes, and who does not see it, in sentences.
     """
 
     against: int | None = None
@@ -94,7 +94,10 @@ def forecast(
         rate_from=None if known is None else _whose(known, feature.name, number),
         seconds=None if known is None else known.pace.seconds(counts.encoded, counts.records),
         bytes=_bytes(stores, version, base, published, counts, rewrites=rewrites),
-        policy=_policy(stores, version, published, kept, monitors),
+        policy=(
+            *_policy(stores, version, published, kept, monitors),
+            *_readers(feature.name, number, versions),
+        ),
     )
 
 
@@ -187,6 +190,13 @@ def _policy(
     if gone := sorted(looked - {m.name for m in monitors}):
         told.append(f"is looked at by {_listed(gone)} no more")
     return tuple(told)
+
+
+def _readers(name: str, number: int, versions: Sequence[Version]) -> Iterator[str]:
+    """That readers will not see what a run makes, where another version is live."""
+    live = next((v.version for v in versions if v.standing == "live"), number)
+    if live != number:
+        yield f"readers go on seeing v{live} until `vecmill promote {name} {number}`"
 
 
 def _have_looked(stores: Stores, version: Version) -> set[str]:

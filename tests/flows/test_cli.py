@@ -367,9 +367,25 @@ def test_help_reads_well(command: str, capsys: pytest.CaptureFixture[str]) -> No
     assert said.startswith(f"Usage: vecmill {command}".rstrip())
     for name in ("NoneType", "flows.", "Annotated", "[default: False]", "[ARG"):
         assert name not in said, name
-    told = re.findall(r"^│ \*?\s*(\S.*?)(?:  +(.*\S))? *│$", said, re.MULTILINE)
+    told = re.findall(r"^│ \*?\s{0,3}(\S.*?)(?:  +(.*\S))? *│$", said, re.MULTILINE)
     assert told
     assert [option for option, words in told if option.startswith("--") and not words] == []
+
+
+def test_the_list_of_commands_goes_by_what_one_wants(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["--help"]) == 0
+    heads = re.split(r"^╭─ (.*?) ─+╮$", capsys.readouterr().out, flags=re.MULTILINE)[1:]
+    listed = {
+        head: re.findall(r"^│ (\w\S*)", box, re.MULTILINE)
+        for head, box in zip(heads[::2], heads[1::2], strict=True)
+    }
+    assert [*listed] == [
+        "Begin", "Run", "Search and SQL", "Look", "Versions", "Watch", "Upkeep", "Operate",
+        "Options",
+    ]  # fmt: skip
+    assert listed.pop("Options") == []
+    assert sorted(name for names in listed.values() for name in names) == sorted(COMMANDS)
+    assert (listed["Begin"][0], listed["Run"][:2]) == ("init", ["plan", "run"])
 
 
 def test_every_command_is_tested_here() -> None:
@@ -618,7 +634,10 @@ def test_search_by_text_and_by_id(filled: Callable[..., Answer]) -> None:
 def test_status_and_promote(filled: Callable[..., Answer], project: Project) -> None:
     project.encoder = {"revision": 2}
     assert filled("run", "--direct", "--json").rows[0]["standing"] == "candidate"
+    waits = "notes v2 is a candidate: readers do not see it until `vecmill promote notes 2`"
+    assert waits in filled("status").err
     promoted = filled("promote", "notes", "2")
+    assert "candidate" not in filled("status").err
     assert (promoted.code, promoted.out, promoted.err) == (0, "", "notes_v2 is live\n")
     standings = [row["standing"] for row in filled("status", "--json").rows]
     assert standings == ["retired", "live"]

@@ -47,7 +47,8 @@ def test_a_new_version_says_what_differs_and_how_long_it_takes(
     found = row_bytes(stores.vectors, ("notes_v1", 1))
     assert found is not None
     assert row["bytes"] == round(12 * sum(found))
-    first, change = told(project, capsys)
+    first, change, readers = told(project, capsys)
+    assert readers == "notes: readers go on seeing v1 until `vecmill promote notes 2`"
     assert first.startswith("notes: 12 to encode into a new version, v2; ")
     assert f" by the rate of {whose}, about " in first
     assert first.endswith(" on disk")
