@@ -145,11 +145,29 @@ def test_what_narrows_a_search_is_checked_before_anything_is_encoded(
     assert filled.encoded() == []
 
 
+def test_a_condition_out_of_range_is_told_the_range(project: Project) -> None:
+    project.source = {"keep": ["size"], "types": {"size": "float"}}
+    project.write([("a", "x", 1.5), ("b", "y", 20), ("c", "z", "")], ("id", "text", "size"))
+    project.run()
+    asked = Asked({"text": "x"}, narrow=Narrow("size > 100"))
+    assert why(project.settings(), "notes", asked).endswith("; size is from 1.5 to 20")
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
         (Asked(words="zzz"), "none of the 60 rows of notes has any of the words 'zzz' in label, t"),
         (Asked({"text": "a"}, narrow=Narrow("label = 'y'")), "none of the 60 .* label = 'y'"),
+        (
+            Asked({"text": "a"}, narrow=Narrow("Label = 'Lable 2'")),
+            r"; label holds (label \d, ){4}label \d \(did you mean 'label 2'\?\)$",
+        ),
+        (
+            Asked(
+                {"text": "a"}, narrow=Narrow("text = 'x' AND event_time > TIMESTAMP '2026-01-01'")
+            ),
+            r"; event_time holds nothing; text holds 60 different values, such as (\w+ \w+ \d+,? ?)",
+        ),
         (
             Asked(words="zzz", column="text", narrow=Narrow("label = 'label 0'")),
             "none of the 12 of 60 rows of notes that meet the condition .* in text;",
