@@ -18,7 +18,7 @@ from flows.commands._app import (
     target,
     targets,
 )
-from flows.output.answers import explain_plan, failure, print_json, table
+from flows.output.answers import explain_plan, failure, print_json, say, table
 from flows.output.codes import FAILED, FINDING, FINE, report
 
 if TYPE_CHECKING:
@@ -200,6 +200,10 @@ def _run(
                     reporter.note(f"{name}: failed; the others go on")
     if not json and rows:
         table(rows, _COUNTS)
+        for row in rows:
+            if row["dead"]:
+                say(f"{row['feature']}: {row['dead']:,} of the records could not be read or "
+                    f"encoded; `vecmill dead {row['feature']}` says which, and why")  # fmt: skip
     codes = {report(error, name) for name, error in failed}
     return worst if not codes else FAILED if FAILED in codes else codes.pop()
 

@@ -17,7 +17,8 @@ _DEEPEST = 3
 def pattern(names: Sequence[str]) -> str | None:
     """``{label}/{name}.jpg`` where it holds for all paths below a folder, None where none does.
 
-    A folder tells something where there are at least two of them, and each has files.
+    A folder tells something where there are at least two of them, and each has files; one that
+    all lie in tells nothing.
     """
     depths = {name.count("/") for name in names}
     ends = {PurePosixPath(name).suffix for name in names}
@@ -28,7 +29,8 @@ def pattern(names: Sequence[str]) -> str | None:
     if len(levels[-1]) < _MOSTLY_FOLDERS or len(levels[-1]) == len(names):
         return None
     file = f"{{name}}{ends.pop()}" if len(ends) == 1 else "{name}"
-    if depth == 1:
+    if depth == 1 or len(levels[0]) < _MOSTLY_FOLDERS:
+        levels = levels[-1:]
         field = "split" if {level.lower() for level in levels[0]} <= _SPLITS else "label"
         return f"{{{field}}}/{file}"
     above = "split" if {level.lower() for level in levels[0]} <= _SPLITS else "group"

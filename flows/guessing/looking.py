@@ -315,7 +315,8 @@ class Looker:
         guesses = []
         for part in parts:
             first = part[0]
-            name = base.name if len(parts) == 1 else PurePosixPath(first.inner).name.split(".")[0]
+            several = len(parts) == 1 and len(part) > 1
+            name = base.name if several else PurePosixPath(first.inner).name.split(".")[0]
             try:
                 guess = self._table(name, named[first.inner], first.file, _bytes(part))
             except GuessError as error:

@@ -44,6 +44,8 @@ BY_DEFAULT = True
 
 # a record does not belong to the others; where most do not, it is the others that are not there
 _WHOLESALE = 0.5
+# which of so few nobody can tell
+_FEW = 4
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,7 @@ def _summary(test: _Test, verdict: Verdict, ids: list[str], n: int, params: Para
     picked, m = test.together, len(ids)
     by = f"({_told.p_value(picked.p_value)}, {_told.sizes(n, m)})"
     if verdict == "alarm":
-        wholesale = len(picked.rows) > _WHOLESALE * m
+        wholesale = len(picked.rows) > max(_FEW, _WHOLESALE * m)
         drifted = "; of so many it is the data that has changed: see drift" if wholesale else ""
         return (
             f"{len(picked.rows):,} of {m:,} records do not belong: {named(ids, picked.rows)}"

@@ -156,6 +156,8 @@ def test_dead_records_are_counted_and_listed(
     project.write([*ROWS, ("bad", "FAIL", "x")])
     [row] = vecmill("run", "--direct", "--json").rows
     assert (row["dead"], row["rows"]) == (1, 4)
+    again = vecmill("run", "--direct")
+    assert "notes: 1 of the records could not be read or encoded; `vecmill dead notes`" in again.err
     [letter] = vecmill("dead", "notes", "--json").rows
     assert (letter["record_id"], letter["stage"]) == ("bad", "encode")
     told = vecmill("dead")

@@ -209,9 +209,13 @@ def test_a_mixed_folder_is_a_feature_each(place: Place) -> None:
     for n in range(3):
         place.write(f"mix/note {n}.txt", f"A note about the picture {n}")
     place.write("mix/film.mp4", b"\0\0\0\x18ftyp")
+    place.write(
+        "mix/sizes.csv",
+        "id,height,width\n" + "".join(f"{n},{n * 7 % 9},{n * 5 % 8}\n" for n in range(30)),
+    )
     guesses = {g.name: g for g in place.look("mix")}
     assert {n: g.encoder.kind for n, g in guesses.items()} == {
-        "mix_texts": "sentence", "mix_images": "vision",
+        "sizes": "tabular", "mix_texts": "sentence", "mix_images": "vision",
     }  # fmt: skip
     [note] = place.notes
     assert note.startswith("left out: 1 file ending in .mp4: take out frames as pictures or the")

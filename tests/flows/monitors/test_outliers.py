@@ -104,6 +104,11 @@ def test_a_single_outlier_is_named_where_the_reference_is_large_enough() -> None
     assert finding.record_ids == ("c7",)
     assert finding.p_value == pytest.approx(20 / 451)
     assert finding.detail["fewest_named"] == 1
+    few = compare(rng.standard_normal((900, 4)), current[[7]])
+    assert (few.verdict, few.record_ids) == ("alarm", ("c0",))
+    assert "the data" not in few.summary, "one record of one says nothing of all"
+    many = compare(rng.standard_normal((900, 4)), current + 9)
+    assert "it is the data that has changed: see drift" in many.summary
     small = compare(rng.standard_normal((90, 4)), current)
     assert small.verdict == "quiet"
     assert small.detail["fewest_named"] == 5
