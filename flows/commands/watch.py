@@ -126,10 +126,6 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
         table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
                       "unpublished_dead", "alarms", "watches", "last_status",
                       "finished_at"))  # fmt: skip
-        for row in _candidates(rows):
-            promote = f"`vecmill promote {row['feature']} {row['version']}`"
-            say(f"{row['feature']} v{row['version']} is a candidate: readers do not see it until "
-                f"{promote}")  # fmt: skip
         for row in rows:
             if row["error"]:
                 say(f"{row['feature']}, last run: {row['error']}")
@@ -146,6 +142,11 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
                 )
     if not rows:
         say("no feature is configured and none has run")
+    elif not json:
+        for row in _candidates(rows):
+            promote = f"`vecmill promote {row['feature']} {row['version']}`"
+            say(f"{row['feature']} v{row['version']} is a candidate: readers do not see it until "
+                f"{promote}")  # fmt: skip
     return FINE
 
 

@@ -164,7 +164,6 @@ def test_a_record_is_traced_to_what_made_it(seen: Seen) -> None:
     assert "photos_v1" in text
     assert "vision" in text
     assert "data:image/webp;base64," in text
-    assert '<dt>colour</dt><dd dir="auto">red</dd>' in text, "what is kept beside it"
 
 
 def test_a_plan_says_what_a_run_would_do(served: Served) -> None:
