@@ -13,7 +13,7 @@ from flows.output.answers import listing, print_json, say, table
 from flows.output.codes import FAILED, FINDING, FINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from flows.config.settings import Settings
 
@@ -150,7 +150,7 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
     return FINE
 
 
-def _candidates(rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _candidates(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The newest version of each feature where it has rows and is a candidate."""
     newest = {row["feature"]: row for row in rows}
     return (row for row in newest.values() if row["standing"] == "candidate" and row["rows"])
