@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
+import io
 import re
-import sys
-from pathlib import Path
+import subprocess
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from flows.cli import run_command
 from tests.conftest import REPOSITORY
 
 if TYPE_CHECKING:
@@ -32,16 +33,46 @@ def outputs(notebook: Any) -> Iterator[str]:  # noqa: ANN401 - nbformat's nodes 
 
 
 @pytest.fixture(scope="module")
-def shown() -> str:
-    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+def shown() -> Iterator[str]:
+    """What the cells show, run one after another as Jupyter runs them, but in this process.
+
+    So the model is loaded once, and not by each command anew.
+    """
+    nbformat = pytest.importorskip("nbformat")
+    interactive = pytest.importorskip("IPython.core.interactiveshell").InteractiveShell
     notebook = nbformat.read(NOTEBOOK, 4)
     with pytest.MonkeyPatch.context() as patch:
-        scripts = str(Path(sys.executable).parent)  # where `vecmill` lies
-        patch.setenv("PATH", f"{scripts}{os.pathsep}{os.environ['PATH']}")
-        patch.setenv("PYTHONPATH", str(REPOSITORY))
+        patch.chdir(REPOSITORY)  # the first cell goes to a folder of its own
+        patch.setenv("MPLBACKEND", "agg")
         patch.delenv("VECMILL_CONF", raising=False)
-        nbclient.NotebookClient(notebook, timeout=600, kernel_name="python3").execute()
-    return "\n".join(outputs(notebook))
+        patch.setattr(subprocess, "run", in_this_process)
+        shell = interactive.instance()
+        try:
+            yield "\n".join(
+                run(shell, cell.source) for cell in notebook.cells if cell.cell_type == "code"
+            )
+        finally:
+            interactive.clear_instance()
+
+
+def run(shell: Any, source: str) -> str:  # noqa: ANN401 - IPython's shells have no types
+    """Run a cell, and give what it prints and what it ends with, as text."""
+    from IPython.utils.capture import capture_output
+
+    with capture_output(display=False) as captured:
+        result = shell.run_cell(source)
+    result.raise_error()
+    return f"{captured.stdout}\n{'' if result.result is None else result.result}"
+
+
+def in_this_process(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    """What ``vecmill ARGUMENTS`` prints."""
+    program, *arguments = command
+    assert program == "vecmill"
+    out = io.StringIO()
+    with redirect_stdout(out):
+        assert run_command(arguments) == 0
+    return subprocess.CompletedProcess(command, 0, out.getvalue())
 
 
 def test_a_changed_record_is_all_that_is_encoded_again(shown: str) -> None:
