@@ -40,7 +40,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
         writer.writerows(rows)
 
 
-def news(data: Path, n: int = 120) -> list[dict[str, str]]:
+def news(data: Path, n: int = 60) -> list[dict[str, str]]:
     with (data / "text" / "ag_news.csv").open(encoding="utf-8", newline="") as file:
         return [row for row, _ in zip(csv.DictReader(file), range(n), strict=False)]
 
