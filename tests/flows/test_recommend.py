@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from flows.cli import run_command
+from flows.monitoring.samples import Samples
 from flows.output.progress import Silent, listening
 from flows.searching.asking import Asked, Titles, parse_items, parse_titles
 from flows.searching.queries import SearchError
@@ -211,6 +212,14 @@ def test_search_ranks_by_dot_product(shop: Project) -> None:
     assert {row["side"] for row in found} >= {"item"}
     with pytest.raises(SearchError, match=r"of another space\. Search it with --id$"):
         search(shop.settings(), "notes", "text", "anything", 3)
+
+
+def test_monitors_know_that_users_may_be_alike(shop: Project) -> None:
+    stores, [version] = shop.stores(), shop.versions()
+    manifest = stores.catalog.published(version)
+    assert manifest is not None
+    samples = Samples.for_(stores, version, [])
+    assert samples.pair(None, manifest, np.random.default_rng(0))[1].alike
 
 
 def test_titles_stand_beside(shop: Project) -> None:
