@@ -77,4 +77,4 @@ def _break_off_rows(how: Callable[[], None]) -> None:
 
         return pa.RecordBatchReader.from_batches(reader.schema, some())
 
-    Difference.rows = rows  # type: ignore[method-assign] # in a process that is about to end
+    Difference.rows = rows  # type: ignore[method-assign, assignment] # in a process that is about to end

@@ -63,7 +63,7 @@ def test_lancedb_reads_and_goes_on_with_what_is_written(store: Store, tmp_path: 
     folder = next(tmp_path.rglob("t.lance")).parent
     opened = lancedb.connect(folder).open_table("t")
     assert (opened.version, opened.count_rows()) == (after, len(IDS))
-    found = opened.search(matrix(1, 5)[0]).metric("cosine").limit(1).to_list()
+    found = opened.search(matrix(1, 5)[0]).limit(1).to_list()
     assert [row["record_id"] for row in found] == ["new"]
     opened.delete("record_id = 'new'")
     again = store.vectors.commit("t", after, reader(["last"], 6), [])
