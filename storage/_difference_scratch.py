@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, cast
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROOMY = 2**28
 """Bytes to compare from which on DuckDB may hold more: some million records."""
+_LEAST = 16
+"""MiB that DuckDB gets by with for a moment."""
 _ROW = 200
 """Bytes that a published row takes here, more or less."""
 
@@ -88,6 +91,14 @@ class Scratch:
         self._size += size
         limit = self._memory * max(1.0, (self._size / _ROOMY) ** 0.5)
         self._con.execute(f"SET memory_limit = '{limit:.0f}MiB'")
+
+    def let_go(self) -> None:
+        """Have DuckDB drop what it holds of the file in memory; what it needs it reads again."""
+        import duckdb
+
+        with suppress(duckdb.OutOfMemoryException):  # it keeps what it cannot drop
+            self._con.execute(f"SET memory_limit = '{_LEAST}MiB'")
+        self._allow(0)
 
     def close(self) -> None:
         """Let go of the scratch file."""

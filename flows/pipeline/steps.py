@@ -151,9 +151,14 @@ class Run:
         note_chunks(self.feature.name, reading, self.reporter)
         self.shards = spool.close()
         chosen.close()
+        difference.let_go()
 
     def commit(self) -> None:
         """Write the rows and removals to the version's table, above what is published."""
+        self._commit()
+        self._planned()[0].let_go()
+
+    def _commit(self) -> None:
         difference, reading = self._planned()
         published = self.stores.catalog.published(self.version)
         base = published.lance_version if published else None

@@ -14,6 +14,7 @@ import pytest
 
 from storage import query
 from storage.difference import Difference
+from storage.ids import hash_text
 from storage.model import DeadLetter
 from storage.staging import Staged, write_staged
 from tests.storage.conftest import DIM, matrix, reader
@@ -100,6 +101,26 @@ def test_an_old_scratch_file_is_made_anew(tmp_path: Path) -> None:
         assert len(difference.add(records(["a"], ["a"], [0]), [])) == 1
         assert difference.counts(remove_vanished=True).records == 1
         difference.close()
+
+
+def test_what_a_difference_lets_go_of_leaves_memory_and_is_read_again(tmp_path: Path) -> None:
+    difference = Difference(tmp_path / "scratch", None, KEPT)
+    for start in range(0, 12_000, 4_000):
+        ids = [f"{i:05}{hash_text(str(i)) * 60}" for i in range(start, start + 4_000)]
+        difference.add(records(ids, ids, [0] * len(ids)), [])
+    difference.counts(remove_vanished=True)
+    assert held(difference) > 10 * 2**20
+    difference.let_go()
+    assert held(difference) < 6 * 2**20
+    assert difference.counts(remove_vanished=True).new == 12_000
+    difference.close()
+
+
+def held(difference: Difference) -> int:
+    """Bytes of the scratch file's tables that DuckDB holds."""
+    tags = "SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
+    (found,) = difference._con.execute(tags).fetchall()  # noqa: SLF001 - nobody else may ask
+    return int(found[0])
 
 
 @pytest.mark.slow
