@@ -49,7 +49,8 @@ class JobError(Exception):
 
 
 def _is_told(error: Exception) -> bool:
-    return isinstance(error, JobError) or code_of(error) is not None
+    told = isinstance(error, JobError) or code_of(error) is not None
+    return told or shown.of_connection(error)
 
 
 _ALIKE: dict[str, Any] = {

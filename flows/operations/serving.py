@@ -22,7 +22,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, get_current_settings
 
-from flows.operations import catch_up, ending, lineage, names
+from flows.operations import catch_up, ending, lineage, names, shown
 from flows.operations import server as servers
 from flows.operations.deployments import deployment, full_name
 from flows.pipeline.refusals import RunError
@@ -149,6 +149,7 @@ class _Serving:
             await asyncio.sleep(0.05)
         # Once more, as the start has set a handler of its own that stops the loop from within it.
         signalled = self._signals() if not signalled.done() else signalled
+        shown.without_traces(shown.of_connection)
         ready()
         watching = asyncio.create_task(_watch(made, self._say))
         lost = asyncio.create_task(self._lost())

@@ -77,6 +77,12 @@ def without_traces(told: Callable[[Exception], bool]) -> None:
         handler.addFilter(_Untold(told))
 
 
+def of_connection(error: Exception) -> bool:
+    """Whether an error says that Prefect's server is not there, which who serves looks after."""
+    known = isinstance(error, HTTPError | OSError)
+    return known or type(error).__module__.partition(".")[0] == "websockets"
+
+
 def cut_short(flow: object, flow_run: FlowRun, state: State) -> None:
     """Say in the log what became of a run whose process cannot: a hook of Prefect's."""
     del flow  # which names its arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -10,11 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from prefect.client.orchestration import get_client
 
+from flows.config.configuration import load
+from flows.operations import catch_up, server
+from flows.operations.deployments import deployment, full_name
 from tests.flows.operations.service import Gateway, states, wait
 
 if TYPE_CHECKING:
-    from tests.flows.operations.service import Process, Row, Served, Service
+    from flows.operations.catch_up import Missed
+    from tests.flows.operations.service import Row, Served, Service
 
 pytestmark = pytest.mark.slow
 
@@ -156,36 +162,30 @@ def test_a_run_that_is_terminated_says_so_and_is_gone_on_from(
     assert len(served.project.rows()) == 60
 
 
-def test_a_server_of_its_own_that_is_killed_ends_it_and_the_next_start_goes_on(
+def test_a_server_of_its_own_that_is_killed_ends_it_and_its_runs(
     served: Served, service: Service, migrated: Path
 ) -> None:
     served.project.encoder = {"breach": "slow"}
     conf = served.conf('[schedules.s]\nevery = "30 days"\n')
-    # A home of its own too: another server over the same database would schedule for it.
-    home = shutil.copytree(migrated, served.project.root / "home")
     port = service.port()
-    own = replace(service, api=f"http://127.0.0.1:{port}/api")
-
-    def serve() -> Process:
-        served.process = service.vecmill(
-            *("serve", "--conf", conf, "--port", port),
-            PREFECT_API_URL="",
-            PREFECT_HOME=str(home),
-            PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
-            PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
-        )
-        served.process.says("serving; Ctrl-C ends it")
-        return served.process
-
-    process = serve()
+    process = service.vecmill(
+        *("serve", "--conf", conf, "--port", port),
+        PREFECT_API_URL="",
+        # A home of its own too: another server over the same database would schedule for it.
+        PREFECT_HOME=str(shutil.copytree(migrated, served.project.root / "home")),
+        PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
+        PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
+    )
+    served.process = process
+    process.says("serving; Ctrl-C ends it")
     assert f"Prefect's pages are at http://127.0.0.1:{port}\n" in process.said()
     process.says("Prefect's server has scheduled nothing yet. Do its services run?")
-    own.begin(served.name("s"))
+    replace(service, api=f"http://127.0.0.1:{port}/api").begin(served.name("s"))
     served.encoding(process)
     children = process.children()
-    server = next(n for n, line in children.items() if "prefect server start" in line)
+    prefect = next(n for n, line in children.items() if "prefect server start" in line)
     run = next(n for n, line in children.items() if "prefect.engine" in line)
-    os.kill(server, signal.SIGKILL)
+    os.kill(prefect, signal.SIGKILL)
     assert process.code() == 1
     assert "error: Prefect's server, which was started with this process, has ended by SIGKILL" in (
         process.said()
@@ -194,14 +194,41 @@ def test_a_server_of_its_own_that_is_killed_ends_it_and_the_next_start_goes_on(
     wait(lambda: not Path(f"/proc/{run}").exists(), "the run to end with it", process.said)
     assert served.project.rows_or_none() is None
 
-    process = serve()
-    assert "s: its last run, s, was stopped before its end; it is started now" in process.said()
-    name = served.name("s")
-    wait(lambda: states(own.runs(name))[-1] == "Completed", name, process.said)
-    assert states(own.runs(name))[0] == "Crashed"
-    assert len(served.project.rows()) == 60
-    assert process.end(signal.SIGTERM) == 0
-    assert not service.answers(port), "it lives as long as it is served"
+
+def test_a_server_of_its_own_lives_as_long_as_it_is_served(
+    service: Service, migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = service.port()
+    monkeypatch.setenv("PREFECT_HOME", str(shutil.copytree(migrated, tmp_path / "home")))
+    with server.local(port, tmp_path / "server.log") as own:
+        assert (own.api, own.ended()) == (f"http://127.0.0.1:{port}/api", None)
+        with server.local(port, tmp_path / "other.log") as again:
+            assert again == server.Server(own.api), "one that answers is used, and no other started"
+        assert service.answers(port)
+    assert not service.answers(port)
+    assert own.ended() is not None
+
+
+def test_what_a_lost_server_takes_to_go_on_is_a_crash_and_made_good(
+    served: Served, asked: Service
+) -> None:
+    settings = load(Path(served.conf('[schedules.s]\nevery = "30 days"\n')))
+    schedule = settings.schedules["s"]
+    deployment(settings, schedule, None).apply()
+    run = served.begin("s")
+    asked.post(f"flow_runs/{run}/set_state", state={"type": "RUNNING"}, force=True)
+
+    async def look(*, bury: bool) -> Missed | None:
+        async with get_client() as client:
+            if bury:
+                await catch_up.bury(client, full_name(settings, schedule))
+            return await catch_up.missed(client, full_name(settings, schedule), schedule)
+
+    assert asyncio.run(look(bury=False)) is None
+    found = asyncio.run(look(bury=True))
+    assert asked.run(run)["state_type"] == "CRASHED"
+    assert found is not None
+    assert found.why.endswith("was stopped before its end")
 
 
 def test_a_server_that_is_not_there_is_told_in_a_line(served: Served, service: Service) -> None:
