@@ -15,7 +15,7 @@ from encoders.diagnose import missing_files
 from flows.config.checking import Fault
 from flows.config.lines import line_of
 from flows.config.settings import SettingsError
-from flows.output.redact import redact
+from flows.output.codes import reason
 from flows.pipeline.versions import open_source
 from flows.sources.base import SourceError
 from storage.model import StorageError
@@ -49,12 +49,12 @@ def _source(settings: Settings, feature: Feature, seen: set[tuple[str, str]]) ->
     try:
         open_source(settings, feature, None)
     except (SourceError, SettingsError, StorageError, EncoderError, OSError) as error:
-        told = redact(str(error))
+        told = reason(error)
         if (feature.source.name, told) not in seen:
             seen.add((feature.source.name, told))
             yield _fault(settings, table, told)
     except Exception as error:  # noqa: BLE001 - one source must not hide the others
-        yield _fault(settings, table, redact(f"{type(error).__name__}: {error}"))
+        yield _fault(settings, table, reason(error))
 
 
 def _weights(settings: Settings, encoder: Plugin) -> Iterator[Fault]:
@@ -70,10 +70,10 @@ def _weights(settings: Settings, encoder: Plugin) -> Iterator[Fault]:
         encoders.base.quick_recipe(encoder.kind, encoder.params)
     except EncoderError as error:
         # A name on the hub that no cache has: a run fetches it, where it has a network.
-        told = redact(str(error))
+        told = reason(error)
         yield _fault(settings, table, told, fault="could not be fetched" not in told)
     except Exception as error:  # noqa: BLE001 - as above
-        yield _fault(settings, table, redact(f"{type(error).__name__}: {error}"))
+        yield _fault(settings, table, reason(error))
 
 
 def _fault(

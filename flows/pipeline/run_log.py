@@ -8,10 +8,8 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flows.output.codes import code_of
+from flows.output.codes import code_of, reason
 from flows.output.logged import Logged
-from flows.output.redact import redact
-from storage import disk
 from storage.entries import code_version
 from storage.ids import new_run_id
 
@@ -41,9 +39,9 @@ class RunLog(Logged):
     def failed(self, error: BaseException) -> None:
         """The run publishes nothing."""
         self.end()
-        more = {}
+        more = {"error": type(error).__name__}
         if isinstance(error, Exception) and code_of(error) is None:  # a fault of ours
-            more = {"traceback": "".join(traceback.format_exception(error))}
+            more["traceback"] = "".join(traceback.format_exception(error))
         self.write("failed", {"message": told_failure(error), **more}, last=True)
 
 
@@ -85,5 +83,4 @@ def told_failure(error: BaseException) -> str:
         return f"stopped by Ctrl-C; {_GOES_ON}"
     if not isinstance(error, Exception) and name in _SIGTERM:
         return f"stopped by SIGTERM; {_GOES_ON}"
-    error = disk.told(error) or error
-    return redact(f"{name}: {error}" if str(error) else name)
+    return reason(error)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from flows.output import units
+from flows.output.codes import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,14 +65,14 @@ def _store(settings: Settings) -> Iterator[Check]:
     try:
         yield from look(settings)
     except Exception as error:  # noqa: BLE001 - as in _guard
-        yield Check("store", "broken", f"{type(error).__name__}: {error}", _NO_CATALOG)
+        yield Check("store", "broken", reason(error), _NO_CATALOG)
 
 
 def _guard(name: str, advice: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
     except Exception as error:  # noqa: BLE001 - whatever is wrong is what a doctor reports
-        return Check(name, "broken", f"{type(error).__name__}: {error}", advice)
+        return Check(name, "broken", reason(error), advice)
 
 
 def _packages() -> Iterator[Check]:

@@ -89,7 +89,8 @@ def test_a_run_that_fails_keeps_its_reason(project: Project) -> None:
     with pytest.raises(Exception, match="no file matches"):
         project.run()
     last = kept(project)[-1]
-    assert last["message"].startswith("SourceError: no file matches 'gone.csv'")
+    assert last["message"].startswith("no file matches 'gone.csv'")
+    assert last["error"] == "SourceError"
     assert "traceback" not in last
     [*_, run] = project.runs()
     assert run_logs.find(project.settings(), run["run_id"]).feature == "notes"
