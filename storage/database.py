@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 _SCHEMA_TABLE = "CREATE TABLE schema (version INTEGER, created_at TIMESTAMPTZ);"
 _RESTORE = (
-    "restore it and the vectors from one backup, or name another file as catalog in [store] if "
-    "this one is none of Vecmill's"
+    "restore it and the vectors from one backup (`vecmill doctor` says what to do without one), or "
+    "name another file as catalog in [store] if this one is none of Vecmill's"
 )
+_CUT_OFF = "Could not read enough bytes"
 _PATIENCE = 2.0
 """Seconds of waiting that nobody need hear of."""
 
@@ -229,7 +230,8 @@ class DatabaseFile:
                         told = True
                     time.sleep(0.2)
                     continue
-                advice = "close the program that holds it" if held else "check its folder"
+                damaged = _RESTORE if _CUT_OFF in str(error) else "check its folder"
+                advice = "close the program that holds it" if held else damaged
                 message = f"cannot open the catalog {self.path}: {error}; {advice}"
                 raise disk.told(error) or StorageError(message) from error
             except duckdb.Error as error:
@@ -237,7 +239,7 @@ class DatabaseFile:
                 doubled = "Unique file handle conflict" in str(error)
                 advice = (
                     "this very process has it open with a connection of its own; close that, or "
-                    "read by storage.query.connect" if doubled else "restore it from a backup"
+                    "read by storage.query.connect" if doubled else _RESTORE
                 )  # fmt: skip
                 message = f"the catalog {self.path} cannot be read: {error}; {advice}"
                 raise StorageError(message) from error

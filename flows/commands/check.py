@@ -70,4 +70,4 @@ def _sum_up(found: Checked, faults: list[Fault]) -> None:
         say(f"{wrong} {'fault' if wrong == 1 else 'faults'}")
     elif found.settings is not None:
         names = ", ".join(found.settings.features) or "no feature is configured yet"
-        say(f"nothing is wrong: {names}")
+        say(f"nothing is wrong with the configuration: {names}")

@@ -100,18 +100,20 @@ def _text_model() -> Check:
 
 
 def _settings(conf: Path | None) -> tuple[Settings | None, Check]:
-    from flows.config.configuration import load
+    from flows.config.configuration import find, load
     from flows.config.settings import SettingsError
 
+    advice = "name another with --conf"
     try:
+        find(conf)
+        advice = "`vecmill check` says all that is wrong with it, and where"
         settings = load(conf)
     except SettingsError as error:
-        return None, Check(
-            "configuration", "broken", str(error), "mend the file, or --conf another"
-        )
+        return None, Check("configuration", "broken", str(error), advice)
     files = ", ".join(str(file) for file in settings.files)
     names = ", ".join(settings.features) or "no feature yet"
-    return settings, Check("configuration", "fine", f"{names} in {files}")
+    advice = "`vecmill check` opens its sources and looks for its weights"
+    return settings, Check("configuration", "fine", f"{names} in {files}", advice)
 
 
 def _catalog(settings: Settings) -> Check:

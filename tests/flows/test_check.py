@@ -147,8 +147,12 @@ def test_what_is_right_is_said_to_be_and_writes_nothing(
     assert run_command(["check", "--conf", str(conf)]) == 0
     got = capsys.readouterr()
     assert (got.out, got.err.splitlines()) == (
-        "", ["VECMILL_A_SECRET is set in the environment", "nothing is wrong: notes"],
-    )  # fmt: skip
+        "",
+        [
+            "VECMILL_A_SECRET is set in the environment",
+            "nothing is wrong with the configuration: notes",
+        ],
+    )
     assert sorted(project.root.rglob("*")) == before
     assert "hush" not in got.err
 

@@ -49,6 +49,7 @@ def test_a_broken_configuration_is_told_and_the_rest_is_looked_at(project: Proje
     checks = look(path)
     assert checks["configuration"].state == "broken"
     assert "did you mean 'features'?" in checks["configuration"].found
+    assert "`vecmill check`" in checks["configuration"].advice
     assert "catalog" not in checks
     assert {"python", "compute", "text model", "prefect server"} <= set(checks)
 
@@ -57,6 +58,7 @@ def test_a_missing_configuration_is_told(tmp_path: Path) -> None:
     checks = look(tmp_path / "nope.toml")
     assert checks["configuration"].state == "broken"
     assert "vecmill init" in checks["configuration"].found
+    assert "--conf" in checks["configuration"].advice
 
 
 def test_a_store_that_is_not_there_yet_is_no_fault(project: Project) -> None:
