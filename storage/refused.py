@@ -22,9 +22,23 @@ if TYPE_CHECKING:
 
     from storage.calls import Function, Token
 
+A_COPY = (
+    "would change a copy that is gone when the session ends; vectors change by `vecmill run` and "
+    "`vecmill erase`, and rows of one's own go into a CREATE TABLE ... AS SELECT"
+)
+_CHANGES = re.compile(
+    r"Can only (delete from|update|merge into|modify) |is not an? table$|"
+    r"is of type View, trying to (replace with|drop) type Table", re.MULTILINE
+)  # fmt: skip
 _TABLE = re.compile(r"Table(?P<function> Function)? with name \"?(?P<name>.+?)\"? does not exist")
-_COLUMN = re.compile(r'does not have a column named "(?P<name>[^"]*)"|'
-                     r'Column "(?P<other>[^"]*)" does not exist')  # fmt: skip
+_COLUMN = re.compile(
+    r'Referenced column "(?P<a>[^"]*)" not found|does not have a column named "(?P<b>[^"]*)"|'
+    r'Column "+(?P<c>[^"]*)"+ (does not exist|in \w+ list not found|referenced in UNPIVOT)|'
+    r'No matching columns found that match regex "(?P<d>[^"]*)"|'
+    r'column "(?P<e>[^"]*)" must appear in the GROUP BY'
+)
+_ALIAS = re.compile(r'Referenced table "(?P<name>[^"]*)" not found')
+_CANDIDATES = re.compile(r"(?:Candidate \w+:|Did you mean:?)[: ]*(?P<names>.*)")
 _OURS = re.compile(r"vecmill\.(\w+?)_\d+")
 
 
@@ -83,11 +97,33 @@ def statement(con: duckdb.DuckDBPyConnection, error: Exception) -> str:
     table = _TABLE.search(told)
     if table is not None:
         return _no_table(con, table["name"], function=table["function"] is not None)
+    if _CHANGES.search(told):
+        return f"this {A_COPY}"
+    alias = _ALIAS.search(told)
+    if alias is not None:
+        return (
+            f"there is no table {alias['name']!r} in FROM{near(alias['name'], _candidates(told))}"
+        )
     column = _COLUMN.search(told)
-    if column is not None and "Candidate bindings" not in told:
-        name = column["name"] or column["other"]
-        told = f"{told}{near(name, _columns(con))}"
-    return told
+    return told if column is None else _no_column(con, told, column)
+
+
+def _no_column(con: duckdb.DuckDBPyConnection, told: str, found: re.Match[str]) -> str:
+    name = next(name for name in found.groupdict().values() if name is not None)
+    every = _columns(con)
+    if found["e"] is not None and name in every:
+        return told  # it is there, and has to be grouped by
+    guess = near(name, _candidates(told) or every)
+    return (
+        f"there is no column {name!r} in what FROM names"
+        f"{guess or '; DESCRIBE TABLE shows what a table has'}"
+    )
+
+
+def _candidates(told: str) -> list[str]:
+    """The names that DuckDB thinks of."""
+    found = _CANDIDATES.search(told)
+    return re.findall(r'"([^"]*)"', found["names"]) if found else []
 
 
 def _no_table(con: duckdb.DuckDBPyConnection, name: str, *, function: bool) -> str:
