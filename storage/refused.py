@@ -7,16 +7,16 @@ words may be about a statement that nobody wrote.
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from storage import views
 from storage.database import fetch
 from storage.model import UsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
@@ -62,7 +62,7 @@ def _argument(function: Function, tokens: Sequence[Token], error: str) -> str:
     named = _named(tokens)
     for name, sign in named.items():
         if sign != "=" and name.lower() not in names:
-            return f"it has no argument {name!r}{near(name, names)}"
+            return f"it has no argument {name!r}{perhaps(name, names)}"
         if sign == "=" and name.lower() in names:
             return f"an argument is named with :=, as in {name} := ..."
     lost = re.search(r'Referenced column "([^"]*)"', error)
@@ -101,9 +101,8 @@ def statement(con: duckdb.DuckDBPyConnection, error: Exception) -> str:
         return f"this {A_COPY}"
     alias = _ALIAS.search(told)
     if alias is not None:
-        return (
-            f"there is no table {alias['name']!r} in FROM{near(alias['name'], _candidates(told))}"
-        )
+        guess = perhaps(alias["name"], _candidates(told))
+        return f"there is no table {alias['name']!r} in FROM{guess}"
     column = _COLUMN.search(told)
     return told if column is None else _no_column(con, told, column)
 
@@ -113,7 +112,7 @@ def _no_column(con: duckdb.DuckDBPyConnection, told: str, found: re.Match[str]) 
     every = _columns(con)
     if found["e"] is not None and name in every:
         return told  # it is there, and has to be grouped by
-    guess = near(name, _candidates(told) or every)
+    guess = perhaps(name, _candidates(told) or every)
     return (
         f"there is no column {name!r} in what FROM names"
         f"{guess or '; DESCRIBE TABLE shows what a table has'}"
@@ -130,7 +129,7 @@ def _no_table(con: duckdb.DuckDBPyConnection, name: str, *, function: bool) -> s
     there = names(con)
     gone = "".join(f"\n{one} cannot be had: {why}" for one, why in views.missing(con).items())
     what = "table function" if function else "table or view"
-    guess = near(name, [*there, "knn"])
+    guess = perhaps(name, [*there, "knn"])
     return f"there is no {what} {name!r}{guess}\nThere are: {', '.join(there)}{gone}"
 
 
@@ -142,10 +141,3 @@ def names(con: duckdb.DuckDBPyConnection) -> list[str]:
 def _columns(con: duckdb.DuckDBPyConnection) -> list[str]:
     found = fetch(con, "SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal")
     return [row["column_name"] for row in found]
-
-
-def near(name: str, known: Collection[str]) -> str:
-    """The end of an error that says which name may be meant; nothing where none is near."""
-    lower = {one.lower(): one for one in known}
-    found = get_close_matches(name.lower(), lower, 1)
-    return f"; did you mean {lower[found[0]]!r}?" if found else ""

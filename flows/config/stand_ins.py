@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import encoders.base
-from flows.config.nearest import nearest
 from flows.config.parsing import parse_params
 from flows.config.settings import SettingsError
+from storage.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

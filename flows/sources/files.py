@@ -21,6 +21,7 @@ from flows.sources._pattern import Pattern, check_template
 from flows.sources._payload import FileError
 from flows.sources._where import stamp
 from flows.sources.base import Chunk, Reject
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -104,7 +105,7 @@ def _check_field(key: str, name: str, fields: Sequence[str]) -> None:
     if name not in fields:
         known = ", ".join(fields) or "none, since pattern is not set"
         raise ParamError(
-            f"{key} names {name!r}, which is no field of pattern{_params.hint(name, fields)}; "
+            f"{key} names {name!r}, which is no field of pattern{perhaps(name, fields)}; "
             f"its fields: {known}"
         )
 
