@@ -28,7 +28,7 @@ from flows.config.settings import SettingsError
 from flows.monitoring.looks import missed
 from flows.operations import ending, lines, shown
 from flows.output.codes import USAGE, code_of
-from flows.output.progress import listener, listening
+from flows.output.progress import ToLogger, listener, listening
 from flows.output.redact import redact, redacting
 from flows.pipeline import kin
 from flows.reports import files
@@ -150,7 +150,7 @@ class _Job:
     def __enter__(self) -> Self:
         if ending.with_server():
             shown.without_traces(_is_told)
-        self._listening = listening(shown.Logged(get_run_logger()))
+        self._listening = listening(ToLogger(get_run_logger()))
         self._listening.__enter__()
         return self
 

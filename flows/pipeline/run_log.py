@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from flows.output.codes import code_of, reason
 from flows.output.logged import Logged
+from flows.output.stopping import by_sigterm
 from storage.entries import code_version
 from storage.ids import new_run_id
 
@@ -46,8 +47,6 @@ class RunLog(Logged):
 
 
 _GOES_ON = "the next run goes on from what it encoded"
-_SIGTERM = ("TerminationSignal", "_Terminated")
-"""What a SIGTERM raises: Prefect's, which is not imported for this, and that of `flows.cli`."""
 
 
 @contextmanager
@@ -78,9 +77,8 @@ def logging(stores: Stores, feature: Feature, scope: Scope, reporter: Reporter) 
 
 def told_failure(error: BaseException) -> str:
     """Why a run failed, in one text without secrets."""
-    name = type(error).__name__
     if isinstance(error, KeyboardInterrupt):
         return f"stopped by Ctrl-C; {_GOES_ON}"
-    if not isinstance(error, Exception) and name in _SIGTERM:
+    if by_sigterm(error):
         return f"stopped by SIGTERM; {_GOES_ON}"
     return reason(error)

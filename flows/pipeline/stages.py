@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
 from flows.engines.engine import Job
-from flows.pipeline import checks
+from flows.pipeline import checks, resumed
 from flows.pipeline.comparing import as_they_stand, compare, read
 from flows.pipeline.costs import Costs
 from flows.pipeline.dead import dead_letters, letters, shares
@@ -145,6 +145,7 @@ def _prepared(
 
 
 def _carry_out(run: Run, engine: Engine) -> None:
+    resumed.note(run)
     engine.step("plan", run.plan)
     if run.shards:
         run.reporter.stage(run.feature.name, "encode", run.to_encode)
