@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from flows.cli import run_command
@@ -391,3 +392,26 @@ def test_killed_anywhere_the_next_one_finishes(
     assert published(project) == before
     assert receipt["records"] == (1 if step == "done" else 2)
     assert project.run().counts.unchanged == 20
+
+
+def test_logs_of_other_features_that_quote_a_record_go(project: Project) -> None:
+    project.write([*OTHERS, (ID, f'{TEXT} "quoted"', LABEL)])
+    project.run()
+    logs, locks = project.stores().logs, project.stores().locks
+
+    def say(feature: str, run: str, message: str) -> Path:
+        logs.open(feature, run).write("note", {"message": message})
+        return logs.path(feature, run)
+
+    quoting = [say("b", "20260101", f"cannot read {ID}"), say("c", "20260101", TEXT + ' "quoted"')]
+    plain = [say("b", "20260102", "all went well"), say("c", "20260102", "record-3 is odd")]
+    busy = say("d", "20260101", f"cannot read {ID}")
+    with FileLock(locks / "d.lock"):
+        receipt = erase(project, ID)
+    assert [path.exists() for path in [*quoting, *plain, busy]] == [False, False, True, True, True]
+    assert receipt["removed"]["logs of runs of other features"] == 2
+    assert receipt["proved"], receipt["proof"]
+    assert f"the log {busy}: a run is writing on it" in "".join(receipt["not_covered"])
+    again = erase(project, ID)
+    assert not busy.exists()
+    assert again["proved"]
