@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from flows.config.settings import Feature, Plugin, Settings
 
 _OFFLINE = "HF_HUB_OFFLINE"
-_NAMES = re.compile(r"which `(?P<key>\w+)` names")
+_NAMES = re.compile(r"which `(?P<key>\w+)` names|(?P<path>no file matches)")
 
 
 def look(
@@ -99,6 +99,6 @@ def _fault(
     fault: bool = True,
 ) -> Fault:
     named = _NAMES.search(message)
-    key = named["key"] if named and key is None else key
+    key = (named["key"] or "path") if named and key is None else key
     file, line = line_of(settings.files, table, key) or (settings.conf, None)
     return Fault(".".join(table), message, file, line, fault)

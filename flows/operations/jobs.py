@@ -30,7 +30,7 @@ from flows.operations import ending, lines, shown
 from flows.output.codes import USAGE, code_of
 from flows.output.progress import ToLogger, listener, listening
 from flows.output.redact import redact, redacting
-from flows.pipeline import kin
+from flows.pipeline import kin, unbegun
 from flows.reports import files
 from flows.upkeep.gc import Collector
 
@@ -161,7 +161,9 @@ class _Job:
 
     def run(self, name: str) -> Rows:
         began = time.monotonic()
-        for said in self._look(name).values():
+        with unbegun.noted(self.settings, name):
+            before = self._look(name)
+        for said in before.values():
             listener().note(lines.looked(name, said))
         row = self._within(flows_run.embed)(name, str(self.settings.conf))
         looks = self._look(name)

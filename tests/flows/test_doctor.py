@@ -9,6 +9,7 @@ import pytest
 
 from flows.cli import run_command
 from flows.output.progress import Silent
+from flows.sources.base import SourceError
 from flows.upkeep import doctor
 from flows.upkeep.doctor import Check, examine
 from flows.upkeep.erase import Eraser
@@ -132,6 +133,17 @@ def test_a_file_that_is_gone_is_told(project: Project) -> None:
     check = look(project.settings().conf)["table notes_v1"]
     assert check.state == "broken"
     assert "misses a file" in check.found
+
+
+def test_a_run_that_failed_is_told_with_its_log(project: Project) -> None:
+    project.write([("a", "text", "x")])
+    project.run()
+    project.source = {"path": "gone.csv"}
+    with pytest.raises(SourceError, match="no file matches"):
+        project.run()
+    check = look(project.settings().conf)["runs of notes"]
+    assert (check.state, check.found[:34]) == ("note", "the last one failed: no file match")
+    assert project.runs()[-1]["run_id"] in check.advice
 
 
 def test_a_table_that_is_gone_is_told(project: Project) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from flows.cli import run_command
 from flows.lifecycle.status import status
 from flows.output.standing_lines import told
 from flows.pipeline.refusals import RunError
@@ -143,6 +144,32 @@ def test_a_run_that_no_catalog_knows_is_told_by_its_log(project: Project) -> Non
     log.write("failed", {"message": "the disk is full"}, last=True)
     [row] = status(project.settings())
     assert (row["last_status"], row["error"]) == ("failed", "the disk is full")
+
+
+def test_what_keeps_a_run_from_beginning_is_its_failure(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    project.encoder = {"kind": "sentence", "model": "./nothere"}
+    run = ["run", "--direct", "--conf", str(project.settings().conf)]
+    assert run_command(run) == 2
+    [row] = status(project.settings())
+    assert row["last_status"] == "failed"
+    assert "nothere' is neither a folder here nor a name on the hub" in row["error"]
+    assert row["log"] is not None
+    assert [one["status"] for one in project.runs()] == ["done", "failed"]
+
+
+def test_so_is_a_catalog_that_cannot_be_read(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    conf, catalog = project.settings().conf, project.stores().catalog.path
+    whole = catalog.read_bytes()
+    catalog.write_text("rubbish " * 1000)
+    assert run_command(["run", "--direct", "--conf", str(conf)]) == 1
+    catalog.write_bytes(whole)
+    [row] = status(project.settings())
+    assert (row["last_status"], row["published_at"] is None) == ("failed", False)
+    assert "it is no DuckDB file" in row["error"]
 
 
 def test_a_failure_that_the_catalog_could_not_take_is_told_by_the_log(project: Project) -> None:
