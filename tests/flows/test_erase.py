@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pkgutil
+import shutil
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,13 @@ from storage import cleaning
 from storage.findings import findings
 from storage.model import FindingRow, StorageError
 from tests.flows.engines import Interruption, Stopping, stop
-from tests.flows.project import vector
+from tests.flows.plugins import installed
+from tests.flows.project import Project, vector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from storage.model import Form
-    from tests.flows.project import Project
     from tests.processes import Forking
 
 ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
@@ -371,17 +372,26 @@ STEPS = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def erasable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project that holds two records wherever it can, but not in its source."""
+    with installed():
+        project = Project(tmp_path_factory.mktemp("erasable"))
+        project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
+        project.run()
+        draw(project.settings(), "notes", Asked("pca"), Silent())
+        make(project.settings(), "notes", Silent(), None, None)
+        project.write(OTHERS)
+        project.run()
+    return project.root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_anywhere_the_next_one_finishes(
-    forking: Forking, project: Project, step: str
+    forking: Forking, erasable: Path, project: Project, step: str
 ) -> None:
-    project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
-    project.run()
-    draw(project.settings(), "notes", Asked("pca"), Silent())
-    make(project.settings(), "notes", Silent(), None, None)
-    project.write(OTHERS)
-    project.run()
+    shutil.copytree(erasable, project.root, dirs_exist_ok=True)
     before = published(project)
     killed = forking.run(KILL, project.root, step, ID)
     assert killed.code == -9, killed.err
