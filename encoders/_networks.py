@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import pickle
 import re
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoders._fetched import check_digest, fetched, is_address, shown, verified
+from encoders._nearest import perhaps
 from encoders._paths import as_path
-from encoders._tap import perhaps
 from encoders.base import EncoderError, EncoderUsageError
 
 if TYPE_CHECKING:
@@ -85,10 +84,10 @@ def _check_name(name: str) -> bool:
                 "image; expected a classification or segmentation model, such as the network "
                 "that it is built on"
             )
-    near = difflib.get_close_matches(name, [*classify, *segment, "kmeans"])
+    known = [*classify, *segment, "kmeans"]
     raise EncoderUsageError(
         f"no vision model is called {name!r}; expected 'kmeans' or a classification or "
-        f"segmentation model of torchvision{perhaps(near)}"
+        f"segmentation model of torchvision{perhaps(name, known)}"
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from encoders._nearest import perhaps
 from encoders.base import EncoderError, EncoderUsageError
 
 if TYPE_CHECKING:
@@ -43,10 +43,9 @@ class Tap:
         """
         names = {name for name, _ in module.named_modules() if name}
         if layer is not None and layer not in names:
-            near = difflib.get_close_matches(layer, names)
             raise EncoderUsageError(
                 f"the model has no layer {layer!r}; expected a name from its named_modules()"
-                f"{perhaps(near)}"
+                f"{perhaps(layer, names)}"
             )
         if layer is None and BACKBONE in names:
             layer = BACKBONE
@@ -136,8 +135,3 @@ def _classifier(module: nn.Module, pixels: Tensor) -> str:
 def _width(output: Tensor) -> int:
     maps = 4
     return int(output.shape[1 if output.ndim == maps else -1])
-
-
-def perhaps(near: list[str]) -> str:
-    """The end of an error: what may have been meant."""
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""

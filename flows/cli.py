@@ -24,6 +24,7 @@ from flows.commands._completing import offer_features
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
 from flows.output.progress import Silent, listening
+from flows.output.stopping import Terminated, by_sigterm
 from flows.output.voice import heard, speaking
 
 if TYPE_CHECKING:
@@ -40,12 +41,8 @@ for _name in app:
         offer_features(app[_name])
 
 
-class _Terminated(BaseException):
-    """Raised where a SIGTERM comes, so that what is under way is left as it should be."""
-
-
 def _terminate(*_: object) -> None:
-    raise _Terminated
+    raise Terminated
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -82,20 +79,24 @@ def _called(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         complain(_misused(error), code=USAGE)
         return USAGE
-    except KeyboardInterrupt:
-        complain(f"interrupted; {_GOES_ON}", code=INTERRUPTED)
+    except KeyboardInterrupt as error:
+        complain(f"interrupted; {_after(error)}", code=INTERRUPTED)
         return INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001 - every error becomes a message and an exit code
         return report(error)
     except BaseException as error:
-        # Within a flow the signal is Prefect's, which is not imported for this.
-        if not isinstance(error, _Terminated) and type(error).__name__ != "TerminationSignal":
+        if not by_sigterm(error):
             raise
-        complain(f"ended by SIGTERM; {_GOES_ON}", code=TERMINATED)
+        complain(f"ended by SIGTERM; {_after(error)}", code=TERMINATED)
         return TERMINATED
     return code if isinstance(code, int) else FINE
+
+
+def _after(error: BaseException) -> str:
+    """What is so after a command was ended from outside: what it noted of that itself."""
+    return "; ".join(getattr(error, "__notes__", ())) or _GOES_ON
 
 
 def _misused(error: CycloptsError) -> str:

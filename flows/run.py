@@ -42,7 +42,7 @@ from flows.monitoring import looking as monitoring
 from flows.operations import shown
 from flows.output.progress import listener
 from flows.output.redact import redact, redacting, redacts
-from flows.pipeline import backfills, versions
+from flows.pipeline import backfills, unbegun, versions
 from flows.pipeline import fit as fitting_step
 from flows.pipeline import stages as pipeline
 from flows.pipeline.learning import Draw
@@ -255,7 +255,8 @@ def _targets(
     # A refit is of the encoder as configured, and of no other.
     if refit:
         return ["configured"]
-    return versions.targets(settings.feature(feature), Stores.of(settings, listener()))
+    with unbegun.noted(settings, feature):
+        return versions.targets(settings.feature(feature), Stores.of(settings, listener()))
 
 
 def _keep_page(page: str, key: str, description: str) -> None:

@@ -84,7 +84,7 @@ def answered(
     """
     known = {function.name: function for function in functions}
     data = sql.encode()
-    tokens = _tokens(sql) if any(name in sql.lower() for name in known) else []
+    tokens = words(sql) if any(name in sql.lower() for name in known) else []
     parts, at, number = [], 0, 0
     # What a view reads must be there as long as the view is, and be nobody else's.
     own = f"{uuid4().hex}_" if any(token.text.lower() == "view" for token in tokens) else ""
@@ -135,7 +135,8 @@ def _arguments(
     return arguments
 
 
-def _tokens(sql: str) -> list[Token]:
+def words(sql: str) -> list[Token]:
+    """The words of some text, as DuckDB cuts it, without comments."""
     import duckdb
 
     data = sql.encode()
@@ -182,7 +183,7 @@ def _alias(tokens: Sequence[Token], close: int, name: str) -> str:
 def statements(sql: str) -> tuple[list[str], str]:
     """The statements that are whole in some text, each with its semicolon, and the rest."""
     data, at, found = sql.encode(), 0, []
-    for token in _tokens(sql):
+    for token in words(sql):
         if token.kind == "operator" and token.text == ";":
             found.append(data[at : token.end].decode())
             at = token.end

@@ -7,11 +7,11 @@ words are the better ones, and Lance what it cannot do.
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from re import search
 from typing import TYPE_CHECKING, Any
 
 from storage.model import UsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -131,8 +131,7 @@ def _told(error: Exception, given: str, what: str, columns: Sequence[str]) -> st
             "a condition cannot be by the vector, which a search compares already; it may be by: "
             + ", ".join(columns)
         )
-    near = get_close_matches(lost[1].lower(), columns, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    hint = perhaps(lost[1], columns) or "."
     return (
         f"the condition {given!r} names {lost[1]!r}, which is no column of {what}{hint} There are: "
         f"{', '.join(columns)}. What else the source has can be kept: keep = [...]"

@@ -6,6 +6,7 @@ and closes it, behind a lock file that makes the others wait their turn.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
 _SCHEMA_TABLE = "CREATE TABLE schema (version INTEGER, created_at TIMESTAMPTZ);"
 _RESTORE = (
-    "restore it and the vectors from one backup, or name another file as catalog in [store] if "
-    "this one is none of Vecmill's"
+    "restore it and the vectors from one backup (`vecmill doctor` says what to do without one), or "
+    "name another file as catalog in [store] if this one is none of Vecmill's"
 )
+_HOLDER = re.compile(r"held in (?P<program>.+?) \(PID (?P<process>\d+)\)")
+_CUT_OFF = "Could not read enough bytes"
 _PATIENCE = 2.0
 """Seconds of waiting that nobody need hear of."""
 
@@ -225,19 +228,27 @@ class DatabaseFile:
                 if held and waited < self._wait_seconds:
                     # Somebody outside Vecmill, such as a DuckDB shell, has the file open.
                     if waited > _PATIENCE and not told:
-                        self._on_wait(f"{error}; waiting up to {self._wait_seconds:g} s for it")
+                        self._on_wait(
+                            f"the catalog {self.path} is held open by {_holder(error)}; waiting up "
+                            f"to {self._wait_seconds:g} s for it"
+                        )
                         told = True
                     time.sleep(0.2)
                     continue
-                advice = "close the program that holds it" if held else "check its folder"
-                message = f"cannot open the catalog {self.path}: {error}; {advice}"
+                damaged = _RESTORE if _CUT_OFF in str(error) else "check its folder"
+                message = f"cannot open the catalog {self.path}: {error}; {damaged}"
+                if held:
+                    message = (
+                        f"cannot open the catalog {self.path}, which {_holder(error)} has held "
+                        f"open for {waited:.0f} s; close that, and run again"
+                    )
                 raise disk.told(error) or StorageError(message) from error
             except duckdb.Error as error:
                 # Two DuckDBs of one process never share a file, whatever both do with it.
                 doubled = "Unique file handle conflict" in str(error)
                 advice = (
                     "this very process has it open with a connection of its own; close that, or "
-                    "read by storage.query.connect" if doubled else "restore it from a backup"
+                    "read by storage.query.connect" if doubled else _RESTORE
                 )  # fmt: skip
                 message = f"the catalog {self.path} cannot be read: {error}; {advice}"
                 raise StorageError(message) from error
@@ -342,3 +353,9 @@ def fetch(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list
     """The rows of a SELECT, as dicts by column name."""
     table = con.sql(sql, params=list(parameters)).to_arrow_table()
     return cast("list[dict[str, Any]]", table.to_pylist())
+
+
+def _holder(error: Exception) -> str:
+    """The program that DuckDB says has a file open."""
+    found = _HOLDER.search(str(error))
+    return f"{found['program']}, process {found['process']}" if found else "another program"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 4 * 2**20
 """A log that has grown so large takes nothing on but how its run ends."""
+ENDS = frozenset({"done", "failed"})
+"""Events that tell how a run ended."""
 _LONGEST = 8_000
 """Characters of a message that are kept."""
 

@@ -108,7 +108,7 @@ def copy(
     """
     for name, table in tables.items():
         con.register("copied", table)
-        con.execute(f"CREATE TABLE {name} AS FROM copied")
+        con.execute(f"CREATE TABLE {name} AS FROM main.copied")
         con.unregister("copied")
     if moment is None:
         return _published(con)

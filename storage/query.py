@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from storage import refused, views
+from storage import own_files, refused, views
 from storage.calls import answered
 from storage.damage import told
 from storage.model import StorageError, UsageError
@@ -81,6 +81,7 @@ def run(
             warnings.simplefilter("ignore", UserWarning)
             statements = con.extract_statements(answered(con, sql, functions))
             _check(statements)
+            own_files.refuse(con, statements)
             for statement in statements[:-1]:
                 con.execute(statement)
             relation = con.sql(statements[-1].query)
@@ -111,11 +112,7 @@ def _check(statements: Sequence[Any]) -> None:
     kinds = [statement.type.name for statement in statements]
     lost = [kind for kind in kinds if kind in _CHANGES]
     if lost:
-        raise QueryError(
-            f"{lost[0]} would change a copy that is gone when the session ends; vectors change "
-            "by `vecmill run` and `vecmill erase`, and rows of one's own go into a CREATE TABLE "
-            "... AS SELECT"
-        )
+        raise QueryError(f"{lost[0]} {refused.A_COPY}")
     if kinds[:-1].count("SELECT"):
         raise QueryError(
             f"only the rows of one statement can be shown, and it must be the last; got "

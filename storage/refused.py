@@ -7,24 +7,38 @@ words may be about a statement that nobody wrote.
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from storage import views
 from storage.database import fetch
 from storage.model import UsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import duckdb
 
     from storage.calls import Function, Token
 
+A_COPY = (
+    "would change a copy that is gone when the session ends; vectors change by `vecmill run` and "
+    "`vecmill erase`, and rows of one's own go into a CREATE TABLE ... AS SELECT"
+)
+_CHANGES = re.compile(
+    r"Can only (delete from|update|merge into|modify) |is not an? table$|"
+    r"is of type View, trying to (replace with|drop) type Table", re.MULTILINE
+)  # fmt: skip
 _TABLE = re.compile(r"Table(?P<function> Function)? with name \"?(?P<name>.+?)\"? does not exist")
-_COLUMN = re.compile(r'does not have a column named "(?P<name>[^"]*)"|'
-                     r'Column "(?P<other>[^"]*)" does not exist')  # fmt: skip
+_COLUMN = re.compile(
+    r'Referenced column "(?P<a>[^"]*)" not found|does not have a column named "(?P<b>[^"]*)"|'
+    r'Column "+(?P<c>[^"]*)"+ (does not exist|in \w+ list not found|referenced in UNPIVOT)|'
+    r'No matching columns found that match regex "(?P<d>[^"]*)"|'
+    r'column "(?P<e>[^"]*)" must appear in the GROUP BY'
+)
+_ALIAS = re.compile(r'Referenced table "(?P<name>[^"]*)" not found')
+_CANDIDATES = re.compile(r"(?:Candidate \w+:|Did you mean:?)[: ]*(?P<names>.*)")
 _OURS = re.compile(r"vecmill\.(\w+?)_\d+")
 
 
@@ -48,7 +62,7 @@ def _argument(function: Function, tokens: Sequence[Token], error: str) -> str:
     named = _named(tokens)
     for name, sign in named.items():
         if sign != "=" and name.lower() not in names:
-            return f"it has no argument {name!r}{near(name, names)}"
+            return f"it has no argument {name!r}{perhaps(name, names)}"
         if sign == "=" and name.lower() in names:
             return f"an argument is named with :=, as in {name} := ..."
     lost = re.search(r'Referenced column "([^"]*)"', error)
@@ -83,18 +97,39 @@ def statement(con: duckdb.DuckDBPyConnection, error: Exception) -> str:
     table = _TABLE.search(told)
     if table is not None:
         return _no_table(con, table["name"], function=table["function"] is not None)
+    if _CHANGES.search(told):
+        return f"this {A_COPY}"
+    alias = _ALIAS.search(told)
+    if alias is not None:
+        guess = perhaps(alias["name"], _candidates(told))
+        return f"there is no table {alias['name']!r} in FROM{guess}"
     column = _COLUMN.search(told)
-    if column is not None and "Candidate bindings" not in told:
-        name = column["name"] or column["other"]
-        told = f"{told}{near(name, _columns(con))}"
-    return told
+    return told if column is None else _no_column(con, told, column)
+
+
+def _no_column(con: duckdb.DuckDBPyConnection, told: str, found: re.Match[str]) -> str:
+    name = next(name for name in found.groupdict().values() if name is not None)
+    every = _columns(con)
+    if found["e"] is not None and name in every:
+        return told  # it is there, and has to be grouped by
+    guess = perhaps(name, _candidates(told) or every)
+    return (
+        f"there is no column {name!r} in what FROM names"
+        f"{guess or '; DESCRIBE TABLE shows what a table has'}"
+    )
+
+
+def _candidates(told: str) -> list[str]:
+    """The names that DuckDB thinks of."""
+    found = _CANDIDATES.search(told)
+    return re.findall(r'"([^"]*)"', found["names"]) if found else []
 
 
 def _no_table(con: duckdb.DuckDBPyConnection, name: str, *, function: bool) -> str:
     there = names(con)
     gone = "".join(f"\n{one} cannot be had: {why}" for one, why in views.missing(con).items())
     what = "table function" if function else "table or view"
-    guess = near(name, [*there, "knn"])
+    guess = perhaps(name, [*there, "knn"])
     return f"there is no {what} {name!r}{guess}\nThere are: {', '.join(there)}{gone}"
 
 
@@ -106,10 +141,3 @@ def names(con: duckdb.DuckDBPyConnection) -> list[str]:
 def _columns(con: duckdb.DuckDBPyConnection) -> list[str]:
     found = fetch(con, "SELECT DISTINCT column_name FROM duckdb_columns() WHERE NOT internal")
     return [row["column_name"] for row in found]
-
-
-def near(name: str, known: Collection[str]) -> str:
-    """The end of an error that says which name may be meant; nothing where none is near."""
-    lower = {one.lower(): one for one in known}
-    found = get_close_matches(name.lower(), lower, 1)
-    return f"; did you mean {lower[found[0]]!r}?" if found else ""

@@ -93,8 +93,18 @@ def create(
         f"CREATE TABLE {HIDDEN}.shown (feature VARCHAR, version INTEGER, live BOOLEAN, "
         "history BOOLEAN, run_id VARCHAR, lance_version BIGINT)"
     )
-    # From the copy, so that views and catalog show the same moment.
-    found = [Shown(**row) for row in moments.copy(con, catalog.tables(), moment)]
+    con.execute(f"CREATE TABLE {HIDDEN}.store (path VARCHAR)")
+    for place in (catalog.path, vectors.folder):
+        if place is not None:
+            con.execute(f"INSERT INTO {HIDDEN}.store VALUES (?)", [str(place.resolve())])
+    # From the copy, so that views and catalog show the same moment. It lies out of the way, and
+    # views go by the names of its tables: DuckDB then refuses whatever would change them.
+    con.execute(f"SET search_path = '{HIDDEN}'")
+    tables = catalog.tables()
+    found = [Shown(**row) for row in moments.copy(con, tables, moment)]
+    con.execute("RESET search_path")
+    for name in tables:
+        con.execute(f"CREATE VIEW {name} AS FROM {HIDDEN}.{name}")
     taken = {name for version in found for name in version.names} | {*TABLES}
     for version in found:
         away = version.away or _open(con, vectors, version, taken)

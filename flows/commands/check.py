@@ -10,7 +10,8 @@ from flows.output.answers import print_json, say
 from flows.output.codes import FINE, USAGE
 
 if TYPE_CHECKING:
-    from flows.config.checking import Checked, Fault
+    from flows.config.checking import Checked
+    from flows.config.faults import Fault
 
 
 @app.command(group=BEGIN)
@@ -32,7 +33,7 @@ def check(*, conf: Conf = None, files_only: Flag = False, json: AsJson = False) 
     if found.settings is not None and not files_only:
         from flows.lifecycle import preflight
 
-        faults = [*faults, *preflight.look(found.settings)]
+        faults = [*faults, *preflight.look(found.settings, found.stand_ins)]
     print_json([_row(fault) for fault in faults], json=json)
     if not json:
         for fault in faults:
@@ -69,4 +70,4 @@ def _sum_up(found: Checked, faults: list[Fault]) -> None:
         say(f"{wrong} {'fault' if wrong == 1 else 'faults'}")
     elif found.settings is not None:
         names = ", ".join(found.settings.features) or "no feature is configured yet"
-        say(f"nothing is wrong: {names}")
+        say(f"nothing is wrong with the configuration: {names}")

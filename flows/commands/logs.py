@@ -12,7 +12,7 @@ from flows.output.answers import print_json, say
 from flows.output.codes import FINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from typing import Any
 
     from flows.config.settings import Settings
@@ -65,7 +65,14 @@ def logs(
     return FINE
 
 
-def _entries(settings: Settings, found: RunLogFile, *, follow: bool) -> Iterator[dict[str, Any]]:
+def _entries(settings: Settings, found: RunLogFile, *, follow: bool) -> Generator[dict[str, Any]]:
     from flows.lifecycle import run_logs
 
-    return run_logs.follow(settings, found) if follow else run_logs.lines(found)
+    if not follow:
+        yield from run_logs.lines(found)
+        return
+    try:
+        yield from run_logs.follow(settings, found)
+    except BaseException as error:  # a signal ends the looking alone
+        error.add_note(f"the run itself goes on, and `vecmill logs {found.run_id}` shows how")
+        raise

@@ -172,6 +172,7 @@ def _run(
     refit: bool = False,
 ) -> int:
     from flows.output.console import reporting
+    from flows.pipeline import unbegun
     from flows.runner import runner
 
     settings = load(conf)
@@ -183,9 +184,10 @@ def _run(
     with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:
         for name in names:
             try:
-                worst = max(worst, _make_up(settings, carry_out, reporter, name))
-                # A refit is of the encoder as configured, and of no other.
-                several: list[Target] = ["configured"] if refit else targets(settings, name)
+                with unbegun.noted(settings, name, scope):
+                    worst = max(worst, _make_up(settings, carry_out, reporter, name))
+                    # A refit is of the encoder as configured, and of no other.
+                    several: list[Target] = ["configured"] if refit else targets(settings, name)
                 several = several if which is None else [which]
                 for one in several:
                     row = carry_out.embed(name, refit=refit, target=one, scope=scope)

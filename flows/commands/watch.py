@@ -119,6 +119,7 @@ def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = Fal
 def status(*, conf: Conf = None, json: AsJson = False) -> int:
     """Show each feature: its versions, rows, dead letters, alarms and last run."""
     from flows.lifecycle.status import status as rows_of
+    from flows.output.standing_lines import told
 
     rows = rows_of(load(conf))
     print_json(rows, json=json)
@@ -126,20 +127,8 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
         table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
                       "unpublished_dead", "alarms", "watches", "last_status",
                       "finished_at"))  # fmt: skip
-        for row in rows:
-            if row["error"]:
-                say(f"{row['feature']}, last run: {row['error']}")
-            if row["upkeep"]:
-                say(
-                    f"{row['feature']} v{row['version']}: {'; '.join(row['upkeep'])}; `vecmill "
-                    f"maintain {row['feature']} --yes` mends it"
-                )
-            if row["cut_texts"]:
-                say(
-                    f"{row['feature']} v{row['version']}: when a run last encoded, "
-                    f"{row['cut_texts']:,} texts were longer than the encoder reads and "
-                    f"{row['cut_tokens']:,} of {row['text_tokens']:,} tokens were cut"
-                )
+        for sentence in told(rows):
+            say(sentence)
     if not rows:
         say("no feature is configured and none has run")
     elif not json:

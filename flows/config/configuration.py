@@ -257,8 +257,7 @@ def checked(raw: Mapping[str, Any], source: Written) -> Settings:
     channels = _alerts(raw)
     features = {}
     for name, keys in raw.get("features", {}).items():
-        _check_feature_name(name)
-        parsed = parse(FeatureKeys, keys, f"[features.{name}]")
+        parsed, gates, index = feature_keys(name, keys)
         features[name] = Feature(
             name=name,
             source=_source(parsed, sources, name),
@@ -274,11 +273,11 @@ def checked(raw: Mapping[str, Any], source: Written) -> Settings:
             false_alarms=parsed.false_alarms,
             shares_space_with=_listed(parsed.shares_space_with),
             limits=limits,
-            gates=parse(Gates, parsed.gates, f"[features.{name}.gates]"),
+            gates=gates,
             thumbnails=parsed.thumbnails,
             canaries=parsed.canaries,
             alerts=_channels(parsed, channels, name),
-            index=parse(IndexPolicy, parsed.index, f"[features.{name}.index]"),
+            index=index,
         )
     _refuse_clashes(features)
     spaces.check_names(features)
@@ -296,6 +295,21 @@ def checked(raw: Mapping[str, Any], source: Written) -> Settings:
     return Settings(
         *(conf, root, files, store, engine, features, defaults, gc, reports, served, project)
     )
+
+
+def feature_keys(
+    name: str,
+    table: Any,  # noqa: ANN401 - TOML
+) -> tuple[FeatureKeys, Gates, IndexPolicy]:
+    """What ``[features.NAME]`` says, before the plug-ins that it names are looked for.
+
+    Raises:
+        SettingsError: on the first thing that is wrong.
+    """
+    _check_feature_name(name)
+    keys = parse(FeatureKeys, table, f"[features.{name}]")
+    gates = parse(Gates, keys.gates, f"[features.{name}.gates]")
+    return keys, gates, parse(IndexPolicy, keys.index, f"[features.{name}.index]")
 
 
 def _plugins(
@@ -318,8 +332,8 @@ def _plugins(
             near = hint(str(kind), registry.kinds())
             raise SettingsError(f"{where} has an unknown kind {kind!r}{near}")
         params = parse(registry.params_type(kind), keys, where, "kind", *also)
-        given = written[section][name]
-        templates = {key: given[key] for key in keys if is_template(given[key])}
+        given = written.get(section, {}).get(name, {})
+        templates = {key: given[key] for key in keys if is_template(given.get(key))}
         plugins[name] = Plugin(name, kind, params, templates)
     return plugins
 
@@ -482,10 +496,19 @@ def _listed(names: str | list[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _named(name: str, known: Mapping[str, P], feature: str, what: str) -> P:
+def refuse_undefined(name: str, known: Collection[str], feature: str, what: str) -> None:
+    """Refuse a plug-in that a feature names, where there is none of that name.
+
+    Raises:
+        SettingsError: with the nearest name.
+    """
     if name not in known:
         raise SettingsError(
             f"[features.{feature}] names the {what} {name!r}, which is not defined"
             f"{hint(name, known)}"
         )
+
+
+def _named(name: str, known: Mapping[str, P], feature: str, what: str) -> P:
+    refuse_undefined(name, known, feature, what)
     return known[name]

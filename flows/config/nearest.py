@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
+
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -11,7 +12,5 @@ if TYPE_CHECKING:
 
 def hint(name: str, known: Collection[str]) -> str:
     """The end of an error: the nearest name that is known, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; there are: {', '.join(sorted(known))}" if known else "; none is defined yet"
+    all_of_them = f"; there are: {', '.join(sorted(known))}" if known else "; none is defined yet"
+    return perhaps(name, known) or all_of_them

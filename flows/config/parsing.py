@@ -50,7 +50,8 @@ def parse(kind: type[T], keys: Any, where: str, *also: str) -> T:  # noqa: ANN40
     try:
         found: T = _adapter(cast("Any", kind)).validate_python(keys)
     except ValidationError as error:
-        raise SettingsError(_describe(error.errors(include_url=False), keys, where)) from error
+        told = _describe(error.errors(include_url=False), keys, where)
+        raise SettingsError("; ".join(told), told) from error
     return found
 
 
@@ -62,7 +63,9 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a dataclass, whic
     return TypeAdapter(kind)
 
 
-def _describe(errors: Iterable[Mapping[str, Any]], keys: Mapping[str, Any], where: str) -> str:
+def _describe(
+    errors: Iterable[Mapping[str, Any]], keys: Mapping[str, Any], where: str
+) -> list[str]:
     """One clause a key; a key that may be of several types has an error for each of them."""
     clauses: dict[str, list[str]] = {}
     for error in errors:
@@ -83,7 +86,7 @@ def _describe(errors: Iterable[Mapping[str, Any]], keys: Mapping[str, Any], wher
             if error["type"] == "dataclass_type":
                 message = "a table of keys"
             clause.extend([message] if message not in clause else [])
-    return "; ".join(clause + " or ".join(messages) for clause, messages in clauses.items())
+    return [clause + " or ".join(messages) for clause, messages in clauses.items()]
 
 
 def refuse_unknown(keys: Iterable[str], known: Collection[str], where: str) -> None:

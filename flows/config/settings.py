@@ -12,7 +12,7 @@ from flows.config.nearest import hint
 from flows.lifecycle.gates import DEFAULT_GATES, Gates
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from flows.operations.schedules import Schedule
@@ -23,7 +23,15 @@ _PROJECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 class SettingsError(Exception):
-    """The configuration cannot be used; the message says where and how to mend it."""
+    """The configuration cannot be used; the message says where and how to mend it.
+
+    Attributes:
+        each: the things that are wrong, where the message tells of several.
+    """
+
+    def __init__(self, message: str, each: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.each = tuple(each) or (message,)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -20,6 +19,7 @@ from flows.sources._glob import MAGIC
 from flows.sources._remote import SCHEMES, exists, is_uri
 from flows.sources._url import SCHEMES as DATABASES
 from flows.sources._where import Local
+from storage.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -389,9 +389,9 @@ def _near(path: Path) -> str:
         names = sorted(entry.name for entry in parent.iterdir() if not entry.name.startswith("."))
     except OSError:
         names = []
-    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {parent / near[0]}?"
+    near = nearest(path.name, names)
+    if near is not None:
+        return f"; did you mean {parent / near}?"
     if not names:
         return f", and {parent} is empty"
     return f"; {parent} has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"  # noqa: PLR2004 - enough to know it by

@@ -7,37 +7,51 @@ no model is loaded, and nothing is fetched or written.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import encoders.base
 from encoders.base import EncoderError
 from encoders.diagnose import missing_files
-from flows.config.checking import Fault
+from flows.config.faults import Fault
 from flows.config.lines import line_of
 from flows.config.settings import SettingsError
-from flows.output.redact import redact
+from flows.output.codes import reason
 from flows.pipeline.versions import open_source
 from flows.sources.base import SourceError
 from storage.model import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from flows.config.settings import Feature, Plugin, Settings
 
 _OFFLINE = "HF_HUB_OFFLINE"
+_NAMES = re.compile(r"which `(?P<key>\w+)` names|(?P<path>no file matches)")
 
 
-def look(settings: Settings) -> Iterator[Fault]:
-    """Look at what the features of a configuration need, each source and encoder once."""
+def look(
+    settings: Settings, stand_ins: Collection[tuple[str, str]] = frozenset()
+) -> Iterator[Fault]:
+    """Look at what the features of a configuration need, each source and encoder once.
+
+    Args:
+        settings: the configuration.
+        stand_ins: what is not looked at, as `flows.config.checking.Checked` has it.
+    """
     # Read when the hub's client is imported, which nothing has done before in a command.
     os.environ.setdefault(_OFFLINE, "1")
     seen: set[tuple[str, str]] = set()
     for feature in settings.features.values():
-        yield from _source(settings, feature, seen)
+        if not {("sources", feature.source.name), ("features", feature.name)} & {*stand_ins}:
+            yield from _source(settings, feature, seen)
         encoder = feature.encoder
-        if ("encoder", encoder.name) not in seen and feature.over is None:
-            seen.add(("encoder", encoder.name))
+        if (
+            ("encoders", encoder.name) not in stand_ins
+            and ("encoders", encoder.name) not in seen
+            and feature.over is None
+        ):
+            seen.add(("encoders", encoder.name))
             yield from _weights(settings, encoder)
 
 
@@ -49,12 +63,12 @@ def _source(settings: Settings, feature: Feature, seen: set[tuple[str, str]]) ->
     try:
         open_source(settings, feature, None)
     except (SourceError, SettingsError, StorageError, EncoderError, OSError) as error:
-        told = redact(str(error))
+        told = reason(error)
         if (feature.source.name, told) not in seen:
             seen.add((feature.source.name, told))
             yield _fault(settings, table, told)
     except Exception as error:  # noqa: BLE001 - one source must not hide the others
-        yield _fault(settings, table, redact(f"{type(error).__name__}: {error}"))
+        yield _fault(settings, table, reason(error))
 
 
 def _weights(settings: Settings, encoder: Plugin) -> Iterator[Fault]:
@@ -70,10 +84,10 @@ def _weights(settings: Settings, encoder: Plugin) -> Iterator[Fault]:
         encoders.base.quick_recipe(encoder.kind, encoder.params)
     except EncoderError as error:
         # A name on the hub that no cache has: a run fetches it, where it has a network.
-        told = redact(str(error))
+        told = reason(error)
         yield _fault(settings, table, told, fault="could not be fetched" not in told)
     except Exception as error:  # noqa: BLE001 - as above
-        yield _fault(settings, table, redact(f"{type(error).__name__}: {error}"))
+        yield _fault(settings, table, reason(error))
 
 
 def _fault(
@@ -84,5 +98,7 @@ def _fault(
     *,
     fault: bool = True,
 ) -> Fault:
+    named = _NAMES.search(message)
+    key = (named["key"] or "path") if named and key is None else key
     file, line = line_of(settings.files, table, key) or (settings.conf, None)
     return Fault(".".join(table), message, file, line, fault)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flows.config.nearest import hint
 from flows.config.stores import Stores
 from storage.locks import is_free
-from storage.logs import entries
+from storage.logs import ENDS, entries
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from flows.config.settings import Settings
 
-_ENDS = frozenset({"done", "failed"})
 _SHOWN = 10
 _PAUSE = 0.2
 """Seconds between two looks at a log that is followed."""
@@ -98,7 +97,7 @@ def follow(settings: Settings, log: RunLogFile, pause: float = _PAUSE) -> Iterat
         for entry, after in entries(log.path, at):
             at = after
             yield entry
-            over |= entry.get("event") in _ENDS
+            over |= entry.get("event") in ENDS
         if over or not log.path.exists():
             return
         time.sleep(pause)
@@ -106,7 +105,7 @@ def follow(settings: Settings, log: RunLogFile, pause: float = _PAUSE) -> Iterat
 
 def has_ended(log: RunLogFile) -> bool:
     """Whether the log tells how its run ended."""
-    return any(entry.get("event") in _ENDS for entry in lines(log))
+    return any(entry.get("event") in ENDS for entry in lines(log))
 
 
 def under_way(settings: Settings, log: RunLogFile) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
+from flows.lifecycle import last_runs
 from flows.upkeep.lying import due, lying
 from storage.entries import PUBLISHED
-from storage.locks import is_free
 from storage.model import StorageError
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _STATUS = f"""
 SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
-       m.lance_version, m.dead, coalesce(u.dead, 0) AS unpublished_dead,
-       r.run_id AS last_run, r.status AS last_status, r.finished_at, r.error,
+       m.lance_version, m.dead, coalesce(u.dead, 0) AS unpublished_dead, m.published_at,
+       r.run_id AS last_run, r.status AS last_status, r.started_at, r.finished_at, r.error,
        coalesce(f.alarms, 0) AS alarms, coalesce(f.watches, 0) AS watches,
        c.cut_texts, c.cut_tokens, c.text_tokens
 FROM versions v
@@ -26,7 +26,7 @@ LEFT JOIN ({PUBLISHED}) m USING (feature, version)
 LEFT JOIN (SELECT feature, version, count(*) AS dead FROM dead_letters WHERE NOT published
            GROUP BY ALL) u USING (feature, version)
 LEFT JOIN (SELECT feature, version, arg_max(run_id, started_at) AS run_id,
-                  arg_max(status, started_at) AS status,
+                  arg_max(status, started_at) AS status, max(started_at) AS started_at,
                   arg_max_null(error, started_at) AS error,
                   arg_max_null(finished_at, started_at) AS finished_at
            FROM runs GROUP BY ALL) r USING (feature, version)
@@ -42,15 +42,6 @@ LEFT JOIN (SELECT feature, version, count(*) FILTER (verdict = 'alarm') AS alarm
            GROUP BY ALL) f USING (feature, version)
 ORDER BY v.feature, v.version
 """  # noqa: S608 - our own words
-
-
-# Of a run that failed before it had a version; a later one that has a version takes its place.
-_UNBEGUN = """
-SELECT feature, arg_max(run_id, started_at) AS last_run, arg_max(status, started_at) AS last_status,
-       arg_max_null(finished_at, started_at) AS finished_at,
-       arg_max_null(error, started_at) AS error
-FROM runs GROUP BY feature HAVING arg_max_null(version, started_at) IS NULL
-"""
 
 
 _TABLE = (
@@ -70,7 +61,9 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process
     is gone counts as ``crashed`` here before the next run notes it. A last run that failed before
     it had a version, such as of a source that is missing, is shown with all versions that are not
-    retired. ``fragments``, ``states``, ``old_states``, ``deleted_rows``, ``unindexed`` and
+    retired. ``published_at`` is when a run of the version last succeeded, which is how old the
+    vectors are that its readers get, and ``log`` the file that tells of the last run.
+    ``fragments``, ``states``, ``old_states``, ``deleted_rows``, ``unindexed`` and
     ``orphan_bytes`` (none while a run is under way) are how the table lies there
     (`flows.monitors._lying.Lying`), and ``upkeep`` says what of it `vecmill maintain` would mend;
     all are null where there is no table to be read.
@@ -78,7 +71,6 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     stores = Stores.of(settings)
     found = stores.catalog.query(_STATUS)
     rows: list[dict[str, Any]] = found.to_pylist()
-    _mark_crashed(stores, rows)
     versions = [
         v for name in {row["feature"] for row in rows} for v in stores.catalog.versions(name)
     ]
@@ -91,10 +83,7 @@ def status(settings: Settings) -> list[dict[str, Any]]:
         if name not in begun:
             row = {"feature": name, "encoder": feature.encoder.kind, "last_status": "never run"}
             rows.append(dict.fromkeys([*found.column_names, *_TABLE]) | row)
-    unbegun = {row.pop("feature"): row for row in stores.catalog.query(_UNBEGUN).to_pylist()}
-    for row in rows:
-        if row["standing"] != "retired":
-            row.update(unbegun.get(row["feature"], {}))
+    last_runs.tell(stores, rows)
     return rows
 
 
@@ -111,29 +100,10 @@ def _upkeep(
         found = lying(stores, version, manifests, settings.gc, feature)
         if found is None:
             return nothing
-        if not _no_run(stores, version.feature):
+        if not last_runs.none_under_way(stores, version.feature):
             found = replace(found, orphan_bytes=0)  # what a run is writing is no state's yet
         todo = due(settings, stores, version, found)
     except StorageError:
         return nothing  # `vecmill doctor` says what of it is damaged
     values: dict[str, Any] = {name: getattr(found, name) for name in _TABLE if name != "upkeep"}
     return values | {"upkeep": todo}
-
-
-def _mark_crashed(stores: Stores, rows: list[dict[str, Any]]) -> None:
-    """Mark runs that are put down as running though nobody holds their feature's lock."""
-    running = [row for row in rows if row["last_status"] == "running"]
-    gone = {name for name in {row["feature"] for row in running} if _no_run(stores, name)}
-    if not gone:
-        return
-    # A run that ended between the two looks has freed its lock, but was put down as ended first.
-    again = stores.catalog.query("SELECT run_id FROM runs WHERE status = 'running'")
-    still = set(again["run_id"].to_pylist())
-    for row in running:
-        if row["feature"] in gone and row["last_run"] in still:
-            row["last_status"] = "crashed"
-            row["error"] = "the process ended before the run did; the next run goes on from there"
-
-
-def _no_run(stores: Stores, name: str) -> bool:
-    return is_free(stores.locks / f"{name}.lock")

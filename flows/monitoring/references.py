@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
+
+from storage.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,12 +102,11 @@ def _meant(text: str) -> str | None:
     """The reference that somebody may have had in mind who wrote another."""
     plain = text.strip().lower()
     if count := _COUNT.fullmatch(plain):
-        near = get_close_matches(count["unit"], _UNITS, n=1)
-        times, unit = _UNITS[near[0]] if near else (0, "")
+        near = nearest(count["unit"], _UNITS)
+        times, unit = (0, "") if near is None else _UNITS[near]
         number = int(count["n"]) * times
         return f"{number} {unit}{'' if number == 1 else 's'}" if 0 < number < _MOST else None
-    near = get_close_matches(plain, WAYS, n=1)
-    return near[0] if near else None
+    return nearest(plain, WAYS)
 
 
 def find(text: str, manifests: Sequence[Manifest], current: Manifest) -> Reference | None:

@@ -28,9 +28,9 @@ from flows.config.settings import SettingsError
 from flows.monitoring.looks import missed
 from flows.operations import ending, lines, shown
 from flows.output.codes import USAGE, code_of
-from flows.output.progress import listener, listening
+from flows.output.progress import ToLogger, listener, listening
 from flows.output.redact import redact, redacting
-from flows.pipeline import kin
+from flows.pipeline import kin, unbegun
 from flows.reports import files
 from flows.upkeep.gc import Collector
 
@@ -151,7 +151,7 @@ class _Job:
     def __enter__(self) -> Self:
         if ending.with_server():
             shown.without_traces(_is_told)
-        self._listening = listening(shown.Logged(get_run_logger()))
+        self._listening = listening(ToLogger(get_run_logger()))
         self._listening.__enter__()
         return self
 
@@ -162,7 +162,9 @@ class _Job:
 
     def run(self, name: str) -> Rows:
         began = time.monotonic()
-        for said in self._look(name).values():
+        with unbegun.noted(self.settings, name):
+            before = self._look(name)
+        for said in before.values():
             listener().note(lines.looked(name, said))
         row = self._within(flows_run.embed)(name, str(self.settings.conf))
         looks = self._look(name)

@@ -88,12 +88,6 @@ class Keys:
     active: bool = True
 
     def __post_init__(self) -> None:
-        given = [key for key in ("cron", "every", "rrule") if getattr(self, key) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                "a schedule needs one of cron, every and rrule, got "
-                f"{' and '.join(given) or 'none of them'}; for example every = '6 hours'"
-            )
         if self.cron is not None:
             check_cron("cron", self.cron)
         if self.rrule is not None:
@@ -104,6 +98,12 @@ class Keys:
                 duration(key, getattr(self, key))
         if not 0 <= self.retries <= _MOST_RETRIES:
             raise ValueError(f"retries must be 0 to {_MOST_RETRIES}, got {self.retries}")
+        given = [key for key in ("cron", "every", "rrule") if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                "a schedule needs one of cron, every and rrule, got "
+                f"{' and '.join(given) or 'none of them'}; for example every = '6 hours'"
+            )
 
     def when(self) -> Recurrence:
         """When it is due."""

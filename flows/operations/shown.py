@@ -37,24 +37,6 @@ _INNER = frozenset({"run", "lance_version", "fingerprint", "kind", "complete"})
 _TOLD = ("run", "rows", "new", "changed", "deleted", "dead", "lance_version", "fingerprint")
 
 
-class Logged:
-    """A reporter that writes into a flow run's log."""
-
-    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[Any]) -> None:
-        self._logger = logger
-
-    def stage(self, feature: str, name: str, total: int | None) -> None:
-        """Say what begins."""
-        self.note(f"{feature}: {name}" + ("" if total is None else f", {total:,} records"))
-
-    def advance(self, records: int) -> None:
-        """Say nothing: a log has no bars."""
-
-    def note(self, message: str) -> None:
-        """Write the message."""
-        self._logger.info("%s", redact(message))
-
-
 class _Untold(logging.Filter):
     """Lets errors through whose message is not enough: for others a line is written by `lines`."""
 

@@ -59,9 +59,9 @@ def _word(value: str | None) -> str:
 
 def failure(feature: str, error: Exception) -> dict[str, Any]:
     """What ``--json`` says of a feature that failed."""
-    from flows.output.redact import redact
+    from flows.output.codes import reason
 
-    return {"feature": feature, "status": "failed", "error": redact(str(error))}
+    return {"feature": feature, "status": "failed", "error": reason(error)}
 
 
 def told(feature: str, finding: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Exit codes, and which error stands for which."""
+"""Exit codes, which error stands for which, and how an error is told."""
 
 from __future__ import annotations
 
@@ -36,16 +36,32 @@ def code_of(error: Exception) -> int | None:
     return FAILED if isinstance(error, mendable) else None
 
 
+def reason(error: BaseException) -> str:
+    """Why something failed, in words for people, without secrets.
+
+    Errors that a user can mend are told by their own words. Of others the class stands before
+    them, since words such as those of a `KeyError` say nothing alone.
+    """
+    from storage import disk
+
+    error = disk.told(error) or error
+    name, words = type(error).__name__, str(error)
+    if isinstance(error, OSError) and error.strerror:
+        files = [repr(one) for one in (error.filename, error.filename2) if one is not None]
+        words = ": ".join([error.strerror, *([" -> ".join(files)] if files else [])])
+    elif not isinstance(error, Exception) or code_of(error) is None:
+        words = f"{name}: {words}" if words else name
+    return redact(words or name)
+
+
 def report(error: Exception, feature: str = "") -> int:
     """Tell of an error, and give the exit code it stands for."""
-    from storage import damage
+    from storage import damage, disk
 
     given = error
     error = damage.told(error) or error  # a damaged table shows itself wherever it is read
-    from storage.disk import told as disk_error
-
-    error = disk_error(error) or error
-    code, message, trace = code_of(error), str(error), None
+    error = disk.told(error) or error
+    code, message, trace = code_of(error), reason(error), None
     if code is None:
         trace = redact("".join(traceback.format_exception(error)))
         message = "this is a fault of Vecmill's; please report it with the lines above"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from flows.output.redact import redact
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator
 
 
@@ -48,6 +51,24 @@ class Silent:
 
     def note(self, message: str) -> None:
         """Say nothing."""
+
+
+class ToLogger:
+    """A reporter that writes into a logger of Python's, such as that of a flow run."""
+
+    def __init__(self, logger: logging.Logger | logging.LoggerAdapter[Any]) -> None:
+        self._logger = logger
+
+    def stage(self, feature: str, name: str, total: int | None) -> None:
+        """Say what begins."""
+        self.note(f"{feature}: {name}" + ("" if total is None else f", {total:,} records"))
+
+    def advance(self, records: int) -> None:
+        """Say nothing: a log has no bars."""
+
+    def note(self, message: str) -> None:
+        """Write the message."""
+        self._logger.info("%s", redact(message))
 
 
 _listener: ContextVar[Reporter] = ContextVar("listener")

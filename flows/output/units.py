@@ -81,6 +81,15 @@ def moment(when: datetime) -> str:
     return f"{when.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
+def ago(seconds: float) -> str:
+    """How long ago something was, by its largest unit alone: ``3 h ago``, ``2 days ago``."""
+    whole = max(round(seconds), 0)
+    if whole < _MINUTE:
+        return "just now"
+    unit = next(unit for unit in (_DAY, _HOUR, _MINUTE) if whole >= unit)
+    return f"{duration(whole // unit * unit)} ago"
+
+
 def rate(per_second: float) -> str:
     """Records a second as ``1,234/s``; slow ones by the minute or the hour."""
     if per_second >= _TENTHS:

@@ -8,10 +8,9 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flows.output.codes import code_of
+from flows.output.codes import code_of, reason
 from flows.output.logged import Logged
-from flows.output.redact import redact
-from storage import disk
+from flows.output.stopping import by_sigterm
 from storage.entries import code_version
 from storage.ids import new_run_id
 
@@ -41,15 +40,13 @@ class RunLog(Logged):
     def failed(self, error: BaseException) -> None:
         """The run publishes nothing."""
         self.end()
-        more = {}
+        more = {"error": type(error).__name__}
         if isinstance(error, Exception) and code_of(error) is None:  # a fault of ours
-            more = {"traceback": "".join(traceback.format_exception(error))}
+            more["traceback"] = "".join(traceback.format_exception(error))
         self.write("failed", {"message": told_failure(error), **more}, last=True)
 
 
 _GOES_ON = "the next run goes on from what it encoded"
-_SIGTERM = ("TerminationSignal", "_Terminated")
-"""What a SIGTERM raises: Prefect's, which is not imported for this, and that of `flows.cli`."""
 
 
 @contextmanager
@@ -80,10 +77,8 @@ def logging(stores: Stores, feature: Feature, scope: Scope, reporter: Reporter) 
 
 def told_failure(error: BaseException) -> str:
     """Why a run failed, in one text without secrets."""
-    name = type(error).__name__
     if isinstance(error, KeyboardInterrupt):
         return f"stopped by Ctrl-C; {_GOES_ON}"
-    if not isinstance(error, Exception) and name in _SIGTERM:
+    if by_sigterm(error):
         return f"stopped by SIGTERM; {_GOES_ON}"
-    error = disk.told(error) or error
-    return redact(f"{name}: {error}" if str(error) else name)
+    return reason(error)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
 from flows.engines.engine import Job
-from flows.pipeline import checks
+from flows.pipeline import checks, resumed, unbegun
 from flows.pipeline.comparing import as_they_stand, compare, read
 from flows.pipeline.costs import Costs
 from flows.pipeline.dead import dead_letters, letters, shares
@@ -81,23 +81,24 @@ def embed(
     """
     feature = settings.feature(name)
     stores = Stores.of(settings, reporter)
+    scope = scope or Scope()
     if target == "configured":
-        spaces.check_configured(settings, feature, stores.catalog)
+        with unbegun.noted(settings, name, scope):
+            spaces.check_configured(settings, feature, stores.catalog)
     started = time.perf_counter()
     lock = stores.locks / f"{name}.lock"
-    with exclusive(lock, name, settings.engine.wait_seconds, reporter.note):
+    waited = exclusive(lock, name, settings.engine.wait_seconds, reporter.note)
+    with waited, logging(stores, feature, scope, reporter) as log:
         stores.catalog.abandon_runs(name)
-        scope = scope or Scope()
-        with logging(stores, feature, scope, reporter) as log:
-            more: dict[str, Any] = {"refit": refit, "target": target}
-            ready = partial(prepare, settings, feature, stores, log, **more)
-            version = _prepared(engine, stores.catalog, scope, ready, log, name)
-            run = Run(settings, feature, stores, version, log, started, scope, log.run_id)
-            outcome = _embedded(run, engine)
-            note_standing(outcome, stores.catalog, log)
-            spaces.note_apart(settings, feature, stores, log)
-            log.done(outcome)
-            return outcome
+        more: dict[str, Any] = {"refit": refit, "target": target}
+        ready = partial(prepare, settings, feature, stores, log, **more)
+        version = _prepared(engine, stores.catalog, scope, ready, log, name)
+        run = Run(settings, feature, stores, version, log, started, scope, log.run_id)
+        outcome = _embedded(run, engine)
+        note_standing(outcome, stores.catalog, log)
+        spaces.note_apart(settings, feature, stores, log)
+        log.done(outcome)
+        return outcome
 
 
 def _embedded(run: Run, engine: Engine) -> Outcome:
@@ -145,6 +146,7 @@ def _prepared(
 
 
 def _carry_out(run: Run, engine: Engine) -> None:
+    resumed.note(run)
     engine.step("plan", run.plan)
     if run.shards:
         run.reporter.stage(run.feature.name, "encode", run.to_encode)

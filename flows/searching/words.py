@@ -7,7 +7,6 @@ Mikolov, Yih & Zweig 2013; Levy & Goldberg 2014.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import re
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from encoders.base import Worded
 from flows.config.stores import Stores
 from flows.pipeline import versions
 from flows.searching.queries import SearchError, own_encoder
+from storage.nearest import alike
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,6 +170,6 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _spelt_like(word: str, known: dict[str, int]) -> str:
-    near = difflib.get_close_matches(word.lower(), known, n=5, cutoff=0.7)
+    near = alike(word, known, 5, 0.7)
     signs = "; write spaces around + and -" if set(word) & set(_SIGNS) else ""
     return f"{signs}; there are {', '.join(near)}" if near else f"{signs}; nor one spelt like it"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Protocol
 
 from flows.sources.base import COLUMNS, SourceUsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from flows.sources.base import Modality
 
@@ -47,12 +47,6 @@ def listed(value: str | Sequence[str]) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'title'?``, or nothing where no known name is near."""
-    near = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
 def one_of(key: str, value: str, known: Sequence[str]) -> None:
     """Check that a key has one of some values.
 
@@ -61,7 +55,7 @@ def one_of(key: str, value: str, known: Sequence[str]) -> None:
     """
     if value not in known:
         raise ParamError(
-            f"{key} must be one of {', '.join(known)}, got {value!r}{hint(value, known)}"
+            f"{key} must be one of {', '.join(known)}, got {value!r}{perhaps(value, known)}"
         )
 
 

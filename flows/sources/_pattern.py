@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from flows.sources._params import ParamError, hint
+from flows.sources._params import ParamError
+from storage.nearest import perhaps
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 
@@ -82,5 +83,6 @@ def check_template(template: str, fields: list[str]) -> None:
     for name in named:
         if name not in fields:
             raise ParamError(
-                f"id {template!r} names {name!r}, which is no field of pattern{hint(name, fields)}"
+                f"id {template!r} names {name!r}, which is no field of pattern"
+                f"{perhaps(name, fields)}"
             )

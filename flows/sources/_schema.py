@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flows.sources import _types
-from flows.sources._params import hint, listed
+from flows.sources._params import listed
 from flows.sources._rows import Layout, as_null
 from flows.sources.base import SourceUsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ def resolve(tables: Sequence[Table], params: RowKeys, modality: Modality) -> Lay
         )
         raise SourceUsageError(
             f"types names {stray[0]!r}, which is neither kept nor tabular content"
-            f"{hint(stray[0], typed)}; {why}"
+            f"{perhaps(stray[0], typed)}; {why}"
         )
     wanted = [params.id, *content, params.event_time, *params.keep]
     _check_columns(tables, [name for name in wanted if name is not None], params, content)
@@ -88,7 +89,7 @@ def _check_columns(
         if table.loose and not set(content) & set(table.columns):
             missing = [content[0]]
         if missing:
-            near = hint(missing[0], table.columns).replace("; did", " (did").replace("?", "?)")
+            near = perhaps(missing[0], table.columns).replace("; did", " (did").replace("?", "?)")
             raise SourceUsageError(
                 f"{table.name} has no column {missing[0]!r}, {_asking(missing[0], params)}"
                 f"{near}; it has {_names(table.columns)}"

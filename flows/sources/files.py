@@ -21,6 +21,7 @@ from flows.sources._pattern import Pattern, check_template
 from flows.sources._payload import FileError
 from flows.sources._where import Local, stamp
 from flows.sources.base import Chunk, Excerpt, Reject, SourceUsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,7 +128,7 @@ def _check_field(key: str, name: str, fields: Sequence[str]) -> None:
     if name not in fields:
         known = ", ".join(fields) or "none, since pattern is not set"
         raise ParamError(
-            f"{key} names {name!r}, which is no field of pattern{_params.hint(name, fields)}; "
+            f"{key} names {name!r}, which is no field of pattern{perhaps(name, fields)}; "
             f"its fields: {known}"
         )
 

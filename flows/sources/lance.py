@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from flows.sources import _arrow, _cursors, _params, _types
 from flows.sources._foreign import telling
-from flows.sources._params import ParamError, hint
+from flows.sources._params import ParamError
 from flows.sources._records import source_of
 from flows.sources._remote import is_uri
 from flows.sources._rows import From
 from flows.sources._schema import resolve
 from flows.sources.base import SourceUsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -102,7 +103,7 @@ def open(params: Params, root: Path, modality: Modality) -> RowSource:  # noqa: 
     if params.cursor is not None and params.cursor not in table.columns:
         raise SourceUsageError(
             f"cursor names {params.cursor!r}, which is no column of {table.name}"
-            f"{hint(params.cursor, table.columns)}"
+            f"{perhaps(params.cursor, table.columns)}"
         )
     layout = resolve([table], params, modality)
     return source_of([table], layout, params.types, table.stamp, params.cursor)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from flows.sources import _params, _sql, _types
-from flows.sources._params import ParamError, hint
+from flows.sources._params import ParamError
 from flows.sources._records import source_of
 from flows.sources._schema import resolve
 from flows.sources._url import check_url, file_of
 from flows.sources.base import SourceUsageError
+from storage.nearest import perhaps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,7 +105,7 @@ def open(params: Params, root: Path, modality: Modality) -> RowSource:  # noqa: 
     if params.cursor is not None and params.cursor not in table.columns:
         raise SourceUsageError(
             f"cursor names {params.cursor!r}, which is no column of {table.name}"
-            f"{hint(params.cursor, table.columns)}"
+            f"{perhaps(params.cursor, table.columns)}"
         )
     layout = resolve([table], params, modality)
     return source_of([table], layout, params.types, lambda: None, params.cursor)

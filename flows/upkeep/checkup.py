@@ -112,8 +112,8 @@ def _runs(stores: Stores, feature: str) -> Iterator[Check]:
         "SELECT run_id FROM runs WHERE feature = ? AND status = 'running'", feature
     )
     if not len(found):
-        return
-    if is_free(stores.locks / f"{feature}.lock"):
+        yield from _failed(stores, feature)
+    elif is_free(stores.locks / f"{feature}.lock"):
         yield Check(
             f"runs of {feature}",
             "note",
@@ -122,6 +122,16 @@ def _runs(stores: Stores, feature: str) -> Iterator[Check]:
         )
     else:
         yield Check(f"runs of {feature}", "fine", "one is under way")
+
+
+def _failed(stores: Stores, feature: str) -> Iterator[Check]:
+    last = stores.catalog.query(
+        "SELECT run_id, status, error FROM runs WHERE feature = ? ORDER BY started_at DESC LIMIT 1",
+        feature,
+    ).to_pylist()
+    if last and last[0]["status"] == "failed":
+        found = f"the last one failed: {last[0]['error']}"
+        yield Check(f"runs of {feature}", "note", found, f"see `vecmill logs {last[0]['run_id']}`")
 
 
 def _leftovers(settings: Settings, stores: Stores) -> Iterator[Check]:

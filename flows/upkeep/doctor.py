@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from flows.output import units
+from flows.output.codes import reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,14 +65,14 @@ def _store(settings: Settings) -> Iterator[Check]:
     try:
         yield from look(settings)
     except Exception as error:  # noqa: BLE001 - as in _guard
-        yield Check("store", "broken", f"{type(error).__name__}: {error}", _NO_CATALOG)
+        yield Check("store", "broken", reason(error), _NO_CATALOG)
 
 
 def _guard(name: str, advice: str, look: Callable[[], Check]) -> Check:
     try:
         return look()
     except Exception as error:  # noqa: BLE001 - whatever is wrong is what a doctor reports
-        return Check(name, "broken", f"{type(error).__name__}: {error}", advice)
+        return Check(name, "broken", reason(error), advice)
 
 
 def _packages() -> Iterator[Check]:
@@ -99,18 +100,20 @@ def _text_model() -> Check:
 
 
 def _settings(conf: Path | None) -> tuple[Settings | None, Check]:
-    from flows.config.configuration import load
+    from flows.config.configuration import find, load
     from flows.config.settings import SettingsError
 
+    advice = "name another with --conf"
     try:
+        find(conf)
+        advice = "`vecmill check` says all that is wrong with it, and where"
         settings = load(conf)
     except SettingsError as error:
-        return None, Check(
-            "configuration", "broken", str(error), "mend the file, or --conf another"
-        )
+        return None, Check("configuration", "broken", str(error), advice)
     files = ", ".join(str(file) for file in settings.files)
     names = ", ".join(settings.features) or "no feature yet"
-    return settings, Check("configuration", "fine", f"{names} in {files}")
+    advice = "`vecmill check` opens its sources and looks for its weights"
+    return settings, Check("configuration", "fine", f"{names} in {files}", advice)
 
 
 def _catalog(settings: Settings) -> Check:

@@ -113,7 +113,7 @@ class Eraser:
             step("sketches", partial(self._sketches, reporter))
             step("clusters", partial(self._clusters, journal))
             step("exports", partial(self._exports, journal))
-            step("logs", self._logs)
+            step("logs", partial(self._logs, journal))
             step("memory", partial(self._memory, journal))
             step("catalog", partial(self._catalog, journal))
             # After the catalog, and under their own lock: what is made of it later names none.
@@ -310,11 +310,22 @@ class Eraser:
                     "or export anew"
                 )
 
-    def _logs(self) -> None:
-        """All of the feature's: what errors and notes quote cannot be told apart line by line."""
+    def _logs(self, journal: Journal) -> None:
+        """All of the feature's, and of others those that quote a record.
+
+        What errors and notes quote cannot be told apart line by line.
+        """
         logs, feature = self._stores.logs, self._holdings.feature
         self._removed["logs of runs"] += len(logs.files(feature))
         logs.drop(feature)
+        quoting, busy = self._holdings.quoting_logs(some(journal.terms))
+        for path in quoting:
+            path.unlink(missing_ok=True)
+        self._removed["logs of runs of other features"] += len(quoting)
+        self._unreachable += [
+            f"the log {path}: a run is writing on it; erase again when that has ended"
+            for path in busy
+        ]
 
     def _memory(self, journal: Journal) -> None:
         """What a source keeps only saves time, so whatever may name a record goes.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
 from flows.reports import kept as kept_reports
 from storage import cleaning, clusters, erasure, parts
+from storage.blotting import written
+from storage.locks import is_free
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from flows.config.settings import Settings
     from storage.model import Version
@@ -123,6 +125,25 @@ class Holdings:
                 state = (version.table, published)
                 found |= erasure.holding(self.stores.vectors, *state, ids, self.by(version))
         return found
+
+    def quoting_logs(self, terms: Collection[str]) -> tuple[list[Path], list[Path]]:
+        """Logs of runs of other features that hold any of some terms.
+
+        Returns:
+            Those whose run has ended; and those that a run may be writing on, which has to end
+            before they can go.
+        """
+        logs = self.stores.logs
+        others = {name: logs.files(name) for name in logs.features() if name != self.feature}
+        forms = sorted({form for term in terms for form in written(term)})
+        files = [path for found in others.values() for path in found]
+        hits = {Path(path) for path in erasure.search(files, forms)}
+        busy = {
+            found[-1]
+            for name, found in others.items()
+            if hits & {*found[-1:]} and not is_free(self.stores.locks / f"{name}.lock")
+        }
+        return sorted(hits - busy), sorted(busy)
 
     def files(self) -> list[Path]:
         """The store's files, but those of other features, and the journal, which goes last."""

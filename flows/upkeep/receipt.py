@@ -66,6 +66,7 @@ def prove(
     in_catalog = forgetting.in_catalog(
         catalog, holdings.feature, journal.ids, journal.hashes, journal.parts
     )
+    quoting, _ = holdings.quoting_logs(some(journal.terms))
     proof = [
         *_tables(holdings, journal),
         *_maps(holdings, journal),
@@ -74,6 +75,7 @@ def prove(
         *_exports(holdings, journal),
         _check("kept reports", "read again", _reports(holdings, journal)),
         _check("logs of runs", "looked for", len(holdings.stores.logs.files(holdings.feature))),
+        _check("logs of runs of other features", how, len(quoting)),
         _check("files of the store", how, sum(left.values())),
         *(_check(path, "byte search", n) for path, n in left.items()),
         *(_check(what, "read again", n) for what, n in in_catalog.items()),

@@ -9,6 +9,7 @@ import pytest
 
 from flows.cli import run_command
 from flows.output.progress import Silent
+from flows.sources.base import SourceError
 from flows.upkeep import doctor
 from flows.upkeep.doctor import Check, examine
 from flows.upkeep.erase import Eraser
@@ -49,6 +50,7 @@ def test_a_broken_configuration_is_told_and_the_rest_is_looked_at(project: Proje
     checks = look(path)
     assert checks["configuration"].state == "broken"
     assert "did you mean 'features'?" in checks["configuration"].found
+    assert "`vecmill check`" in checks["configuration"].advice
     assert "catalog" not in checks
     assert {"python", "compute", "text model", "prefect server"} <= set(checks)
 
@@ -57,6 +59,7 @@ def test_a_missing_configuration_is_told(tmp_path: Path) -> None:
     checks = look(tmp_path / "nope.toml")
     assert checks["configuration"].state == "broken"
     assert "vecmill init" in checks["configuration"].found
+    assert "--conf" in checks["configuration"].advice
 
 
 def test_a_store_that_is_not_there_yet_is_no_fault(project: Project) -> None:
@@ -130,6 +133,17 @@ def test_a_file_that_is_gone_is_told(project: Project) -> None:
     check = look(project.settings().conf)["table notes_v1"]
     assert check.state == "broken"
     assert "misses a file" in check.found
+
+
+def test_a_run_that_failed_is_told_with_its_log(project: Project) -> None:
+    project.write([("a", "text", "x")])
+    project.run()
+    project.source = {"path": "gone.csv"}
+    with pytest.raises(SourceError, match="no file matches"):
+        project.run()
+    check = look(project.settings().conf)["runs of notes"]
+    assert (check.state, check.found[:34]) == ("note", "the last one failed: no file match")
+    assert project.runs()[-1]["run_id"] in check.advice
 
 
 def test_a_table_that_is_gone_is_told(project: Project) -> None:

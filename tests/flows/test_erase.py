@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import pkgutil
+import shutil
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from flows.cli import run_command
@@ -27,13 +29,13 @@ from storage import cleaning
 from storage.findings import findings
 from storage.model import FindingRow, StorageError
 from tests.flows.engines import Interruption, Stopping, stop
-from tests.flows.project import vector
+from tests.flows.plugins import installed
+from tests.flows.project import Project, vector
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from storage.model import Form
-    from tests.flows.project import Project
     from tests.processes import Forking
 
 ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
@@ -370,17 +372,26 @@ STEPS = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def erasable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project that holds two records wherever it can, but not in its source."""
+    with installed():
+        project = Project(tmp_path_factory.mktemp("erasable"))
+        project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
+        project.run()
+        draw(project.settings(), "notes", Asked("pca"), Silent())
+        make(project.settings(), "notes", Silent(), None, None)
+        project.write(OTHERS)
+        project.run()
+    return project.root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_anywhere_the_next_one_finishes(
-    forking: Forking, project: Project, step: str
+    forking: Forking, erasable: Path, project: Project, step: str
 ) -> None:
-    project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
-    project.run()
-    draw(project.settings(), "notes", Asked("pca"), Silent())
-    make(project.settings(), "notes", Silent(), None, None)
-    project.write(OTHERS)
-    project.run()
+    shutil.copytree(erasable, project.root, dirs_exist_ok=True)
     before = published(project)
     killed = forking.run(KILL, project.root, step, ID)
     assert killed.code == -9, killed.err
@@ -391,3 +402,26 @@ def test_killed_anywhere_the_next_one_finishes(
     assert published(project) == before
     assert receipt["records"] == (1 if step == "done" else 2)
     assert project.run().counts.unchanged == 20
+
+
+def test_logs_of_other_features_that_quote_a_record_go(project: Project) -> None:
+    project.write([*OTHERS, (ID, f'{TEXT} "quoted"', LABEL)])
+    project.run()
+    logs, locks = project.stores().logs, project.stores().locks
+
+    def say(feature: str, run: str, message: str) -> Path:
+        logs.open(feature, run).write("note", {"message": message})
+        return logs.path(feature, run)
+
+    quoting = [say("b", "20260101", f"cannot read {ID}"), say("c", "20260101", TEXT + ' "quoted"')]
+    plain = [say("b", "20260102", "all went well"), say("c", "20260102", "record-3 is odd")]
+    busy = say("d", "20260101", f"cannot read {ID}")
+    with FileLock(locks / "d.lock"):
+        receipt = erase(project, ID)
+    assert [path.exists() for path in [*quoting, *plain, busy]] == [False, False, True, True, True]
+    assert receipt["removed"]["logs of runs of other features"] == 2
+    assert receipt["proved"], receipt["proof"]
+    assert f"the log {busy}: a run is writing on it" in "".join(receipt["not_covered"])
+    again = erase(project, ID)
+    assert not busy.exists()
+    assert again["proved"]

@@ -13,15 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from flows.cli import run_command
+from flows.cli import _after, run_command
+from flows.commands.logs import _entries
 from flows.lifecycle import run_logs
 from flows.output.log_lines import told
 from flows.output.logged import Logged
 from flows.output.progress import Silent
 from flows.output.redact import remember
+from flows.output.stopping import Terminated
 from flows.pipeline.run_log import told_failure
 from flows.upkeep.gc import Collector
 from storage import logs
+from storage.locks import exclusive
 from storage.logs import Log, Logs
 from storage.model import UsageError
 from tests.flows.engines import Interruption, Stopping, stop
@@ -89,14 +92,16 @@ def test_a_run_that_fails_keeps_its_reason(project: Project) -> None:
     with pytest.raises(Exception, match="no file matches"):
         project.run()
     last = kept(project)[-1]
-    assert last["message"].startswith("SourceError: no file matches 'gone.csv'")
+    assert last["message"].startswith("no file matches 'gone.csv'")
+    assert last["error"] == "SourceError"
     assert "traceback" not in last
     [*_, run] = project.runs()
     assert run_logs.find(project.settings(), run["run_id"]).feature == "notes"
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [("prefect.exceptions", "TerminationSignal"), ("flows.cli", "_Terminated")]
+    ("module", "name"),
+    [("prefect.exceptions", "TerminationSignal"), ("flows.output.stopping", "Terminated")],
 )
 def test_a_run_that_a_signal_stops_says_so_in_words(module: str, name: str) -> None:
     signalled = getattr(importlib.import_module(module), name)
@@ -118,6 +123,11 @@ def test_a_killed_run_keeps_all_it_had_said(
     assert code == 0
     assert "8 encoded in " in out.splitlines()[-1]
     assert err.startswith("the log ends here: the process was killed. ")
+    killed = run_logs.find(project.settings(), None).run_id
+    outcome = project.run()
+    assert outcome.counts.resumed == 8
+    notes = [entry["message"] for entry in kept(project) if entry["event"] == "note"]
+    assert notes == [f"notes: goes on from what was encoded by the run {killed}, which was killed"]
 
 
 def test_no_secret_gets_into_a_log(tmp_path: Path) -> None:
@@ -226,8 +236,6 @@ def test_without_a_run_there_is_nothing_to_show(
 
 
 def test_a_run_under_way_is_followed_to_its_end(project: Project) -> None:
-    from storage.locks import exclusive
-
     settings, stores = project.settings(), project.stores()
     log = stores.logs.open("notes", "20260101T000000-1")
     log.write("begin", {})
@@ -256,6 +264,24 @@ def test_following_ends_with_the_process_that_held_the_lock(project: Project) ->
     found = run_logs.find(project.settings(), None)
     entries = run_logs.follow(project.settings(), found, 0.01)
     assert [entry["event"] for entry in entries] == ["begin"]
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt, Terminated])
+def test_a_signal_ends_the_following_and_no_run(
+    project: Project, ended: type[BaseException]
+) -> None:
+    settings, stores = project.settings(), project.stores()
+    stores.logs.open("notes", "20260101T000000-1").write("begin", {})
+    found = run_logs.find(settings, None)
+    with exclusive(stores.locks / "notes.lock", "notes", 5, print):
+        entries = _entries(settings, found, follow=True)
+        assert next(entries)["event"] == "begin"
+        with pytest.raises(ended) as told:
+            entries.throw(ended())
+    assert _after(told.value) == (
+        "the run itself goes on, and `vecmill logs 20260101T000000-1` shows how"
+    )
+    assert "the next run goes on from here" in _after(ended())
 
 
 def test_findings_are_in_the_log_of_the_run_they_are_about(project: Project) -> None:

@@ -109,7 +109,7 @@ def test_a_script_that_fails_says_which_statement_and_what_was_done(
     text = "SELECT 1 AS n; SELECT 2 AS n;\n-- more\n\nSELECT\n lable FROM notes;\nSELECT 3 AS n;\n"
     assert ask(text) == (2, [[{"n": 1}], [{"n": 2}]])
     told = capsys.readouterr().err
-    assert "statement 3 (SELECT lable FROM notes;): Binder Error" in told
+    assert "statement 3 (SELECT lable FROM notes;): there is no column 'lable'" in told
     assert "the 2 before it are done, and files that they wrote stay; nothing after it was" in told
 
 

@@ -162,7 +162,7 @@ def test_a_run_whose_process_is_gone_is_told_from_one_under_way(
     assert (first["last_status"], second["last_status"]) == ("done", "crashed")
     code, out, err = vecmill("status")
     assert (code, "crashed" in out) == (0, True)
-    assert "notes, last run: the process ended before the run did" in err
+    assert "notes: live is v1, published just now; last run of v2 crashed just now: the pro" in err
     project.run()
     assert status(project.settings())[1]["last_status"] == "done"
 

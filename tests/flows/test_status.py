@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from flows.cli import run_command
 from flows.lifecycle.status import status
+from flows.output.standing_lines import told
 from flows.pipeline.refusals import RunError
+from flows.sources.base import SourceError
+from storage.ids import new_run_id
 from storage.model import FindingRow
 
 if TYPE_CHECKING:
@@ -65,7 +70,7 @@ def test_a_failure_is_shown_until_a_run_succeeds(project: Project) -> None:
         project.run()
     [failed] = status(project.settings())
     assert failed["last_status"] == "failed"
-    assert "RunError: notes: 30 of 30 records" in failed["error"]
+    assert failed["error"].startswith("notes: 30 of 30 records")
     assert (failed["standing"], failed["rows"]) == ("live", 30)
     project.write(ROWS)
     project.run()
@@ -94,3 +99,85 @@ def test_alarms_stay_until_the_monitors_look_again(project: Project) -> None:
     look(first, finding("drift", "cannot tell"))
     look(first, finding("health", "quiet"))
     assert counts == [[0], [1], [2], [2], [1], [0]]
+
+
+def test_how_old_the_vectors_are_is_told_of_a_run_that_failed(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    assert list(told(status(project.settings()))) == []
+    project.source = {"path": "gone.csv"}
+    with pytest.raises(SourceError, match="no file matches"):
+        project.run()
+    [row] = rows = status(project.settings())
+    [_, failed] = project.runs()
+    assert row["log"] == str(project.stores().logs.path("notes", failed["run_id"]))
+    later = row["finished_at"] + timedelta(hours=3, minutes=20)
+    rows[0]["published_at"] -= timedelta(days=2)
+    [line] = told(rows, later)
+    assert line.startswith("notes: live is v1, published 2 days ago; last run failed 3 h ago: no ")
+    assert line.endswith(f"; see `vecmill logs {failed['run_id']}`")
+
+
+def test_a_failure_of_all_versions_is_told_once(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    project.encoder = {"revision": 2}
+    project.run()
+    catalog, run_id = project.stores().catalog, new_run_id()
+    catalog.start_run(run_id, "notes", None)
+    catalog.fail_run(run_id, "the weights are not there")
+    rows = status(project.settings())
+    assert [row["last_status"] for row in rows] == ["failed", "failed"]
+    [line] = told(rows)
+    assert line.endswith("last run failed just now: the weights are not there")
+
+
+def test_a_run_that_no_catalog_knows_is_told_by_its_log(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    begun = datetime.now(UTC)
+    log = project.stores().logs.open("notes", new_run_id(begun))
+    log.write("begin", {"feature": "notes"})
+    [row] = status(project.settings())
+    assert (row["last_status"], row["published_at"] < begun) == ("crashed", True)
+    assert row["error"].startswith("the process ended before the run did")
+    log.write("failed", {"message": "the disk is full"}, last=True)
+    [row] = status(project.settings())
+    assert (row["last_status"], row["error"]) == ("failed", "the disk is full")
+
+
+def test_what_keeps_a_run_from_beginning_is_its_failure(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    project.encoder = {"kind": "sentence", "model": "./nothere"}
+    run = ["run", "--direct", "--conf", str(project.settings().conf)]
+    assert run_command(run) == 2
+    [row] = status(project.settings())
+    assert row["last_status"] == "failed"
+    assert "nothere' is neither a folder here nor a name on the hub" in row["error"]
+    assert row["log"] is not None
+    assert [one["status"] for one in project.runs()] == ["done", "failed"]
+
+
+def test_so_is_a_catalog_that_cannot_be_read(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    conf, catalog = project.settings().conf, project.stores().catalog.path
+    whole = catalog.read_bytes()
+    catalog.write_text("rubbish " * 1000)
+    assert run_command(["run", "--direct", "--conf", str(conf)]) == 1
+    catalog.write_bytes(whole)
+    [row] = status(project.settings())
+    assert (row["last_status"], row["published_at"] is None) == ("failed", False)
+    assert "it is no DuckDB file" in row["error"]
+
+
+def test_a_failure_that_the_catalog_could_not_take_is_told_by_the_log(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    stores, run_id = project.stores(), new_run_id()
+    stores.catalog.start_run(run_id, "notes", 1)
+    log = stores.logs.open("notes", run_id)
+    log.write("failed", {"message": "the disk is full"}, last=True)
+    [row] = status(project.settings())
+    assert (row["last_status"], row["error"]) == ("failed", "the disk is full")

@@ -87,3 +87,18 @@ def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_moments_are_by_the_clock_of_the_reader_and_say_so() -> None:
     assert units.moment(datetime(2026, 1, 2, 18, 4, tzinfo=UTC)) == "2026-01-03 03:04 JST"
     assert units.moment(datetime(2026, 1, 2, 18, 4)) == "2026-01-02 18:04"  # noqa: DTZ001 - that is it
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (-3, "just now"),
+        (59, "just now"),
+        (60, "1 min ago"),
+        (3 * 3_600 + 3_000, "3 h ago"),
+        (86_400 + 80_000, "1 day ago"),
+        (2.5 * 86_400, "2 days ago"),
+    ],
+)
+def test_ages(seconds: float, expected: str) -> None:
+    assert units.ago(seconds) == expected

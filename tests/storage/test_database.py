@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SCHEMA = "CREATE TABLE numbers (n INTEGER);"
+OPEN = """
+import sys
+import duckdb
+with duckdb.connect(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
 HOLD = """
 import sys
 from filelock import FileLock
@@ -119,14 +126,39 @@ def test_others_who_keep_it_busy_are_waited_for_only_so_long(tmp_path: Path) -> 
     add(file, 1)
 
 
+def test_who_has_the_file_open_is_named(tmp_path: Path) -> None:
+    said: list[str] = []
+    file = DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 2.5, said.append)
+    add(file, 1)
+    with python(OPEN, str(file.path)) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "held\n"
+        with pytest.raises(
+            StorageError, match=rf"process {child.pid} has held open for . s; close"
+        ):
+            numbers(file)
+        child.communicate("\n")
+    assert f"process {child.pid}; waiting up to 2.5 s for it" in said[0]
+
+
 def test_a_file_that_is_no_database_is_refused_at_once(tmp_path: Path) -> None:
     file = DatabaseFile(tmp_path / "lock.duckdb", SCHEMA, {}, 3600)
     file.path.write_text("rubbish " * 1000)
-    with pytest.raises(StorageError, match=r"catalog .*lock\.duckdb"):
+    with pytest.raises(StorageError, match=r"catalog .*lock\.duckdb.*one backup.*vecmill doctor"):
         numbers(file)
     folder = DatabaseFile(tmp_path, SCHEMA, {}, 3600)
     with pytest.raises(StorageError, match=r"cannot open the catalog .* check its folder"):
         numbers(folder)
+
+
+def test_a_damaged_file_is_to_be_restored(tmp_path: Path) -> None:
+    file = DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 5)
+    add(file, 1)
+    whole = file.path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], whole[:5000] + b"rubbish" + whole[5007:]):
+        file.path.write_bytes(damaged)
+        with pytest.raises(StorageError, match=r"restore it and the vectors.*vecmill doctor"):
+            numbers(file)
 
 
 def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -124,3 +124,77 @@ def test_vectors_are_shown_by_their_first_numbers(con: duckdb.DuckDBPyConnection
     assert "[1, 0.25, 1e+09, … of 5]" in table
     assert "NULL" in table
     assert "[1.0]" in table
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT lable FROM notes",
+        "SELECT n.lable FROM notes n",
+        "SELECT label FROM notes GROUP BY lable",
+        "SELECT label FROM notes HAVING lable = 'a'",
+        "SELECT * EXCLUDE (lable) FROM notes",
+        "FROM notes JOIN runs USING (lable)",
+        "SELECT COLUMNS('lable') FROM notes",
+        "PIVOT notes ON lable",
+        "UNPIVOT notes ON lable",
+    ],
+)
+def test_a_column_that_is_not_there_is_told_with_the_nearest(
+    con: duckdb.DuckDBPyConnection, sql: str
+) -> None:
+    with pytest.raises(StorageError, match=r"no column 'lable' .*; did you mean 'label'\?$"):
+        query.run(con, sql)
+
+
+def test_what_duckdb_says_of_a_column_that_is_there_stays(con: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(StorageError, match="must appear in the GROUP BY"):
+        query.run(con, "SELECT count(*), label FROM notes")
+    with pytest.raises(StorageError, match="no table 'notse' in FROM; did you mean 'notes'"):
+        query.run(con, "SELECT notse.label FROM notes")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM runs",
+        "TRUNCATE runs",
+        "WITH x AS (DELETE FROM runs RETURNING *) FROM x",
+        "WITH x AS (INSERT INTO snoozes FROM snoozes RETURNING *) FROM x",
+        "WITH x AS (UPDATE manifests SET rows = 0 RETURNING *) FROM x",
+        "CREATE TABLE t AS (WITH x AS (DELETE FROM manifests RETURNING *) FROM x)",
+        "COPY (WITH x AS (DELETE FROM manifests RETURNING *) FROM x) TO 'gone.csv'",
+        "EXPLAIN ANALYZE DELETE FROM manifests",
+        "PREPARE p AS DELETE FROM manifests",
+        "COPY runs FROM 'runs.csv'",
+        "CREATE OR REPLACE TABLE manifests AS SELECT 1",
+        "ALTER TABLE manifests RENAME TO others",
+    ],
+)
+def test_the_copy_of_the_catalog_is_not_changed_wherever_it_stands(
+    con: duckdb.DuckDBPyConnection, sql: str
+) -> None:
+    with pytest.raises(StorageError, match="would change a copy that is gone"):
+        query.run(con, sql)
+    assert con.sql("FROM manifests").to_arrow_table().num_rows == 1
+
+
+def test_files_of_the_store_are_neither_opened_nor_written(
+    con: duckdb.DuckDBPyConnection, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog, vectors = store.catalog.path, store.vectors.folder
+    assert vectors is not None
+    before = catalog.read_bytes(), sorted(vectors.rglob("*"))
+    monkeypatch.chdir(catalog.parent)
+    for sql in (
+        f"ATTACH '{catalog}' AS c",
+        f"ATTACH '{catalog.name}' AS c (READ_ONLY)",
+        f"COPY runs TO '{catalog}'",
+        f"COPY runs TO '{vectors}/x/../runs.csv' (HEADER)",
+        f"EXPORT DATABASE '{vectors}'",
+    ):
+        with pytest.raises(StorageError, match="is of the store, which SQL neither opens nor"):
+            query.run(con, sql)
+    assert (catalog.read_bytes(), sorted(vectors.rglob("*"))) == before
+    query.run(con, "COPY runs TO 'runs.csv'")
+    assert (catalog.parent / "runs.csv").exists()

@@ -1,0 +1,60 @@
+"""What `vecmill status` says below its table, in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flows.output import units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+
+def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iterator[str]:
+    """What is to be said of rows of `flows.lifecycle.status.status`.
+
+    Args:
+        rows: one a version.
+        now: the present moment, which is asked of the clock where it is None.
+    """
+    now = now or datetime.now(UTC)
+    live = {row["feature"]: row for row in rows if row["standing"] == "live"}
+    seen = set()
+    for row in rows:
+        if row["error"] and row["last_run"] not in seen:
+            seen.add(row["last_run"])
+            yield f"{row['feature']}: {_readers(live.get(row['feature']), now)}; {_run(row, now)}"
+    for row in rows:
+        if row["upkeep"]:
+            yield (
+                f"{row['feature']} v{row['version']}: {'; '.join(row['upkeep'])}; `vecmill "
+                f"maintain {row['feature']} --yes` mends it"
+            )
+        if row["cut_texts"]:
+            yield (
+                f"{row['feature']} v{row['version']}: when a run last encoded, "
+                f"{row['cut_texts']:,} texts were longer than the encoder reads and "
+                f"{row['cut_tokens']:,} of {row['text_tokens']:,} tokens were cut"
+            )
+
+
+def _readers(live: Mapping[str, Any] | None, now: datetime) -> str:
+    """What readers of a feature get, and how old that is."""
+    if live is None or live["published_at"] is None:
+        return "nothing is live yet"
+    return f"live is v{live['version']}, published {_ago(live['published_at'], now)}"
+
+
+def _run(row: Mapping[str, Any], now: datetime) -> str:
+    """How the last run went wrong, and where there is more of it."""
+    error = str(row["error"]).removeprefix(f"{row['feature']}: ")
+    of = f" of v{row['version']}" if row["standing"] == "candidate" else ""
+    when = row["finished_at"] or row["started_at"]
+    how = f"last run{of} {row['last_status']}" + ("" if when is None else f" {_ago(when, now)}")
+    more = "" if row["log"] is None else f"; see `vecmill logs {row['last_run']}`"
+    return f"{how}: {error}{more}"
+
+
+def _ago(when: datetime, now: datetime) -> str:
+    return units.ago((now - when).total_seconds())
