@@ -9,13 +9,16 @@ VENV_USE := .venv-use
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+UNIT := --unit -m "not slow and not realdata"
 SOURCES := docs encoders flows storage tests
 
-.PHONY: help demo test test-quick check fmt bench docs constraints clean
+.PHONY: help demo test test-quick coverage check fmt bench docs constraints clean
 
 help:
 	@echo "make demo    run the main job on real records of four modalities"
 	@echo "make test    run all tests"
+	@echo "make test-quick  run the unit part, some twenty seconds"
+	@echo "make coverage    lines and branches that the tests reach"
 	@echo "make check   lint, types, layers"
 	@echo "make fmt     format the code"
 	@echo "make docs    build the documentation's pages into .cache/site"
@@ -29,8 +32,14 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev $(VENV_USE)/.made
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+# The unit part: files that start no process, make no run and load no model, as tests/unit.py tells.
 test-quick: $(VENV)/.dev
-	$(BIN)/pytest -m "not slow and not realdata"
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNIT) --numprocesses auto --dist loadfile
+
+# Of all tests, those in processes of their own too; of the unit part: make coverage PART=unit
+coverage: $(VENV)/.dev $(VENV_USE)/.made
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(if $(filter unit,$(PART)),$(UNIT)) --numprocesses auto --dist loadfile \
+	  --cov --cov-report term:skip-covered --cov-report html:.cache/coverage
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)
