@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from storage.assembly import FILE, StagedRows, fitted, numbered, published_rows, rows_at_once
+from storage.assembly import (
+    FILE,
+    StagedRows,
+    fitted,
+    numbered,
+    published_rows,
+    rows_at_once,
+    vectors_of,
+)
 from storage.model import StorageError
 from storage.staging import Staged, write_staged
 
@@ -90,9 +98,15 @@ def test_numbers_go_on_from_batch_to_batch() -> None:
     assert told["nth"].to_pylist() == list(range(12))
 
 
-@pytest.mark.parametrize(("dim", "rows"), [(1, 8192), (512, 8192), (1024, 4096), (10**8, 1)])
+@pytest.mark.parametrize(("dim", "rows"), [(1, 8192), (512, 8192), (1000, 4194), (10**8, 1)])
 def test_the_wider_the_vectors_the_fewer_rows_go_by_at_a_time(dim: int, rows: int) -> None:
     assert rows_at_once(dim) == rows
+
+
+def test_no_vectors_are_a_column_of_that_width() -> None:
+    kind = pa.list_(pa.float32(), 2)
+    found = vectors_of(pa.chunked_array([], pa.list_(pa.float32())), kind)
+    assert (len(found), found.type) == (0, kind)
 
 
 def test_columns_are_fitted_to_a_table_by_name_type_and_width() -> None:
