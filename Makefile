@@ -9,13 +9,17 @@ VENV_USE := .venv-use
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+UNIT := --unit -m "not slow and not realdata"
 SOURCES := docs encoders flows storage tests
 
-.PHONY: help demo test test-quick check fmt bench docs constraints clean
+.PHONY: help demo test test-quick coverage mutants check fmt bench docs constraints clean
 
 help:
 	@echo "make demo    run the main job on real records of four modalities"
 	@echo "make test    run all tests"
+	@echo "make test-quick  run the unit part, some thirty seconds"
+	@echo "make coverage    lines and branches that the tests reach"
+	@echo "make mutants     change ids and commits line by line, and see which change no test sees"
 	@echo "make check   lint, types, layers"
 	@echo "make fmt     format the code"
 	@echo "make docs    build the documentation's pages into .cache/site"
@@ -29,8 +33,20 @@ demo: $(VENV)/.base
 test: $(VENV)/.dev $(VENV_USE)/.made
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
+# The unit part: files that start no process, make no run and load no model, as tests/unit.py tells.
 test-quick: $(VENV)/.dev
-	$(BIN)/pytest -m "not slow and not realdata"
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(UNIT) --numprocesses auto --dist loadfile
+
+# Of all tests, those in processes of their own too; of the unit part: make coverage PART=unit
+coverage: $(VENV)/.dev $(VENV_USE)/.made
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(if $(filter unit,$(PART)),$(UNIT)) --numprocesses auto --dist loadfile \
+	  --cov --cov-report term:skip-covered --cov-report html:.cache/coverage
+
+# Lines changed one at a time where data would be lost or confused: which change does no test see?
+mutants: $(VENV)/.dev
+	@$(INSTALL) --group mutants
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)
@@ -60,7 +76,7 @@ constraints: $(VENV)/.dev $(VENV_USE)/.made
 	@mv constraints.new constraints-use.txt
 
 clean:
-	rm -rf $(VENV) $(VENV_USE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VENV_USE) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis mutants
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

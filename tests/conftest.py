@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import unit
 from tests.processes import Forking
 
 if TYPE_CHECKING:
@@ -61,6 +62,27 @@ LONG = (
 TENSORFLOW = REPOSITORY / ".venv-use" / "bin" / "python"
 if TENSORFLOW.exists():
     os.environ.setdefault("VECMILL_USE_PYTHON", str(TENSORFLOW))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--unit", action="store_true", help="the files of the unit part alone")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hold the processes that run the unit part to its promise; what starts them cannot keep it."""
+    alone = not config.getoption("numprocesses", None)
+    if config.getoption("--unit") and (alone or "PYTEST_XDIST_WORKER" in os.environ):
+        unit.hold_to_it()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out, unread, the files that are not of the part asked for."""
+    is_file = collection_path.match("test_*.py")
+    return (
+        True
+        if is_file and config.getoption("--unit") and not unit.is_unit(collection_path)
+        else None
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -81,6 +81,7 @@ QUESTIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=20,
     deadline=None,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
 
 from storage import swaps
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.mark.parametrize("hidden", [False, True])
@@ -44,3 +42,46 @@ def test_a_folder_that_is_not_there_is_the_error(tmp_path: Path) -> None:
     target = tmp_path / "nowhere" / "a.txt"
     with pytest.raises(FileNotFoundError), swaps.whole(target) as fresh:
         fresh.write_text("x", "utf-8")
+
+
+def folder(path: Path, text: str) -> Path:
+    path.mkdir()
+    (path / "a.txt").write_text(text, "utf-8")
+    return path
+
+
+def test_a_folder_is_put_where_there_is_none(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    swaps.put(folder(tmp_path / "fresh", "new"), target, tmp_path / "old")
+    assert (target / "a.txt").read_text("utf-8") == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_folder_is_put_in_the_place_of_another_which_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, relative: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = Path() if relative else tmp_path
+    target = folder(here / "target", "before")
+    fresh, old = folder(here / "fresh", "new"), here / "old"
+    swaps.put(fresh, target, old)
+    assert (target / "a.txt").read_text("utf-8") == "new"
+    (kept,) = {*here.iterdir()} - {target}
+    assert kept == (fresh if sys.platform in {"linux", "darwin"} else old)
+    assert (kept / "a.txt").read_text("utf-8") == "before"
+
+
+def test_a_file_is_put_in_the_place_of_a_link_and_not_of_what_it_leads_to(tmp_path: Path) -> None:
+    there, target, fresh = tmp_path / "there", tmp_path / "target", tmp_path / "fresh"
+    target.symlink_to(folder(there, "before"))
+    fresh.write_text("new", "utf-8")
+    swaps.put(fresh, target, tmp_path / "old")
+    assert (target.is_symlink(), target.read_text("utf-8")) == (False, "new")
+    assert (there / "a.txt").read_text("utf-8") == "before"
+
+
+def test_the_files_of_a_folder_are_settled(tmp_path: Path) -> None:
+    swaps.settle(folder(tmp_path / "whole", "new"))
+    with pytest.raises(FileNotFoundError):
+        swaps.settle(tmp_path / "nowhere")

@@ -209,6 +209,7 @@ def test_params_that_make_no_sense_are_refused(keys: dict[str, Any], words: str)
         records.Params(**keys)
 
 
+@pytest.mark.slow
 def test_false_alarms_are_as_rare_as_promised() -> None:
     # Without the least differences, which hold most of them back: the bare tests must keep alpha.
     params = records.Params(alpha=0.1, min_difference=0.0, min_ratio=1.0, permutations=499)
@@ -266,6 +267,7 @@ def test_holm_makes_good_for_the_number() -> None:
     assert holm([]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runs", [5, 20])
 def test_the_next_of_a_row_of_runs_is_as_rarely_unusual_as_promised(runs: int) -> None:
     rng = np.random.default_rng(runs)
