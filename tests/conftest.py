@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests import unit
 from tests.processes import Forking
@@ -41,6 +42,10 @@ if (
 ):
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
 PREFECT_HOME.mkdir(parents=True, exist_ok=True)  # Prefect makes one folder, not its parents
+
+# A machine that others use too is slow for a moment: no test is about a time.
+settings.register_profile("patient", deadline=None, parent=settings())
+settings.load_profile("patient")
 
 LONG = (
     "test_docs_start.py", "flows/operations/test_serving.py", "flows/operations/test_deploying.py",

@@ -6,11 +6,11 @@ import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from flows.config.nearest import hint
 from flows.guessing import coders
 from flows.guessing.folders import parts_of_names, pattern
 from flows.guessing.kinds import PLURAL
 from flows.guessing.model import Guess, GuessError, Line
-from flows.sources._params import hint
 from flows.sources._pattern import Pattern
 
 if TYPE_CHECKING:
