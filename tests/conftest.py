@@ -48,19 +48,20 @@ settings.register_profile("patient", deadline=None, parent=settings())
 settings.load_profile("patient")
 
 LONG = (
-    "test_docs_start.py", "flows/operations/test_serving.py", "flows/operations/test_deploying.py",
-    "faults/test_killed.py", "flows/test_demo.py", "encoders/test_contract.py",
-    "flows/monitors/test_drift.py", "faults/test_many.py", "flows/test_cli.py",
-    "faults/test_full.py", "flows/test_erase.py", "flows/monitors/test_contract.py",
-    "flows/ui/test_browser.py", "encoders/test_elmo.py", "test_readme.py",
-    "flows/test_prefect.py", "flows/test_backfill.py",
-    "safety/test_secrets.py", "storage/test_standings_killed.py", "flows/test_random_chunks.py",
-    "flows/test_random_histories.py", "flows/test_random_edits.py", "flows/test_gc.py",
-    "flows/test_crash.py", "flows/test_concurrent.py", "encoders/test_bert.py",
+    "test_docs_start.py", "flows/operations/test_serving.py",
+    "flows/operations/test_deploying.py", "faults/test_killed.py", "flows/demo/test_demo.py",
+    "encoders/test_contract.py", "flows/monitors/test_drift.py", "faults/test_many.py",
+    "flows/commands/test_cli.py", "faults/test_full.py", "flows/upkeep/test_erase.py",
+    "flows/monitors/test_contract.py", "flows/ui/test_browser.py", "encoders/test_elmo.py",
+    "test_readme.py", "flows/engines/test_prefect.py", "flows/pipeline/test_backfill.py",
+    "safety/test_secrets.py", "storage/test_standings_killed.py",
+    "flows/pipeline/test_random_chunks.py", "flows/pipeline/test_random_histories.py",
+    "flows/pipeline/test_random_edits.py", "flows/upkeep/test_gc.py",
+    "flows/pipeline/test_crash.py", "flows/pipeline/test_concurrent.py", "encoders/test_bert.py",
     "encoders/test_conv_autoencoder.py", "flows/monitors/test_analytic.py",
     "flows/ui/test_pages.py", "test_notebook.py", "test_docs_search.py",
-    "flows/operations/test_jobs.py",
-    "flows/test_map_page.py", "flows/test_use.py", "flows/test_projection.py",
+    "flows/operations/test_jobs.py", "flows/maps/test_map_page.py", "flows/test_use.py",
+    "flows/maps/test_projection.py",
 )  # fmt: skip
 """Files that take longest, roughly in that order: more than some twenty seconds of a core each."""
 

@@ -25,7 +25,7 @@ MODULES = (
     "lancedb", "lance", "duckdb", "polars", "polars.convert", "pyarrow.parquet", "pyarrow.dataset",
     "filelock", "scipy.stats", "sklearn.decomposition", "lancedb.table", "pandas", "PIL.Image",
     "flows.lifecycle.compare", "storage.exports", "importlib.metadata",
-    "tests.flows.plugins.letters", "tests.flows.engines", "tests.flows.project",
+    "tests.flows.plugins.letters", "tests.flows.interruptions", "tests.flows.project",
 )  # fmt: skip
 
 

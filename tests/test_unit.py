@@ -18,7 +18,7 @@ TESTS = Path(__file__).parent
         ("storage/test_swaps.py", True),
         ("storage/test_catalog.py", True),
         ("storage/test_ids.py", False),  # starts a process, by a helper of the tests
-        ("flows/test_pipeline.py", False),  # makes runs
+        ("flows/pipeline/test_pipeline.py", False),  # makes runs
         ("encoders/test_pca.py", False),  # torch, within a function of an encoder's helper
         ("flows/monitors/test_drift.py", False),  # rates of error
     ],

@@ -20,9 +20,9 @@ from flows.operations import lineage
 from flows.operations.files import folder_in_image, texts, write
 from flows.operations.names import refuse_anothers
 from flows.operations.pools import deploy, pool
+from tests.flows.alerts.test_alerts import listening
 from tests.flows.operations.service import wait
 from tests.flows.project import Project
-from tests.flows.test_alerts import listening
 
 if TYPE_CHECKING:
     from flows.config.settings import Settings
