@@ -16,7 +16,7 @@ import flows.cli
 import flows.monitors.base
 import flows.sources.base
 from flows.commands._app import app
-from flows.config.configuration import FeatureKeys
+from flows.config.features import FeatureKeys
 from flows.config.settings import Engine, Gc, IndexPolicy, Reports, Store
 from flows.lifecycle.gates import Gates
 from flows.operations.schedules import Keys as ScheduleKeys

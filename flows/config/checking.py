@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from flows.config import configuration, layers, stand_ins
+from flows.config import configuration, features, layers, stand_ins
 from flows.config.as_written import (
     at,
     named_features,
@@ -22,10 +22,11 @@ from flows.config.as_written import (
     with_parts,
     without,
 )
-from flows.config.configuration import SECTIONS, Written
+from flows.config.configuration import SECTIONS
 from flows.config.faults import Fault, Faults
 from flows.config.settings import SettingsError
 from flows.config.templates import TemplateError, fill
+from flows.config.written import find, read, read_file
 from flows.monitors import base as monitors
 from flows.operations import schedules
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from flows.config.settings import Settings
+    from flows.config.written import Written
 
 _PLUGINS = ("sources", "encoders", "monitors", "alerts")
 _NAMING = ("features", "schedules")  # what they name is checked first
@@ -69,17 +71,17 @@ def check(conf: Path | None) -> Checked:
     Raises:
         SettingsError: if there is no such file.
     """
-    configuration.find(conf)
+    find(conf)
     unreadable = list(_unreadable(layers.layers(layers.named(conf).resolve())))
     if unreadable:
         return Checked(unreadable)
-    return _Checker(configuration.read(conf)).run()
+    return _Checker(read(conf)).run()
 
 
 def _unreadable(files: tuple[Path, ...]) -> Iterator[Fault]:
     for file in files:
         try:
-            configuration.read_file(file)
+            read_file(file)
         except SettingsError as error:
             at = _AT.search(str(error))
             told = str(error).removeprefix(f"{file} is ")  # the file is told beside it
@@ -178,7 +180,7 @@ class _Checker:
         known = {*(there if isinstance(there, dict) else ())}
         known |= {*monitors.kinds()} if section == "monitors" else set()
         try:
-            configuration.refuse_undefined(part, known, feature, _CALLED[section])
+            features.refuse_undefined(part, known, feature, _CALLED[section])
         except SettingsError as error:
             self._faults.tell(str(error), ("features", feature))
             return False
@@ -246,7 +248,7 @@ class _Checker:
 
     def _keys_alone(self, raw: Mapping[str, Any]) -> None:
         for name, keys in fill(dict(raw), "")["features"].items():
-            configuration.feature_keys(name, keys)
+            features.feature_keys(name, keys)
 
     def _settings(self, raw: Mapping[str, Any]) -> Settings:
         return configuration.checked(fill(dict(raw), ""), self._written)

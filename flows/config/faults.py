@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from flows.config.configuration import Written
+    from flows.config.written import Written
 
 _UNKNOWN = re.compile(r"unknown key '(?P<key>[^']*)' in \[(?P<table>[^\]]+)\]")
 _KEYED = re.compile(r"\[[^\]]+\]:? (?P<key>\w+)")

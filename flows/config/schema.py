@@ -15,7 +15,8 @@ import flows.monitors.base
 import flows.sources.base
 from encoders.media import Limits
 from flows.alerts import hooks
-from flows.config.configuration import BLOCKS, FeatureKeys
+from flows.config.features import FeatureKeys
+from flows.config.plugins import BLOCKS
 from flows.config.settings import Engine, Feature, Gc, IndexPolicy, PartOf, Project, Reports, Store
 from flows.lifecycle.gates import Gates
 from flows.operations.schedules import Keys as ScheduleKeys

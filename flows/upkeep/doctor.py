@@ -100,8 +100,9 @@ def _text_model() -> Check:
 
 
 def _settings(conf: Path | None) -> tuple[Settings | None, Check]:
-    from flows.config.configuration import find, load
+    from flows.config.configuration import load
     from flows.config.settings import SettingsError
+    from flows.config.written import find
 
     advice = "name another with --conf"
     try:

@@ -12,8 +12,10 @@ import pytest
 
 from flows.cli import run_command
 from flows.config import starter
-from flows.config.configuration import SECTIONS, FeatureKeys, read
+from flows.config.configuration import SECTIONS
+from flows.config.features import FeatureKeys
 from flows.config.schema import schema
+from flows.config.written import read
 
 jsonschema = pytest.importorskip("jsonschema")
 

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import flows.monitors.base
-from flows.config.configuration import find, load
+from flows.config.configuration import load
 from flows.config.settings import Settings, SettingsError
+from flows.config.written import find
 from storage.names import CATALOG_TABLES
 from tests.conftest import REPOSITORY
 
