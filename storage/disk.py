@@ -40,10 +40,15 @@ def told(error: BaseException) -> DiskError | None:
             if getattr(one, "errno", None) == number or words in str(one):
                 line = next((line for line in str(one).splitlines() if words in line), str(one))
                 return DiskError(
-                    f"{line.strip().rstrip('.')}; {advice}, and run again. Nothing half done is "
+                    f"{_plain(line)}; {advice}, and run again. Nothing half done is "
                     "published, and what was finished before is kept"
                 )
     return None
+
+
+def _plain(line: str) -> str:
+    """A line without the traceback that Arrow announces where Python raised within Lance."""
+    return line.partition(" Detail: Python exception: Traceback")[0].strip().rstrip(".")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
