@@ -25,7 +25,7 @@ from flows.config.as_written import (
 from flows.config.configuration import SECTIONS
 from flows.config.faults import Fault, Faults
 from flows.config.settings import SettingsError
-from flows.config.templates import TemplateError, fill
+from flows.config.templates import TemplateError, fill, is_template
 from flows.config.written import find, read, read_file
 from flows.monitors import base as monitors
 from flows.operations import schedules
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 _PLUGINS = ("sources", "encoders", "monitors", "alerts")
 _NAMING = ("features", "schedules")  # what they name is checked first
+_NAMES = {
+    *("source", "encoder", "monitors", "alerts", "over", "shares_space_with", "features"),
+}
+"""Keys of features and schedules that name other tables."""
 _CALLED = {"sources": "source", "encoders": "encoder", "monitors": "monitor",
            "alerts": "alert channel"}  # fmt: skip
 _VARIABLE = re.compile(r"\$(?P<literal>\$)?\{(?P<name>[^}]*)\}")
@@ -127,7 +131,7 @@ class _Checker:
             with suppress(SettingsError, TemplateError):  # what clashes with what is faulty
                 found.settings = self._settings(self._usable)
         for name in self._usable.get("sources", {}).keys() - self._good.get("sources", {}).keys():
-            if name in self._written.values.get("sources", {}):
+            if at(self._written.values, ("sources", name)) is not None:
                 told = "is opened once this is mended; what it lacks then is not known yet"
                 self._faults.add(told, ("sources", name), fault=False)
         for section in ("sources", "encoders"):
@@ -135,7 +139,9 @@ class _Checker:
             found.stand_ins |= {(section, name) for name in faulty}
 
     def _features(self, table: Any) -> None:  # noqa: ANN401 - TOML
-        features = table if isinstance(table, dict) else {}
+        features = {}
+        if isinstance(table, dict):
+            features = {name: _with_names(keys) for name, keys in table.items()}
         waiting, done = dict(features), 0
         while waiting and done != len(waiting):
             done = len(waiting)
@@ -176,6 +182,8 @@ class _Checker:
 
     def _is_defined(self, feature: str, section: str, part: str) -> bool:
         """Whether there is what a feature names; tells where there is not."""
+        if is_template(part):  # by a variable that is not set, which is told of by itself
+            return False
         there = self._written.values.get(section, {})
         known = {*(there if isinstance(there, dict) else ())}
         known |= {*monitors.kinds()} if section == "monitors" else set()
@@ -191,7 +199,8 @@ class _Checker:
         keys, faulty = dict(keys), False
         for section, part in named_plugins(keys):
             builtin = section == "monitors" and part in monitors.kinds()
-            written = self._written.values.get(section, {})
+            written = self._written.values.get(section)
+            written = written if isinstance(written, dict) else {}
             if part in self._good.get(section, {}) or (builtin and part not in written):
                 continue
             faulty = True
@@ -213,9 +222,10 @@ class _Checker:
     def _schedule(self, name: str, keys: Any) -> None:  # noqa: ANN401 - TOML
         """Check a schedule beside the features that are written, whether they are right or not."""
         written = self._written.values.get("features")
+        keys = _with_names(keys)
         listed = keys.get("features") if isinstance(keys, dict) else None
         named = [one for one in listed if isinstance(one, str)] if isinstance(listed, list) else []
-        for one in named:
+        for one in dict.fromkeys(one for one in named if not is_template(one)):
             try:
                 schedules.refuse_undefined(
                     name, [one], written if isinstance(written, dict) else {}
@@ -270,3 +280,24 @@ class _Checker:
                     self._faults.add(told, table, key)
                     found.append(key)
         return found
+
+
+def _with_names(keys: Any) -> Any:  # noqa: ANN401 - TOML
+    """The keys of a feature or schedule, with the names that the environment gives in place.
+
+    A variable that is not set stays: that is told of by itself.
+    """
+    if not isinstance(keys, dict):
+        return keys
+    return {key: _filled(value) if key in _NAMES else value for key, value in keys.items()}
+
+
+def _filled(names: Any) -> Any:  # noqa: ANN401 - TOML
+    if isinstance(names, dict):
+        return {key: _filled(inner) for key, inner in names.items()}
+    if isinstance(names, list):
+        return [_filled(inner) for inner in names]
+    try:
+        return names if "$${" in str(names) else fill(names, "")
+    except TemplateError:
+        return names

@@ -81,7 +81,7 @@ def _plugins(
             near = hint(str(kind), registry.kinds())
             raise SettingsError(f"{where} has an unknown kind {kind!r}{near}")
         params = parse(registry.params_type(kind), keys, where, "kind", *also)
-        given = written.get(section, {}).get(name, {})
+        given = _table(_table(written.get(section)).get(name))
         templates = {key: given[key] for key in keys if is_template(given.get(key))}
         plugins[name] = Plugin(name, kind, params, templates)
     return plugins
@@ -121,7 +121,7 @@ def _alerts(raw: Mapping[str, Any]) -> dict[str, Plugin]:
         if not isinstance(table, dict):
             raise SettingsError(f"{where} must be a table")
         kind = table.get("kind")
-        if kind not in hooks.KINDS:
+        if not isinstance(kind, str) or kind not in hooks.KINDS:
             given = "no kind" if kind is None else f"an unknown kind {kind!r}"
             raise SettingsError(f"{where} has {given}; there are: {', '.join(hooks.KINDS)}")
         # Headers may be keys too; but to black out "application/json" would help nobody.
@@ -132,6 +132,11 @@ def _alerts(raw: Mapping[str, Any]) -> dict[str, Plugin]:
         keys = {key: value for key, value in table.items() if key != "kind"}
         channels[name] = Plugin(name, kind, parse(hooks.KINDS[kind], keys, where, "kind"))
     return channels
+
+
+def _table(value: object) -> Mapping[str, Any]:
+    """What is written; empty where that is no table."""
+    return value if isinstance(value, dict) else {}
 
 
 def _values(table: object, but: Collection[str]) -> list[object]:

@@ -101,10 +101,10 @@ def _keep(modality: Modality, found: str | None, wishes: Wishes) -> Line:
                     "; --pattern makes columns of what the paths tell"
                 )
         return Line("keep", list(wishes.keep), "as you said; the path is always kept")
-    return Line(
-        "keep", list(dict.fromkeys([*known, "text"])),
-        "stored beside the vector; of each text the first 10,000 characters",
-    )  # fmt: skip
+    note = "stored beside the vector"
+    if "text" not in known:  # else it is what the paths call so
+        known, note = [*known, "text"], f"{note}; of each text the first 10,000 characters"
+    return Line("keep", known, note)
 
 
 def _one(modality: Modality) -> str:

@@ -79,7 +79,8 @@ def _untold(
 def _ends(path: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """The first line of a log, and the one that tells how the run ended; None where it is not."""
     found = [entry for entry, _ in entries(path)] if path.exists() else []
-    end = found[-1] if found and found[-1].get("event") in ENDS else None
+    # Findings are noted after a run has ended.
+    end = next((entry for entry in reversed(found) if entry.get("event") in ENDS), None)
     return (found[0] if found else None), end
 
 

@@ -34,6 +34,7 @@ _ROUNDING = 1e-6
 _POINT = 0.01
 # of calling a dimension dead that is merely rare
 _CHANCE = 1e-3
+_IDENTICAL = 0.01
 # of records that met the same and so have one vector by right: most of them would be too many
 _ALIKE = 0.5
 
@@ -48,8 +49,8 @@ class Params:
     Attributes:
         max_zero_share: of rows of norm 0. Zero is the default: most metrics cannot place them.
         max_identical_share: of contents whose vector another content has too. Some are normal:
-            encoders fold case and white space and cut long texts. Of users, items and nodes half
-            are, since those that met the same have one vector by right.
+            encoders fold case and white space and cut long texts. 0.01 where none is given; of
+            users, items and nodes 0.5, since those that met the same have one vector by right.
         min_identical: fewer such contents than this are no alarm, whatever their share.
         collapsed_rank: an effective rank (exp of the spectrum's entropy) below this is a collapse
             if it is also far below the reference's.
@@ -64,7 +65,7 @@ class Params:
     """
 
     max_zero_share: float = 0.0
-    max_identical_share: float = 0.01
+    max_identical_share: float | None = None
     min_identical: int = 3
     collapsed_rank: float = 10.0
     collapsed_ratio: float = 0.2
@@ -76,8 +77,9 @@ class Params:
 
     def __post_init__(self) -> None:
         for name in ("max_zero_share", "max_identical_share", "collapsed_ratio", "max_dead_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} is a share, 0 to 1, got {getattr(self, name)}")
+            share = getattr(self, name)
+            if share is not None and not 0 <= share <= 1:
+                raise ValueError(f"{name} is a share, 0 to 1, got {share}")
         if self.max_norm_ratio < 1:
             raise ValueError(f"max_norm_ratio must be at least 1, got {self.max_norm_ratio}")
         for name, least in (("min_rows", 3), ("max_rows", 3), ("min_identical", 1), ("max_ids", 0)):
@@ -139,7 +141,9 @@ def compare(
     report = _Report(current.record_ids, params)
     _check_rows(current, report, params)
     now, before = _rows.contents(current), _rows.contents(reference)
-    most = max(params.max_identical_share, _ALIKE if current.alike else 0.0)
+    most = params.max_identical_share
+    if most is None:
+        most = _ALIKE if current.alike else _IDENTICAL
     _check_identical(now, before, rng, report, most)
     enough = len(now) >= params.min_rows
     if enough:

@@ -118,7 +118,7 @@ def _alarm(limits: guarded.Limits) -> None:
 
 def _tell(wire: Wire, error: Exception) -> None:
     mended = damage.told(error) or disk.told(error) or error
-    if isinstance(mended, MemoryError):
+    if isinstance(mended, MemoryError) or str(mended).startswith("Out of Memory Error"):
         mended = UsageError("this needs more memory than a statement may have; ask for less")
     if isinstance(mended, UsageError | StorageError | OSError):
         wire.send("refused", words=str(mended))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
 from multiprocessing import Pipe
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import flows
 from flows.output.codes import code_of
 from flows.ui.wire import Wire
 from storage import guarded
@@ -98,6 +101,12 @@ class Processes:
             return process
 
 
+def _path() -> str:
+    """Where the process finds this very Vecmill, and what it may import besides."""
+    ours = str(Path(flows.__file__).parents[1])
+    return os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))
+
+
 class _Process:
     """One process, which answers once."""
 
@@ -105,13 +114,16 @@ class _Process:
         ours, theirs = Pipe()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
-                [sys.executable, "-m", "flows.ui.answerer", str(theirs.fileno())],
+                # What lies in the folder that the server was started in is not ours to import.
+                [sys.executable, "-P", "-m", "flows.ui.answerer", str(theirs.fileno())],
+                env=os.environ | {"PYTHONPATH": _path()},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # else Ctrl-C at the terminal is its to answer, too
             )
         self._wire = Wire(ours)
+        self._ending = threading.Lock()
 
     @property
     def gone(self) -> bool:
@@ -120,9 +132,10 @@ class _Process:
 
     def end(self) -> None:
         """End it, and wait until it has."""
-        self._process.kill()
-        self._process.wait()
-        self._wire.close()
+        with self._ending:  # whoever asked, and the server as it ends, may at once
+            self._process.kill()
+            self._process.wait()
+            self._wire.close()
 
     def answer(self, asked: Asked) -> guarded.Rows:
         left: float | None = None  # until the session is open, which may wait for the catalog
@@ -141,6 +154,11 @@ class _Process:
                 self._hear(message, asked)
         except (EOFError, OSError) as error:
             code = self._process.wait()
+            if code > 0:
+                raise BrokenAnswerError(
+                    f"the process that was to answer this ended with exit code {code}; what it "
+                    "said is on the terminal of `vecmill ui`"
+                ) from error
             raise QueryError(
                 f"the process that answered this has ended ({code}), as one does that needs more "
                 f"than {asked.limits.memory / 10**9:g} GB of memory; ask for less"

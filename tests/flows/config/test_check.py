@@ -373,3 +373,35 @@ def test_whatever_is_wrong_is_told_once_and_nothing_that_is_not(tmp_path: Path) 
             assert any(fault.fault for fault in found), seed
         else:
             assert not told, seed
+
+
+def test_names_may_come_from_the_environment(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VECMILL_CHECKED", "notes")
+    project.feature = {
+        "source": "${VECMILL_CHECKED}",
+        "encoder": "${VECMILL_NOT_SET:-mill}",
+        "monitors": ["${VECMILL_NOT_SET:-drift}"],
+    }
+    project.more = "[schedules.s]\nfeatures = ['${VECMILL_CHECKED}', 'notes']\nevery = '1 day'\n"
+    conf = project.settings().conf
+    assert checking.check(conf).faults == []
+    monkeypatch.delenv("VECMILL_CHECKED")
+    told = [fault.found for fault in checking.check(conf).faults]
+    assert told
+    assert all("VECMILL_CHECKED is not set" in one for one in told)
+
+
+@pytest.mark.parametrize("odd", ['["x"]', '"x"', "true", "[[1]]"])
+@pytest.mark.parametrize("section", ["sources", "encoders", "monitors", "alerts", "features"])
+def test_a_section_that_is_no_table_is_a_fault(tmp_path: Path, section: str, odd: str) -> None:
+    conf = tmp_path / "vecmill.toml"
+    named = '[features.a]\nsource = "x"\nencoder = "x"\nmonitors = ["drift"]\nalerts = ["x"]\n'
+    conf.write_text(f"{section} = {odd}\n{named if section != 'features' else ''}", "utf-8")
+    found = checking.check(conf).faults
+    assert f"[{section}] must be a table" in found[0].found
+    conf.write_text(f"[{section}]\nx = {odd}\n{named}", "utf-8")
+    assert any(fault.where == f"{section}.x" for fault in checking.check(conf).faults)
+    conf.write_text(f"[alerts.x]\nkind = {odd}\n{named}", "utf-8")
+    assert any(fault.where == "alerts.x" for fault in checking.check(conf).faults)

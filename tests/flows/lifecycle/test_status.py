@@ -146,6 +146,30 @@ def test_a_run_that_no_catalog_knows_is_told_by_its_log(project: Project) -> Non
     assert (row["last_status"], row["error"]) == ("failed", "the disk is full")
 
 
+def test_findings_that_come_after_the_end_do_not_make_a_run_a_crashed_one(
+    project: Project,
+) -> None:
+    project.write(ROWS)
+    project.run()
+    log = project.stores().logs.open("notes", new_run_id(datetime.now(UTC)))
+    log.write("begin", {"feature": "notes"})
+    log.write("done", {}, last=True)
+    log.write("finding", {"monitor": "drift"})
+    [row] = status(project.settings())
+    assert row["last_status"] == "done"
+
+
+def test_an_erasure_is_no_run_and_makes_no_vectors_young(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    [before] = status(project.settings())
+    conf = str(project.settings().conf)
+    assert run_command(["erase", "notes", "--yes", "--id", str(ROWS[0][0]), "--conf", conf]) == 0
+    [after] = status(project.settings())
+    assert after["rows"] == before["rows"] - 1
+    assert after["published_at"] == before["published_at"]
+
+
 def test_what_keeps_a_run_from_beginning_is_its_failure(project: Project) -> None:
     project.write(ROWS)
     project.run()

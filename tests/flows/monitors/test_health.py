@@ -138,6 +138,7 @@ def test_users_who_met_the_same_may_have_one_vector_but_not_most_of_them() -> No
     vectors[100:] = vectors[100]
     one = check(NOTHING, replace(sample(vectors), alike=True))
     assert (one.verdict, one.parts[0].name) == ("alarm", "identical")
+    assert check(NOTHING, alike, health.Params(max_identical_share=0.05)).verdict == "alarm"
 
 
 def test_a_first_run_is_not_said_to_lack_anything() -> None:
