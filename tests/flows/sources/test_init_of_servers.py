@@ -111,12 +111,12 @@ def test_a_bucket_is_taken_in_by_folder_object_and_pattern(
     s3: S3, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = "".join(f"{i},Title {i},A longer text of number {i},2026-01-0{i}\n" for i in range(1, 9))
-    s3.put("init/news/all.csv", f"id,title,body,published_at\n{rows}".encode())
+    s3.put("init/news/news.csv", f"id,title,body,published_at\n{rows}".encode())
     for i in range(3):
         s3.put(f"init/notes/{i}.txt", f"A note of number {i}".encode())
     assert run_command(["init", "s3://mill/init/news/"]) == 0
     params = load(CONF).feature("news").source.params
-    assert params.path == "s3://mill/init/news/all.csv"
+    assert params.path == "s3://mill/init/news/news.csv"
     assert (params.id, params.content, params.event_time) == (
         "id", ["title", "body"], "published_at",
     )  # fmt: skip
