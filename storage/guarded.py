@@ -19,6 +19,7 @@ from storage.calls import answered
 from storage.damage import told
 from storage.model import UsageError
 from storage.query import QueryError
+from storage.views import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,6 +80,7 @@ def shut(con: Connection, files: Sequence[Path], limits: Limits) -> None:
         files: what its views read, such as the file of a clustering, and may be read.
         limits: see there.
     """
+    con.execute(f"DROP TABLE IF EXISTS {HIDDEN}.store")  # where the store lies; nothing is written
     allowed = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
     for setting in (
         f"memory_limit = '{limits.memory}B'",

@@ -94,7 +94,8 @@ def create(
         "history BOOLEAN, run_id VARCHAR, lance_version BIGINT)"
     )
     con.execute(f"CREATE TABLE {HIDDEN}.store (path VARCHAR)")
-    for place in (catalog.path, vectors.folder):
+    log = catalog.path.with_name(f"{catalog.path.name}.wal")  # replayed when it is opened next
+    for place in (catalog.path, log, vectors.folder):
         if place is not None:
             con.execute(f"INSERT INTO {HIDDEN}.store VALUES (?)", [str(place.resolve())])
     # From the copy, so that views and catalog show the same moment. It lies out of the way, and

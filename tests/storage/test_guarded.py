@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage import guarded
+from storage import guarded, query
 from storage.calls import Function
 from storage.guarded import Limits
 from storage.query import QueryError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from storage.query import Connection
+    from tests.storage.conftest import Store
 
 
 @pytest.fixture
@@ -128,6 +129,17 @@ def test_only_what_reads_is_taken(con: Connection, tmp_path: Path, sql: str, kin
 def test_there_is_one_statement_at_a_time(con: Connection, sql: str) -> None:
     with pytest.raises(QueryError, match=r"one statement is answered at a time, got [02]"):
         asked(con, sql)
+
+
+def test_where_the_store_lies_is_not_told(store: Store) -> None:
+    with query.connect(store.catalog, store.vectors) as con:
+        assert store.catalog.path.name in str(con.sql("FROM vecmill.store").fetchall())
+        guarded.shut(con, [], Limits())
+        with pytest.raises(QueryError, match=r"(?s)store.*There are: .*runs"):
+            asked(con, "FROM vecmill.store")
+        tables = con.sql("SELECT table_name FROM duckdb_tables()").fetchall()
+        assert "store" not in {name for (name,) in tables}
+        assert asked(con, "FROM runs").table.num_rows == 0
 
 
 def test_the_settings_stay_as_they_are(con: Connection) -> None:

@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 
 from storage import query
-from storage.model import StorageError
+from storage.model import StorageError, UsageError
 from tests.storage.conftest import matrix, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import duckdb
 
@@ -198,3 +199,99 @@ def test_files_of_the_store_are_neither_opened_nor_written(
     assert (catalog.read_bytes(), sorted(vectors.rglob("*"))) == before
     query.run(con, "COPY runs TO 'runs.csv'")
     assert (catalog.parent / "runs.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("COPY (SELECT 1) TO 'file:{C}'", "is of the store"),
+        ("COPY (SELECT 1) TO 'file://{C}'", "is of the store"),
+        ("COPY (SELECT 1) TO 'file://localhost{C}'", "is of the store"),
+        ("COPY (SELECT 1) TO '~/{name}'", "is of the store"),
+        ("COPY (SELECT 1) TO '~{tail}'", "is of the store"),
+        ("COPY (SELECT 1) TO '{C}.wal'", "is of the store"),
+        ("COPY (SELECT 1 AS a, 2 AS b) TO '{folder}' (PARTITION_BY a, OVERWRITE)", "may clear"),
+        ("ATTACH 'duckdb:{C}' AS x", "is of the store"),
+        ("ATTACH 'DUCKDB:file:{C}' AS x", "is of the store"),
+        ("ATTACH OR REPLACE DATABASE '{C}' AS x", "is of the store"),
+        ("ATTACH IF NOT EXISTS '~/{name}' AS x", "is of the store"),
+        ("EXPORT DATABASE memory TO 'file:{V}'", "is of the store"),
+        ('COPY (SELECT 1) TO "{C}"', 'COPY takes the name of a file, got "'),
+        (
+            "COPY (SELECT 1) TO ('{folder}/cat' || '{tail}')",
+            r"got \( \.\.\.; name the file in single",
+        ),
+        ("COPY (SELECT 1) TO (concat('{folder}', '/{name}'))", r"got \( "),
+        ("SET VARIABLE p = '{C}'; COPY (SELECT 1) TO (getvariable('p'))", r"got \( "),
+        ("COPY (SELECT 1) TO '{folder}/'\n'{name}'", "takes the name of a file"),
+        ("COPY (SELECT 1) TO $1", r"got \$ "),
+        ("ATTACH ('{C}' || '') AS x", "ATTACH takes the name of a file"),
+        ("ATTACH '/no' || '{C}' AS x", "ATTACH takes the name of a file"),
+        ("ATTACH 'no'.replace('no', '{C}') AS x", "ATTACH takes the name of a file"),
+        ('ATTACH "{C}" AS x', "ATTACH takes the name of a file"),
+        ("PREPARE p AS COPY (SELECT 1) TO '{C}'; EXECUTE p", "COPY stands within another"),
+        ("PREPARE p AS COPY (SELECT 1) TO $1; EXECUTE p('{C}')", "COPY stands within another"),
+        ("EXPLAIN ANALYZE COPY (SELECT 1) TO '{C}'", "COPY stands within another"),
+        ("EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO '{C}'", "COPY stands within another"),
+        ("EXPLAIN ANALYZE PREPARE p AS COPY (SELECT 1) TO '{C}'; EXECUTE p", "COPY stands within"),
+        ("WITH a AS (COPY (SELECT 1) TO '{C}') FROM a", "COPY stands within another"),
+        ("WITH a AS MATERIALIZED (COPY runs TO '{C}') FROM a", "COPY stands within another"),
+    ],
+)
+def test_no_other_way_to_name_a_file_leads_to_those_of_the_store(
+    con: duckdb.DuckDBPyConnection, store: Store, monkeypatch: pytest.MonkeyPatch, sql: str,
+    words: str,
+) -> None:  # fmt: skip
+    catalog, vectors = store.catalog.path, store.vectors.folder
+    before = catalog.read_bytes(), sorted(catalog.parent.rglob("*"))
+    given = {"C": catalog, "V": vectors, "folder": catalog.parent, "name": catalog.name}
+    given["tail"] = catalog.name[3:]
+    # A name that starts with ~ goes on right after the home's.
+    home = catalog.parent if "~/" in sql else catalog.parent / catalog.name[:3]
+    monkeypatch.setenv("HOME", str(home))
+    with pytest.raises(UsageError, match=words):
+        query.run(con, sql.format(**given)).fetchall()
+    assert (catalog.read_bytes(), sorted(catalog.parent.rglob("*"))) == before
+
+
+def test_a_home_of_the_sessions_own_is_looked_in(
+    con: duckdb.DuckDBPyConnection, store: Store
+) -> None:
+    query.run(con, f"SET home_directory = '{store.catalog.path.parent}'")
+    with pytest.raises(UsageError, match="is of the store"):
+        query.run(con, f"ATTACH '~/{store.catalog.path.name}' AS x")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1 WHERE '{V}/a' <> '{C}') TO 'it''s.csv'",
+        "COPY (SELECT 1 AS \"to\") TO 'it''s.csv' (FORMAT csv, HEADER)",
+        "COPY (WITH copy AS (SELECT 1) FROM copy) TO 'it''s.csv' WITH (FORMAT csv);",
+        "CREATE TABLE t (a INT); COPY t TO 'it''s.csv'; COPY t FROM (concat('it', '''', 's.csv'))",
+        "ATTACH ':memory:' AS x; COPY (SELECT '(') TO 'it''s.csv'",
+        "COPY (SELECT 1) TO '~/it''s.csv'",
+    ],
+)
+def test_a_file_elsewhere_is_written_whatever_else_a_statement_says(
+    con: duckdb.DuckDBPyConnection, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    sql: str,
+) -> None:  # fmt: skip
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder))
+    query.run(con, sql.format(C=store.catalog.path, V=store.vectors.folder))
+    assert [file.name for file in folder.iterdir()] == ["it's.csv"]
+
+
+def test_columns_called_as_statements_are_no_statements(con: duckdb.DuckDBPyConnection) -> None:
+    query.run(con, "CREATE MACRO same(copy) AS (copy)")
+    found = query.run(con, "EXPLAIN SELECT same(1) AS copy, 2 AS export")
+    assert len(found.fetchall()) == 1
+
+
+def test_a_transaction_that_failed_can_be_ended(con: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(StorageError, match="Could not convert"):
+        query.table(query.run(con, "BEGIN; SELECT CAST('x' AS INTEGER)"))
+    query.run(con, "ROLLBACK")
