@@ -148,11 +148,12 @@ class Tables:
             with self.reaching():
                 lance.dataset(self.place(table))
         except (ValueError, OSError, RuntimeError) as error:
-            if "://" not in self._uri and "was not found" not in str(error):
+            absent = "was not found" in str(error)
+            if "://" not in self._uri and not absent:
                 raise
             # A bucket that is not there comes with an answer of the store, as XML.
             code = re.search(r"<Code>(.*?)</Code>", str(error), re.DOTALL)
-            if code is None and "was not found" in str(error):
+            if absent and (code is None or code[1] != "NoSuchBucket"):
                 return False
             said = re.search(r"<Message>(.*?)</Message>", str(error), re.DOTALL)
             told = f"{said[1] if said else 'no'} ({code[1]})" if code else str(error)
