@@ -120,7 +120,9 @@ def test_where_a_stream_cannot_begin_those_that_could_end(
     torch: Any,  # noqa: ANN401 - as above
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    start, streams, made = threading.Thread.start, [], []
+    start = threading.Thread.start
+    streams: list[threading.Thread] = []
+    made: list[int] = []
 
     def limited(thread: threading.Thread) -> None:
         if thread.name == "stream":
