@@ -109,12 +109,14 @@ class _Streams(Generic[T, R]):
         self._made: dict[int, R] = {}
         self._error: BaseException | None = None
         self._lock = threading.Lock()
+        self._go = threading.Event()
 
     def run(self) -> None:
         """Go through all parts; the caller's thread waits, and keeps its number of threads."""
         threads: list[threading.Thread] = []
         try:
             self._start(threads)
+            self._go.set()  # what parts begin must find the process's number
             for thread in threads:
                 thread.join()
         except BaseException as error:  # an interrupt, or no more threads to be had
@@ -166,6 +168,7 @@ class _Streams(Generic[T, R]):
             raise
         with suppress(threading.BrokenBarrierError):  # the caller's error, which ends all
             ready.wait()
+            self._go.wait()
         while (taken := self._next()) is not None:
             at, part = taken
             try:
@@ -176,6 +179,7 @@ class _Streams(Generic[T, R]):
     def _fail(self, error: BaseException) -> None:
         with self._lock:
             self._error = self._error or error
+        self._go.set()
 
     def _next(self) -> tuple[int, T] | None:
         with self._lock:
