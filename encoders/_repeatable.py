@@ -68,44 +68,18 @@ def repeatable(device: str) -> Iterator[None]:
         _SETTING.off()
 
 
-class _Threads:
-    """The number of torch's threads, one while any fit needs it."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._users = 0
-        self._before = 1
-
-    def on(self) -> None:
-        import torch
-
-        with self._lock:
-            if self._users == 0:
-                self._before = torch.get_num_threads()
-            self._users += 1
-            torch.set_num_threads(1)
-
-    def off(self) -> None:
-        import torch
-
-        with self._lock:
-            self._users -= 1
-            # Each thread of ours has a number of its own, so each puts it back.
-            torch.set_num_threads(self._before)
-
-
-_THREADS = _Threads()
-
-
 @contextmanager
 def one_core() -> Iterator[None]:
     """Compute on one core within, so that a machine with more cores gets equal sums.
 
     The gradient of a convolution is added up over the images of a batch, by each thread over its
-    own: measured, four steps on two threads differ from those on one by 5e-6.
+    own: measured, four steps on two threads differ from those on one by 5e-6. Other threads, those
+    that begin meanwhile too, keep the number that they have.
     """
-    _THREADS.on()
+    from encoders import _threads
+
+    before = _threads.set_here(1)
     try:
         yield
     finally:
-        _THREADS.off()
+        _threads.set_here(before)

@@ -11,11 +11,14 @@ computes.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
+from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from encoders import _threads
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from torch import nn
 
@@ -25,7 +28,8 @@ R = TypeVar("R")
 _MOST = 4
 """Streams at a time: Python runs in one of them only, and more would wait for it."""
 
-_SHORT, _LONG = 2, 12
+_SHORT, _LONG, _MUCH = 2, 12, 512
+"""Tokens of a trial; a model that reads more than the last is tried with so many."""
 
 
 def mapped(work: Callable[[T], R], parts: Iterable[T], device: str | None) -> list[R]:
@@ -44,65 +48,104 @@ def mapped(work: Callable[[T], R], parts: Iterable[T], device: str | None) -> li
         Exception: the first that a part raises; no part is begun after it.
     """
     given = list(parts)
-    if device is None or not device.startswith("cpu"):
+    if device is None or not device.startswith("cpu") or not given or _alone():
         return [work(part) for part in given]
-    with _THREADS.split() as (threads, each):
-        streams = _Streams(work, given, each)
-        streams.run(min(threads, _MOST, len(given)))
+    streams = _Streams(work, given)
+    streams.run()
     return streams.results()
 
 
-def keeps_nothing(model: nn.Module, run: Callable[[int], object]) -> bool:
+def _alone() -> bool:
+    """Whether this thread computes with one thread, as one stream would."""
+    import torch
+
+    return int(torch.get_num_threads()) == 1
+
+
+def keeps_nothing(model: nn.Module, run: Callable[[int], object], longest: float = _LONG) -> bool:
     """Whether a model comes out of a call as it went in, so that threads may call it at once.
 
     Some keep positions for the length that they were given last, and make them anew at another.
+    Not seen are what grows beyond ``longest`` only, numbers that are written over within a tensor,
+    and what lies deeper than in a list, tuple, set or dict that is an attribute of a module.
 
     Args:
         model: with all its modules.
         run: calls it with an input of about so many tokens.
+        longest: tokens that the model reads; `_MUCH` of them are tried at most.
     """
-    run(_LONG)  # what a first call makes may stay
+    run(int(max(_LONG, min(longest, _MUCH))))  # what a first call makes may stay
     before = _held(model)
-    run(_SHORT)
-    run(_LONG)
-    after = _held(model)
-    return len(before) == len(after) and all(
-        before.get(place, _held) is value for place, value in after.items()
-    )
+    for tokens in (_SHORT, _LONG):
+        run(tokens)
+        after = _held(model)
+        if len(before) != len(after) or any(
+            before.get(place, _held) is not value for place, value in after.items()
+        ):
+            return False
+    return True
 
 
-def _held(model: nn.Module) -> dict[tuple[int, str], object]:
-    """What the modules of a model hold, by their place and its name."""
-    return {
-        (place, name): value
-        for place, module in enumerate(model.modules())
-        for name, value in (*vars(module).items(), *module.named_buffers(recurse=False))
-    }
+def _held(model: nn.Module) -> dict[tuple[object, ...], object]:
+    """What the modules of a model hold, by their place and its name, and what is in it."""
+    found: dict[tuple[object, ...], object] = {}
+    for place, module in enumerate(model.modules()):
+        for name, value in vars(module).items():
+            found[place, name] = value
+            # Buffers are in such a dict too.
+            inside = [*value, *value.values()] if isinstance(value, dict) else value
+            if isinstance(inside, list | tuple | set | frozenset | deque):
+                found |= {(place, name, at): one for at, one in enumerate(inside)}
+    return found
 
 
 class _Streams(Generic[T, R]):
     """Threads that take one part after the other."""
 
-    def __init__(self, work: Callable[[T], R], parts: list[T], threads: int) -> None:
+    def __init__(self, work: Callable[[T], R], parts: list[T]) -> None:
         self._work = work
+        self._parts = parts
         self._left = enumerate(parts)
-        self._threads = threads
         self._made: dict[int, R] = {}
         self._error: BaseException | None = None
         self._lock = threading.Lock()
+        self._go = threading.Event()
 
-    def run(self, streams: int) -> None:
-        """Go through all parts, the caller's thread being one of the streams."""
-        # As daemons, since a model that hangs must not keep the process from ending.
-        others = [
-            threading.Thread(target=self._drain, name="stream", daemon=True)
-            for _ in range(streams - 1)
-        ]
-        for thread in others:
-            thread.start()
-        self._drain()
-        for thread in others:
-            thread.join()
+    def run(self) -> None:
+        """Go through all parts; the caller's thread waits, and keeps its number of threads."""
+        threads: list[threading.Thread] = []
+        try:
+            self._start(threads)
+            self._go.set()  # what parts begin must find the process's number
+            for thread in threads:
+                thread.join()
+        except BaseException as error:  # an interrupt, or no more threads to be had
+            self._fail(error)
+            for thread in threads:
+                thread.join()
+            raise
+
+    def _start(self, threads: list[threading.Thread]) -> None:
+        """Add the streams, each of which has set its own number when this returns."""
+        with _threads.kept() as count:
+            streams = min(count, _MOST, len(self._parts))
+            ready = threading.Barrier(streams + 1)
+            try:
+                for _ in range(streams):
+                    # A daemon, since a model that hangs must not keep the process from ending.
+                    thread = threading.Thread(
+                        target=self._drain,
+                        args=(max(1, count // _MOST), ready),
+                        name="stream",
+                        daemon=True,
+                    )
+                    thread.start()
+                    threads.append(thread)
+                ready.wait()
+            except BaseException as error:
+                self._fail(error)  # first, so that those that wait begin no part
+                ready.abort()
+                raise
 
     def results(self) -> list[R]:
         """What was made of the parts, in their order."""
@@ -114,48 +157,30 @@ class _Streams(Generic[T, R]):
         finally:
             del error  # a frame that an error holds must not hold the error
 
-    def _drain(self) -> None:
+    def _drain(self, count: int, ready: threading.Barrier) -> None:
         import torch
 
-        torch.set_num_threads(self._threads)
+        try:
+            torch.get_num_threads()  # else the first work takes the process's number once more
+            torch.set_num_threads(count)
+        except BaseException:
+            ready.abort()
+            raise
+        with suppress(threading.BrokenBarrierError):  # the caller's error, which ends all
+            ready.wait()
+            self._go.wait()
         while (taken := self._next()) is not None:
             at, part = taken
             try:
                 self._made[at] = self._work(part)
             except BaseException as error:  # noqa: BLE001 - the caller is to have it
-                with self._lock:
-                    self._error = self._error or error
+                self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            self._error = self._error or error
+        self._go.set()
 
     def _next(self) -> tuple[int, T] | None:
         with self._lock:
             return None if self._error is not None else next(self._left, None)
-
-
-class _Threads:
-    """How many threads torch computes with, told apart from what a stream is given of them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._all = 1
-
-    @contextmanager
-    def split(self) -> Iterator[tuple[int, int]]:
-        """All threads, and those of a stream; the caller's number is put back at the end."""
-        import torch
-
-        with self._lock:
-            # A thread that begins while others are split takes the number of a stream for its own.
-            if self._users == 0:
-                self._all = torch.get_num_threads()
-            self._users += 1
-            threads = self._all
-        try:
-            yield threads, max(1, threads // _MOST)
-        finally:
-            with self._lock:
-                self._users -= 1
-            torch.set_num_threads(threads)
-
-
-_THREADS = _Threads()

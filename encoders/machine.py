@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from encoders import _threads
+
 
 def cores() -> int:
     """Cores that this process may use."""
@@ -45,6 +47,5 @@ def set_threads(count: int) -> None:
         count: 0 leaves it as it is. So does a process that has not loaded torch, whose encoder
             does not need it.
     """
-    torch = sys.modules.get("torch")
-    if count and torch is not None:
-        torch.set_num_threads(count)
+    if count and "torch" in sys.modules:
+        _threads.set_for_all(count)

@@ -364,7 +364,9 @@ def _may_stream(model: Any, folder: Path, params: Params) -> bool:  # noqa: ANN4
     if is_static(folder) or is_routed(folder) or "dynamic" in rotary or "longrope" in rotary:
         return False
     return _streams.keeps_nothing(
-        model, lambda words: vectors(model, model.preprocess(["stone " * words]))
+        model,
+        lambda words: vectors(model, model.preprocess(["stone " * words])),
+        model.max_seq_length or np.inf,
     )
 
 

@@ -136,15 +136,31 @@ class Tables:
         return opened.to_lance()
 
     def is_there(self, table: str) -> bool:
-        """Whether there is a table of this name, that of a run which ended early included."""
+        """Whether there is a table of this name, that of a run which ended early included.
+
+        Raises:
+            OutageError: if an object store does not answer.
+            StorageError: if it refuses, as where the bucket is not there.
+        """
         import lance
 
         try:
-            lance.dataset(self.place(table))
-        except ValueError as error:
-            if "was not found" not in str(error):
+            with self.reaching():
+                lance.dataset(self.place(table))
+        except (ValueError, OSError, RuntimeError) as error:
+            absent = "was not found" in str(error)
+            if "://" not in self._uri and not absent:
                 raise
-            return False
+            # A bucket that is not there comes with an answer of the store, as XML.
+            code = re.search(r"<Code>(.*?)</Code>", str(error), re.DOTALL)
+            if absent and (code is None or code[1] != "NoSuchBucket"):
+                return False
+            said = re.search(r"<Message>(.*?)</Message>", str(error), re.DOTALL)
+            told = f"{said[1] if said else 'no'} ({code[1]})" if code else str(error)
+            raise StorageError(
+                f"{self._shown} cannot be read: {told}; check that the bucket is there, and the "
+                "credentials"
+            ) from error
         return True
 
     def write(self, rows: pa.RecordBatchReader, target: Any, mode: str) -> Any:  # noqa: ANN401 - as above

@@ -17,6 +17,7 @@ from storage import currents
 from storage.codes import codes_of
 from storage.conditions import literal
 from storage.damage import reading
+from storage.guards import cast_to, finite
 from storage.tables import Tables
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ class Vectors(Tables):
 
         Returns:
             The Lance version to publish.
+
+        Raises:
+            StorageError: if a vector is not finite; nothing is published then.
         """
         if base is None:
             return self.rewrite(table, rows, codes)
@@ -117,11 +121,12 @@ class Vectors(Tables):
             numbers = before.take(some, columns=["_rowid"])["_rowid"].to_pylist()
             head.delete(f"_rowid IN ({', '.join(map(str, numbers))})")
         codes = codes_of(head.schema)
-        rows = rows if codes is None else codes.written(rows)
-        first = next((batch for batch in rows if len(batch)), None)
-        if first is not None:
-            some_rows = pa.RecordBatchReader.from_batches(rows.schema, chain([first], rows))
-            head = self.write(some_rows, head, "append")
+        with finite(rows) as sound:
+            rows = cast_to(head.schema, sound if codes is None else codes.written(sound))
+            first = next((batch for batch in rows if len(batch)), None)
+            if first is not None:
+                some_rows = pa.RecordBatchReader.from_batches(rows.schema, chain([first], rows))
+                head = self.write(some_rows, head, "append")
         return int(head.version)
 
     def rewrite(self, table: str, rows: pa.RecordBatchReader, codes: Codes | None = None) -> int:
@@ -135,8 +140,8 @@ class Vectors(Tables):
         Returns:
             The Lance version to publish.
         """
-        rows = rows if codes is None else codes.written(rows)
-        with self.reaching():
+        with self.reaching(), finite(rows) as sound:
+            rows = sound if codes is None else codes.written(sound)
             # Lance warns on standard error when told to overwrite what is not there.
             mode = "overwrite" if self.is_there(table) else "create"
             return int(self.write(rows, self.place(table), mode).version)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from encoders import _streams, vision
+from encoders._repeatable import one_core
 from encoders.sentence import Params, build
 from tests.encoders.samples import WORDS
 
@@ -65,6 +66,78 @@ def test_a_thread_that_begins_meanwhile_has_all_threads_to_share_out(torch: Any)
 
     _streams.mapped(another, [0], "cpu")
     assert found == [[0, 3]]
+
+
+def test_a_thread_that_begins_meanwhile_takes_the_process_s_number_for_good(torch: Any) -> None:  # noqa: ANN401 - as above
+    torch.set_num_threads(8)
+    found: list[Any] = []
+    go_on, begun = threading.Event(), threading.Event()
+
+    def own() -> int:
+        return int(torch.get_num_threads())
+
+    def plain() -> None:
+        found.append(own())
+        begun.set()
+        go_on.wait(30)
+        found.append(set(_streams.mapped(lambda _: own(), range(4), "cpu")))
+
+    thread = threading.Thread(target=plain)
+
+    def work(part: int) -> int:
+        if part == 0:
+            thread.start()
+            begun.wait(30)
+        return own()
+
+    assert _streams.mapped(work, range(2), "cpu") == [2, 2]
+    go_on.set()
+    thread.join()
+    later = threading.Thread(target=lambda: found.append(own()))
+    later.start()
+    later.join()
+    assert found == [8, {2}, 8]
+
+
+def test_a_fit_on_one_core_is_that_of_its_thread_alone(torch: Any) -> None:  # noqa: ANN401 - as above
+    torch.set_num_threads(8)
+    found: list[int] = []
+
+    def meanwhile() -> None:
+        found.extend(_streams.mapped(lambda _: torch.get_num_threads(), range(2), "cpu"))
+        found.append(torch.get_num_threads())
+
+    with one_core():
+        assert _streams.mapped(lambda _: torch.get_num_threads(), range(2), "cpu") == [1, 1]
+        thread = threading.Thread(target=meanwhile)
+        thread.start()
+        thread.join()
+    assert found == [2, 2, 8]
+    assert torch.get_num_threads() == 8
+
+
+def test_where_a_stream_cannot_begin_those_that_could_end(
+    torch: Any,  # noqa: ANN401 - as above
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = threading.Thread.start
+    streams: list[threading.Thread] = []
+    made: list[int] = []
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "stream":
+            if len(streams) == 2:
+                raise RuntimeError("can't start new thread")
+            streams.append(thread)
+        start(thread)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", limited)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            _streams.mapped(made.append, range(9), "cpu")
+    assert made == []
+    assert not any(thread.is_alive() for thread in streams)
+    assert _streams.mapped(lambda _: torch.get_num_threads(), range(9), "cpu") == [1] * 9
 
 
 @pytest.mark.parametrize("device", [None, "cuda:0"])
@@ -146,6 +219,50 @@ def test_what_a_model_keeps_between_calls_is_seen(torch: Any) -> None:  # noqa: 
     for anew in (False, True):
         model = torch.nn.Sequential(Positions(anew=anew))
         assert _streams.keeps_nothing(model, model) is not anew
+
+
+def test_what_a_model_keeps_inside_of_what_it_has_is_seen(torch: Any) -> None:  # noqa: ANN401 - as above
+    class Kept(torch.nn.Module):  # type: ignore[misc]  # as above
+        """Puts what it was given where ``put`` has it."""
+
+        def __init__(self, put: str) -> None:
+            super().__init__()
+            self.put, self.by_name, self.listed, self.most = put, {"last": 0}, [0], 12
+
+        def forward(self, tokens: int) -> None:
+            if self.put == "dict":
+                self.by_name["last"] = tokens
+            elif self.put == "list":
+                self.listed.append(tokens)
+            elif self.put == "longest":
+                self.most = max(self.most, tokens)
+
+    for put in ("dict", "list"):
+        model = Kept(put)
+        assert not _streams.keeps_nothing(model, model)
+    assert _streams.keeps_nothing(model := Kept("nothing"), model)
+    for limit, tried in ((5, 12), (100, 100), (float("inf"), 512)):
+        model = Kept("longest")
+        assert _streams.keeps_nothing(model, model, limit)
+        assert model.most == tried
+
+
+def test_a_sentence_model_is_tried_with_as_much_as_it_reads(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from encoders.sentence import _may_stream
+
+    folder, params = weights / "sentence-tiny", Params()
+    model = build(Params(model=str(folder)))._model  # noqa: SLF001 - the library's
+    lengths, forward = set(), model.forward
+
+    def seen(given: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401 - as the library has it
+        lengths.add(given["input_ids"].shape[1])
+        return forward(given, *more, **named)
+
+    monkeypatch.setattr(model, "forward", seen)
+    assert _may_stream(model, folder, params)
+    assert max(lengths) == min(model.max_seq_length, 512)
 
 
 def test_photographs_have_the_vectors_that_one_thread_gives_them(

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from storage.model import StorageError
-from storage.vectors import Effort
+from storage.vectors import Effort, Vectors
+from tests.flows.sources.servers import s3
 from tests.processes import python
 from tests.storage.conftest import matrix, reader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.vectors import Vectors
     from tests.storage.conftest import Store
 
 IDS = ["a", "it's", "ü\n2", "') OR ('1'='1", "-- x", "back\\slash", "%"]
@@ -77,6 +78,43 @@ def test_a_table_or_version_that_is_not_there_is_named(store: Store) -> None:
         store.vectors.rows("other", 1)
     with pytest.raises(StorageError, match=f"'t' has no Lance version {base + 7}"):
         store.vectors.rows("t", base + 7)
+
+
+def test_rows_of_wider_types_are_cast_to_those_of_the_table(store: Store) -> None:
+    base = store.vectors.commit("t", None, reader(["a"]), [])
+    rows = reader(["b"], 5)
+    schema = rows.schema.set(0, pa.field("record_id", pa.large_string()))
+    after = store.vectors.commit("t", base, rows.cast(schema), [])
+    assert ids(store.vectors, after) == ["a", "b"]
+    assert store.vectors.dataset("t", after).schema.field("record_id").type == pa.string()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_vector_that_is_not_finite_is_refused_by_its_record(store: Store, bad: float) -> None:
+    base = store.vectors.commit("t", None, reader(["a"]), [])
+    vectors = matrix(3)
+    vectors[1, 2] = bad
+
+    def rows() -> pa.RecordBatchReader:
+        table = reader(["b", "c", "d"]).read_all()
+        column = pa.FixedSizeListArray.from_arrays(vectors.reshape(-1), vectors.shape[1])
+        return table.set_column(1, table.schema.field(1), column).to_reader()
+
+    with pytest.raises(StorageError, match="record 'c' has a number that is not finite"):
+        store.vectors.commit("t", base, rows(), [])
+    with pytest.raises(StorageError, match="record 'c' has a number that is not finite"):
+        store.vectors.rewrite("other", rows())
+    assert ids(store.vectors, base) == ["a"]
+
+
+def test_a_bucket_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        wanted = r"^s3://nobucket/pre cannot be read: .*bucket.* \(NoSuchBucket\); check that"
+        with pytest.raises(StorageError, match=wanted):
+            Vectors("s3://nobucket/pre").rewrite("t", reader(["a"]))
+        assert not Vectors("s3://mill/pre").is_there("t")
 
 
 ASKED = """
