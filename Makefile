@@ -29,9 +29,10 @@ demo: $(VENV)/.base
 	@$(BIN)/vecmill demo
 
 # A process for each core, so a thread for each process: more only wait for one another, and spin.
-# The files come in the order of tests/conftest.py: those that take long first.
+# The files come in the order of tests/conftest.py: those that take long first. xdist waits for ever
+# where a process of the tests died and another took its place (it hands out files that are done).
 test: $(VENV)/.dev $(VENV_USE)/.made
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 # The unit part: files that start no process, make no run and load no model, as tests/unit.py tells.
 test-quick: $(VENV)/.dev
