@@ -7,7 +7,7 @@ the project has since moved, the part behind the mark is still right.
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 _MARK = "/./"
 
@@ -41,6 +41,13 @@ def moved(value: str, root: Path) -> str:
     _, mark, inside = value.partition(_MARK)
     here = f"{root}{_MARK}{inside}"
     return here if mark and _exists(Path(here)) else value
+
+
+def inside(value: object) -> str | None:
+    """Where an anchored path lies below the project folder; None for what lies elsewhere."""
+    _, mark, found = str(value).partition(_MARK)
+    path = PurePosixPath(found)
+    return path.as_posix() if mark and path.parts and ".." not in path.parts else None
 
 
 def _exists(path: Path) -> bool:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 DEFAULT_CONF = "conf/base.toml"
+LOCAL = "local.toml"
+"""What belongs to one machine: its secrets, and where it differs."""
 
 
 def named(conf: Path | None) -> Path:
@@ -17,7 +19,7 @@ def named(conf: Path | None) -> Path:
 
 def layers(path: Path) -> tuple[Path, ...]:
     """The files that are merged where this one is named, in that order; those that are there."""
-    found = (path.parent / "base.toml", path, path.parent / "local.toml")
+    found = (path.parent / "base.toml", path, path.parent / LOCAL)
     return tuple(dict.fromkeys(layer for layer in found if layer.is_file()))
 
 

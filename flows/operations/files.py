@@ -12,13 +12,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import encoders.base
+from flows.config.anchors import inside
+from flows.config.layers import LOCAL
 from flows.config.settings import SettingsError
 from flows.operations import lineage
 from flows.operations.recurrence import ANCHOR
 from flows.output.pages import write_page
 
 if TYPE_CHECKING:
-    from flows.config.settings import Settings
+    from collections.abc import Iterator
+
+    from flows.config.settings import Plugin, Settings
     from flows.operations.deployments import Pool
     from flows.operations.schedules import Schedule
 
@@ -27,8 +32,9 @@ _DOCKERFILE = """\
 #
 #     docker build -t {image} .
 #
-# Sources and the store are not in it: mount them at the paths that the configuration names, or
-# keep them in an object store. Secrets come as environment variables or from Prefect's blocks.
+# Only what .dockerignore lets in is in it: the configuration, files that encoders name, and wheels.
+# Mount sources and the store at the paths that the configuration names, or keep them in an object
+# store. Secrets come as environment variables or from Prefect's blocks.
 FROM python:3.11-slim
 
 # Where Vecmill comes from: a release, or a wheel that lies in this folder (`pip wheel --no-deps`
@@ -49,14 +55,18 @@ POOL_VARIABLE = "PREFECT_DEPLOYMENTS_DEFAULT_WORK_POOL_NAME"
 """The environment variable by which Prefect is told of a pool; `vecmill deploy` heeds it too."""
 UNNAMED = f"{{{{ ${POOL_VARIABLE} }}}}"
 _IGNORED = """\
-# Made by `vecmill deploy`: what is no part of an image.
-.git
-.venv
-.cache
-**/__pycache__
-# the store, and secrets that belong to one machine
+# Made by `vecmill deploy`: nothing of this folder is in an image but what stands here after a "!",
+# so that no record of a source and no store is sent to a registry.
+*
+# a wheel of Vecmill, the configuration, and the files that encoders name
+!*.whl
+{let_in}
+# stores wherever they lie, and secrets that belong to one machine
+**/*.lance
+**/catalog.duckdb*
 {left_out}
-.env
+**/__pycache__
+**/.env
 """
 
 
@@ -80,7 +90,10 @@ def texts(settings: Settings, pool: Pool) -> dict[str, str]:
             folder=folder_in_image(settings),
             conf=_relative(settings),
         ),
-        ".dockerignore": _IGNORED.format(left_out="\n".join(_left_out(settings))),
+        ".dockerignore": _IGNORED.format(
+            let_in="\n".join(f"!{path}" for path in _let_in(settings)),
+            left_out="\n".join(_left_out(settings)),
+        ),
     }
 
 
@@ -124,17 +137,35 @@ def _relative(settings: Settings) -> str:
     return settings.conf.relative_to(settings.root).as_posix()
 
 
+def _let_in(settings: Settings) -> list[str]:
+    """What of the project's folder is part of an image."""
+    files = [file for file in settings.files if file.name != LOCAL]
+    named = {found for one in settings.features.values() for found in _files_of(one.encoder)}
+    conf = dict.fromkeys(file.relative_to(settings.root).as_posix() for file in files)
+    return [*conf, *sorted(named - {*conf})]
+
+
+def _files_of(encoder: Plugin) -> Iterator[str]:
+    """The files and folders of the project that an encoder names."""
+    for name in encoders.base.paths(encoder.kind):
+        found = inside(getattr(encoder.params, name))
+        if found is not None:
+            yield found
+
+
 def _left_out(settings: Settings) -> list[str]:
-    """What of the project's folder is no part of an image."""
-    paths = [settings.catalog.parent, settings.conf.parent / "local.toml"]
+    """What is no part of an image even where it lies in what else is one."""
+    paths = [settings.catalog.parent, settings.conf.parent / LOCAL]
     if "://" not in settings.vectors:
         paths.insert(1, Path(settings.vectors))
-    if settings.catalog.parent == settings.root:
-        paths[0] = settings.catalog.with_name(f"{settings.catalog.name}*")
-    inside = [
+    in_root = settings.catalog.parent == settings.root
+    if in_root:
+        paths[0] = settings.catalog
+    inner = [
         path.relative_to(settings.root) for path in paths if path.is_relative_to(settings.root)
     ]
-    return [path.as_posix() for path in inside if not {*path.parents} & {*inside}]
+    lines = [path.as_posix() for path in inner if not {*path.parents} & {*inner}]
+    return [f"{lines[0]}*", *lines[1:]] if in_root else lines
 
 
 def _steps(settings: Settings, pool: Pool) -> list[str]:

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from docker.utils.build import exclude_paths  # type: ignore[import-untyped]
 
 from flows.cli import run_command
 from flows.config.configuration import load
@@ -105,7 +106,7 @@ def test_in_an_image_everything_lies_where_the_dockerfile_puts_it(project: Proje
         "VECMILL_CONF": f"{folder}/vecmill.toml", "DO_NOT_TRACK": "1",
     }  # fmt: skip
     assert json.loads(rest["CMD"]) == ["vecmill", "serve"]
-    assert {"data", "local.toml", ".env"} <= set(files[".dockerignore"].splitlines())
+    assert {"*", "data", "local.toml", "**/.env"} <= set(files[".dockerignore"].splitlines())
 
 
 def test_a_feature_goes_by_one_name_in_an_image_and_outside(project: Project) -> None:
@@ -132,9 +133,49 @@ def test_store_and_secrets_are_no_part_of_an_image(
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"[store]\n{store}\n", encoding="utf-8")
     settings = load(file)
+    found = ignored(settings)
+    always = {"*", "!*.whl", f"!{conf}", "**/__pycache__", "**/.env"}
+    assert {*found} == left_out | always | {"**/*.lance", "**/catalog.duckdb*"}
+    assert found[0] == "*"
+
+
+def test_no_record_and_no_store_goes_into_an_image(tmp_path: Path) -> None:
+    conf = """
+    [sources.news]
+    kind = "table"
+    path = "news/*.csv"
+    id = "id"
+    content = "text"
+    [sources.unused]
+    kind = "files"
+    path = "photos/**/*.jpg"
+    [encoders.glove]
+    kind = "glove"
+    vectors = "models/small.txt"
+    [features.news]
+    source = "news"
+    encoder = "glove"
+    """
+    let_in = {
+        "conf/base.toml", "conf/shop.toml", "models/small.txt", "vecmill-1.0-py3-none-any.whl",
+    }  # fmt: skip
+    left_out = {
+        ".env", "conf/local.toml", "conf/other.toml", "data/catalog.duckdb", "models/s.txt",
+        "news/a.csv", "old/catalog.duckdb.wal", "old/t.lance/data", "photos/x/1.jpg", "raw.csv",
+    }  # fmt: skip
+    for name in let_in | left_out:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("" if not name.endswith("shop.toml") else conf, encoding="utf-8")
+    lines = ignored(load(tmp_path / "conf" / "shop.toml"))
+    context = {name for name in exclude_paths(str(tmp_path), lines) if (tmp_path / name).is_file()}
+    assert context - {"Dockerfile", ".dockerignore"} == let_in
+
+
+def ignored(settings: Settings) -> list[str]:
+    """The lines of a project's .dockerignore, without remarks."""
     found = texts(settings, pool(settings, "boxes", "shop:1"))[".dockerignore"].splitlines()
-    always = {".git", ".venv", ".cache", "**/__pycache__", ".env"}
-    assert {line for line in found if not line.startswith("#")} == left_out | always
+    return [line for line in found if not line.startswith("#")]
 
 
 def instructions(dockerfile: str) -> list[tuple[str, str]]:
