@@ -10,6 +10,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
+from prefect.context import FlowRunContext
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from flows.config.settings import SettingsError
@@ -73,7 +74,7 @@ class Tasks:
     def step(self, name: str, function: Callable[[], None]) -> None:
         """Run the function as a task of that name."""
 
-        @task(name=name, **self._options())
+        @task(name=name, task_run_name=_named(name), **self._options())
         @redacts
         def call() -> None:
             function()
@@ -147,3 +148,10 @@ def slot(limit: str | None) -> Iterator[None]:
 def _passes(_task: object, _run: object, state: Any) -> bool:  # noqa: ANN401 - Prefect's State
     error = state.result(raise_on_failure=False)
     return isinstance(error, BaseException) and passes(error)
+
+
+def _named(step: str) -> str:
+    """What a step's run is called: after it, and after the feature that the flow is about."""
+    context = FlowRunContext.get()
+    feature = None if context is None else (context.parameters or {}).get("feature")
+    return step if feature is None else f"{step} {feature}"

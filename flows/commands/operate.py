@@ -43,7 +43,7 @@ def serve(
     rows = _rows(_scheduled(settings))
     print_json(rows, json=json)
     if not json:
-        table(rows, _COLUMNS)
+        table([row | {"next": _to_the_second(row["next"])} for row in rows], _COLUMNS)
     if show:
         return FINE
     # What runs log is what there is to see here; elsewhere it is told in our words.
@@ -135,6 +135,11 @@ def _scheduled(settings: Settings) -> Settings:
             "cron = '0 3 * * *'"
         )
     return settings
+
+
+def _to_the_second(due: datetime | None) -> datetime | str | None:
+    """When a schedule is due, with its seconds where it has any."""
+    return f"{due:%Y-%m-%d %H:%M:%S} UTC" if due is not None and due.second else due
 
 
 def _rows(settings: Settings) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.commands._app import LOOK, Conf, Flag, app, load
-from flows.output.codes import FINE
 
 
 @app.command(group=LOOK)
@@ -42,5 +41,4 @@ def ui(
     from flows.ui.serve import check_host, serve
 
     check_host(host, exposed=exposed)
-    serve(load(conf), host, port, name, exposed=exposed, opens=not no_open)
-    return FINE
+    return serve(load(conf), host, port, name, exposed=exposed, opens=not no_open)

@@ -9,6 +9,7 @@ import numpy as np
 
 from flows.maps import projection
 from flows.maps.colours import FAINT, SCALE, Categories, Numbers
+from flows.output import units
 from flows.output.visible import on_one_line
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def picture(found: Map, colours: Colours, path: Path) -> None:
 
 def headings(found: Map, column: str | None) -> tuple[str, str]:
     """What a map shows, in short and at length."""
-    n = f"{len(found.places):,} records"
+    n = units.several(len(found.places), "record")
     if len(found.places) + found.left_out < found.total:
         n = f"{len(found.places):,} of {found.total:,} records"
     parts = [projection.NAMES[found.method], n]

@@ -60,7 +60,10 @@ async def missed(client: PrefectClient, name: str, schedule: Schedule) -> Missed
         return None
     last = await _last(client, found.id)
     if last is not None and _was_cut_short(last):
-        return Missed(f"its last run, {last.name}, was stopped before its end")
+        # Not by its name: until a run has begun that is one that Prefect has made up.
+        start = last.expected_start_time
+        when = "" if start is None else f", due {start:%Y-%m-%d %H:%M:%S},"
+        return Missed(f"its last run{when} was stopped before its end")
     since = last.expected_start_time if last is not None else found.created
     if since is None:
         return None

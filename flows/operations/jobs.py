@@ -20,6 +20,7 @@ from flows import run as flows_run  # first: it sets what Prefect reads when it 
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
 
 from flows.alerts import afterwards
 from flows.config.configuration import load
@@ -53,8 +54,14 @@ def _is_told(error: Exception) -> bool:
     return told or shown.of_connection(error)
 
 
+def _named() -> str:
+    """What a run is called: after its schedule, and when it was due."""
+    due = flow_run.scheduled_start_time
+    return f"{flow_run.parameters['schedule']} {due:%Y-%m-%d %H:%M:%S}"
+
+
 _ALIKE: dict[str, Any] = {
-    "flow_run_name": "{schedule}",
+    "flow_run_name": _named,
     "persist_result": False,
     "on_crashed": [shown.cut_short],
     "on_cancellation": [shown.cut_short],
@@ -263,7 +270,8 @@ class _Job:
             rows.append({"feature": name, "status": "failed", "error": failed[name]})
             again = f"vecmill {self.schedule.does} {name}" if name in self.names else None
             took, usage = time.monotonic() - began, code_of(error) == USAGE
-            listener().note(lines.failed(name, failed[name], took, again, usage=usage))
+            told = lines.failed(name, failed[name], took, again, usage=usage)
+            get_run_logger().error("%s", redact(told))
 
     def _tried(self, step: Callable[[str], Rows], name: str) -> Rows:
         pause = self.schedule.retry_after.total_seconds()

@@ -9,10 +9,14 @@ from flows.output import units
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_COUNTS = {"new": "new", "changed": "changed", "deleted": "vanished"}
+_COUNTS = ("new", "changed", "deleted")
 _VERDICTS = ("alarm", "watch", "cannot tell", "quiet")
 _CRASHED = "its process ended before it was done"
 _CANCELLED = "it was cancelled"
+_GOES_ON = (
+    "nothing half done is published, and the next start goes on from what it encoded; "
+    "`vecmill logs` shows how far it came"
+)
 
 
 def ran(row: Mapping[str, Any], looks: Sequence[Mapping[str, Any]] | None, seconds: float) -> str:
@@ -23,7 +27,7 @@ def ran(row: Mapping[str, Any], looks: Sequence[Mapping[str, Any]] | None, secon
         looks: what its monitors said; None where there were none to look.
         seconds: that the run and the looks took.
     """
-    counts = ", ".join(f"{row[key]:,} {word}" for key, word in _COUNTS.items())
+    counts = ", ".join(f"{row[key]:,} {key}" for key in _COUNTS)
     counts += f", {row['dead']:,} dead letter{'' if row['dead'] == 1 else 's'}"
     updated = f", {row['updated']:,} with other kept values" if row.get("updated") else ""
     cut = "" if row.get("complete", True) else "; the limit was reached, so that more is to come"
@@ -74,6 +78,11 @@ def failed(name: str, error: str, seconds: float, again: str | None, *, usage: b
     return f"{told}; see `vecmill logs {name}`; the next start tries again, or `{again}` does"
 
 
+def stopped(schedule: str) -> str:
+    """What became of a run that went on as serving was ended."""
+    return f"{schedule}: stopped with `vecmill serve`; {_GOES_ON}"
+
+
 def cut_short(schedule: str, message: str | None, *, crashed: bool) -> str:
     """What became of a run that could not say so itself.
 
@@ -83,7 +92,4 @@ def cut_short(schedule: str, message: str | None, *, crashed: bool) -> str:
         crashed: whether it crashed; it was cancelled otherwise.
     """
     why = f" ({message.strip().rstrip('.')})" if message else ""
-    return (
-        f"{schedule}: {_CRASHED if crashed else _CANCELLED}{why}; nothing half done is published, "
-        "and the next start goes on from what it encoded; `vecmill logs` shows how far it came"
-    )
+    return f"{schedule}: {_CRASHED if crashed else _CANCELLED}{why}; {_GOES_ON}"

@@ -18,7 +18,9 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.context import refresh_global_settings_context
 from prefect.deployments.runner import DeploymentApplyError
+from prefect.events.worker import EventsWorker
 from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.logging.handlers import APILogWorker
 from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, get_current_settings
 
@@ -77,8 +79,24 @@ def api(port: int | None, log: Path) -> Iterator[Server]:
         try:
             yield found
         finally:
+            if found.ended() is None:
+                _send_logs()
             del os.environ["PREFECT_API_URL"]
             refresh_global_settings_context()
+
+
+def _send_logs() -> None:
+    """Have Prefect send what it still holds, and nothing more.
+
+    It would send that as Python ends, to a server that is gone, and try for more than a minute.
+    """
+    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
+    refresh_global_settings_context()
+    try:
+        for worker in (APILogWorker, EventsWorker):
+            worker.drain_all(timeout=_PATIENCE)
+    finally:
+        del os.environ["PREFECT_LOGGING_TO_API_ENABLED"]
 
 
 def pages(server: Server) -> str:
@@ -220,6 +238,8 @@ class _Serving:
         self._say(
             "stopping: what goes on is stopped too, and the next run goes on from what it encoded"
         )
+
+        shown.serving_ends()
 
         async def stop() -> None:
             await self._runner.astop()

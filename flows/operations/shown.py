@@ -6,6 +6,7 @@ What is published stays so where Prefect cannot take any of it.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 from httpx import HTTPError
@@ -24,6 +25,7 @@ from flows.output.redact import redact, redact_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from uuid import UUID
 
     from prefect.client.schemas.objects import FlowRun, State
 
@@ -35,6 +37,10 @@ ALARM = "vecmill.alarm"
 _INNER = frozenset({"run", "lance_version", "fingerprint", "kind", "complete"})
 """What a row tells that a person has no use for there."""
 _TOLD = ("run", "rows", "new", "changed", "deleted", "dead", "lance_version", "fingerprint")
+
+
+_ended = threading.Event()
+_told: set[UUID] = set()
 
 
 class _Untold(logging.Filter):
@@ -68,8 +74,19 @@ def of_connection(error: Exception) -> bool:
 def cut_short(flow: object, flow_run: FlowRun, state: State) -> None:
     """Say in the log what became of a run whose process cannot: a hook of Prefect's."""
     del flow  # which names its arguments
-    told = lines.cut_short(flow_run.name, state.message, crashed=state.is_crashed())
-    flow_run_logger(flow_run).error("%s", redact(told))
+    # Until it has begun, its name is one that Prefect has made up.
+    name = flow_run.parameters.get("schedule", flow_run.name)
+    if not _ended.is_set():
+        told = lines.cut_short(name, state.message, crashed=state.is_crashed())
+        flow_run_logger(flow_run).error("%s", redact(told))
+    elif flow_run.id not in _told:  # of a crash Prefect then makes a cancellation
+        _told.add(flow_run.id)
+        flow_run_logger(flow_run).warning("%s", lines.stopped(name))
+
+
+def serving_ends() -> None:
+    """From now on runs of this process end because it does."""
+    _ended.set()
 
 
 def tag(tags: Iterable[str]) -> None:

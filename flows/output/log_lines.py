@@ -38,7 +38,7 @@ def _version(entry: Mapping[str, Any]) -> str:
 
 
 def _stage(entry: Mapping[str, Any]) -> str:
-    of = "" if entry.get("total") is None else f", {entry['total']:,} records"
+    of = "" if entry.get("total") is None else f", {units.several(entry['total'], 'record')}"
     return f"{entry['stage']}{of}"
 
 
@@ -52,7 +52,7 @@ def _staged(entry: Mapping[str, Any]) -> str:
     if not records:
         return f"{entry['stage']}: done in {took}"
     pace = f", {units.rate(records / entry['seconds'])}" if entry["seconds"] else ""
-    return f"{entry['stage']}: {records:,} records in {took}{pace}"
+    return f"{entry['stage']}: {units.several(records, 'record')} in {took}{pace}"
 
 
 def _shard(entry: Mapping[str, Any]) -> str:
@@ -70,7 +70,7 @@ def _done(entry: Mapping[str, Any]) -> str:
     counts = ("new", "changed", "updated", "deleted", "encoded", "resumed", "dead")
     words = ", ".join(f"{entry[name]:,} {name}" for name in counts if entry.get(name))
     return (
-        f"done in {units.duration(entry['seconds'])}: {entry['records']:,} records"
+        f"done in {units.duration(entry['seconds'])}: {units.several(entry['records'], 'record')}"
         f"{', ' + words if words else ', nothing to do'}; v{entry['version']} is "
         f"{entry['standing']}, {entry['rows']:,} rows"
     )

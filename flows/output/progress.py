@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from flows.output import units
 from flows.output.redact import redact
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ class ToLogger:
 
     def stage(self, feature: str, name: str, total: int | None) -> None:
         """Say what begins."""
-        self.note(f"{feature}: {name}" + ("" if total is None else f", {total:,} records"))
+        self.note(
+            f"{feature}: {name}" + ("" if total is None else f", {units.several(total, 'record')}")
+        )
 
     def advance(self, records: int) -> None:
         """Say nothing: a log has no bars."""

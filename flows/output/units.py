@@ -74,6 +74,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def several(number: int, noun: str) -> str:
+    """So many of something: ``1 record``, ``1,234 records``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def moment(when: datetime) -> str:
     """A moment by the clock of this machine, with its zone; one without a zone as it is."""
     if when.tzinfo is None:

@@ -25,7 +25,7 @@ def facts(stores: Stores, version: Version, published: Manifest | None) -> dict[
     kind = f"{version.kind}, {model}" if isinstance(model, str) else version.kind
     dead = len(stores.catalog.dead_letters(version))
     told = {
-        "Standing": version.standing,
+        "Status": version.standing,
         "Rows": "none published" if published is None else f"{published.rows:,}",
         "Dead letters": f"{dead:,}",
         "Source": noted[0]["source"] if noted else "",

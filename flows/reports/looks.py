@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from flows.output import units
 from flows.reports.bars import number
 from flows.reports.verdict import day
 
@@ -61,7 +62,8 @@ def measured(watched: Watched, look: Look) -> str:
     if look.statistic is None:
         return "nothing was measured"
     if watched.counts is not None:
-        return f"{counted(watched, look.statistic)}, {look.n_current:,} records looked at"
+        seen = units.several(look.n_current, "record")
+        return f"{counted(watched, look.statistic)}, {seen} looked at"
     bound = "" if look.threshold is None else f", {number(look.threshold)} is allowed"
     if bound and not watched.is_check:
         bound = f", chance alone keeps to {number(look.threshold)}"

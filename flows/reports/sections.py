@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from encoders.thumbnail import TYPE
+from flows.output import units
 from flows.output.markup import Html, el, put
 from flows.reports import tables
 from flows.reports.bars import meter, number
@@ -61,7 +62,7 @@ def _said(report: Report) -> Html | None:
 
 def _saying(watched: Watched) -> Html:
     now = watched.now
-    told = [f"{now.n_current:,} records against {now.n_reference:,}"]
+    told = [f"{units.several(now.n_current, 'record')} against {now.n_reference:,}"]
     if watched.reference is not None:
         told.append(f"held against {watched.reference}")
     if watched.blocks in _HOLDS:
@@ -179,13 +180,22 @@ def _map(report: Report) -> Html | None:
     # Those that are shown below: a ring around every other dot would mark none.
     rings &= {card.record_id for card in report.gallery} & set(places.current.ids)
     after = [("behind", places.reference), ("now", places.current)]
-    n, m = len(places.reference.ids), len(places.current.ids)
-    panels = [_panel("After", f"{m:,} records of the run over the {n:,}", after, rings, "map-now")]
+    n = len(places.reference.ids)
+    ours = f"{units.several(len(places.current.ids), 'record')} of the run"
+    panels = [
+        _panel(
+            "After",
+            f"{ours} over the {n:,}",
+            after,
+            rings,
+            "map-now",
+        )
+    ]
     if n:
         before = [("then", places.reference)]
         panels.insert(0, _panel("Before", f"{n:,} reference records", before, set(), "map-then"))
     else:
-        panels = [_panel("Now", f"{m:,} records of the run", after, rings, "map-now")]
+        panels = [_panel("Now", ours, after, rings, "map-now")]
     lead = _lead(f"A dot is a record; {places.told}. Both sides are drawn to the same scale.")
     return put(lead, el("div", *panels, class_="maps"), _key(n, rings))
 

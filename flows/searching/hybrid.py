@@ -117,7 +117,8 @@ def text_columns(searched: Searched, named: str | None) -> Sequence[str]:
             "to keep beside the vector in its source: keep = [...]"
         )
     if len(there) > 1:
-        listener().note(f"looking for the words in {', '.join(there)}; --in narrows that to one")
+        all_of_them = ", ".join(there)
+        listener().note(f"looking for the words in {all_of_them}; name one to look in it alone")
     return there
 
 

@@ -44,7 +44,7 @@ _VERSIONS = {
 }
 _STANDINGS = {
     "changed_at": Column("When"), "version": Column("Version", is_number=True),
-    "standing": Column("Became"), "action": Column("Action"), "forced": Column("Forced"),
+    "standing": Column("Status"), "action": Column("Action"), "forced": Column("Forced"),
     "reason": Column("Why"),
 }  # fmt: skip
 

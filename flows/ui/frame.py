@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
 
+from flows.output import units
 from flows.output.markup import Html, el
 from flows.output.redact import redact
 
@@ -114,7 +115,7 @@ def slot(job: Job) -> Html:
         seconds = f"{time.monotonic() - job.began:.0f} s"
         done = f"{job.done:,} of {job.total:,} records, " if job.total else ""
         if not job.total and job.done:
-            done = f"{job.done:,} records, "
+            done = f"{units.several(job.done, 'record')}, "
         far = {"value": job.done, "max": job.total} if job.total else {}
         bar = el("progress", aria_label=job.doing, **far)
         return el("div", el("p", el("span", f"{job.doing} …", role="status"), " ",

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 LONGEST = 400
 """Characters of a text that a cell shows."""
 
+_LINE = 80
+"""Characters above which a text in a cell is kept to a few lines."""
+
+_TITLE = 4_000
+"""Characters of it that are shown where one points at the cell."""
+
 _NUMBERS = 4
 """Numbers of a vector that a cell shows."""
 
@@ -59,6 +65,9 @@ def value(given: object) -> Child:
         return picture(given, "thumbnail")
     if isinstance(given, list | dict):
         return short(_nested(given))
+    if isinstance(given, str) and len(given) > _LINE:
+        # All of it, as far as that goes, where one points at it.
+        return el("span", short(given), class_="clamp", title=visible(given[:_TITLE]))
     return short(given if isinstance(given, str) else told(given)) or None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from flows.output.markup import Html, el, put
@@ -21,18 +22,26 @@ def listed(columns: Mapping[str, object], record_id: str, *, whole: bool = False
     """Kept columns by name; None where there are none.
 
     Args:
-        columns: their values; what is empty is left out, and so is a path that the id says.
+        columns: their values; what is empty is left out, and so is a path or name that the id says.
         record_id: of the record.
         whole: show long texts whole, with their lines, and not their beginnings.
     """
     told = {
         name: one
         for name, one in columns.items()
-        if one not in (None, "") and not (name == "path" and str(one).endswith(record_id))
+        if one not in (None, "") and not _repeats(name, str(one), record_id)
     }
     if not told:
         return None
     return el("dl", *(_pair(name, one, whole=whole) for name, one in told.items()), class_="kept")
+
+
+def _repeats(name: str, one: str, record_id: str) -> bool:
+    """Whether a kept column says no more than the record's id."""
+    if name == "path":
+        return one.endswith(record_id)
+    end = PurePosixPath(record_id)
+    return name == "name" and one in {record_id, end.name, end.stem}
 
 
 def _pair(name: str, one: object, *, whole: bool) -> Html:

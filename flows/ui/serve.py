@@ -14,6 +14,8 @@ import uvicorn
 
 from flows.config.stores import Stores
 from flows.output.answers import say
+from flows.output.codes import FINE, TERMINATED
+from flows.output.stopping import Terminated
 from flows.ui.app import make
 from flows.ui.guard import Hosts
 from storage.model import StorageError, UsageError
@@ -28,8 +30,8 @@ _GRACE = 2
 
 def serve(
     settings: Settings, host: str, port: int, names: Sequence[str], *, exposed: bool, opens: bool
-) -> None:
-    """Serve until Ctrl-C.
+) -> int:
+    """Serve until Ctrl-C or SIGTERM.
 
     Args:
         settings: the configuration.
@@ -38,6 +40,9 @@ def serve(
         names: of a reverse proxy, that requests may name as their host.
         exposed: whether an address that others reach is meant.
         opens: whether to open a browser.
+
+    Returns:
+        The exit code.
 
     Raises:
         UsageError: if the address is one that others reach, and nobody said so.
@@ -60,17 +65,20 @@ def serve(
     say(f"reading {settings.catalog.parent} at {address} until Ctrl-C; nothing is written")
     if opens and _has_browser():
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    code = FINE
     try:
         uvicorn.Server(config).run(sockets=[listening])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as error:
         say("ended")
+        code = TERMINATED if isinstance(error, Terminated) else FINE
     finally:
         listening.close()
     if not site.state.site.jobs.wait(0):
         # Where Python ends while a thread is within DuckDB or Lance, the process is aborted, in
         # words that look like a crash. Nothing is lost here: a job only reads.
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
+    return code
 
 
 def check_host(host: str, *, exposed: bool) -> None:

@@ -125,7 +125,7 @@ def _catalog(settings: Settings) -> Check:
             "catalog", "note", f"{settings.catalog} is not there yet", "the first run makes it"
         )
     runs = Stores.of(settings).catalog.query("SELECT count(*) AS n FROM runs").to_pylist()[0]["n"]
-    return Check("catalog", "fine", f"{settings.catalog}, {runs} runs")
+    return Check("catalog", "fine", f"{settings.catalog}, {units.several(runs, 'run')}")
 
 
 def _disk(settings: Settings) -> Check:

@@ -167,6 +167,7 @@ def test_steps_are_tasks_and_the_outcome_is_an_artifact(
     kinds = [task.name.split("-")[0].split(" ")[0] for task in tasks]
     expected = ["asset", "commit", *["encode"] * 5, "plan", "prepare", "publish"]
     assert sorted(kinds) == expected
+    assert f"plan {feature}" in {task.name for task in tasks}
     assert "| encoded | 40 |" in artifact(client, f"vecmill-run-{feature}")
 
 

@@ -248,6 +248,17 @@ def test_the_list_of_schedules_says_when_each_is_due(
     assert rows[0]["next"] < rows[1]["next"]
 
 
+def test_what_is_due_within_the_minute_is_told_to_the_second(
+    project: Project, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project.more = '[schedules.often]\nevery = "7 seconds"\n'
+    conf = str(project.settings().conf)
+    assert run_command(["serve", "--show", "--conf", conf]) == 0
+    assert run_command(["serve", "--show", "--conf", conf]) == 0
+    told = capfd.readouterr().out
+    assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC", told), told
+
+
 def test_files_are_written_whole_or_none(tmp_path: Path) -> None:
     (tmp_path / "b").write_text("mine", encoding="utf-8")
     with pytest.raises(Exception, match=r"^b in .* would be written over"):

@@ -19,7 +19,7 @@ LOOKS = [
 
 def test_a_run_is_told_with_its_counts_and_what_its_monitors_said() -> None:
     assert lines.ran(ROW, LOOKS, 75.0) == (
-        "notes v2 (candidate): 1,200 new, 3 changed, 4 vanished, 1 dead letter, 5,000 rows; "
+        "notes v2 (candidate): 1,200 new, 3 changed, 4 deleted, 1 dead letter, 5,000 rows; "
         "monitors: 1 alarm (drift: the means moved), 1 cannot tell, 1 quiet; 1 min 15 s; "
         "see `vecmill logs ab12` and `vecmill report notes`"
     )
@@ -52,3 +52,6 @@ def test_what_cannot_speak_for_itself_is_spoken_of() -> None:
         "`vecmill logs` shows how far it came"
     )
     assert lines.cut_short("nightly", None, crashed=False).startswith("nightly: it was cancelled;")
+    assert lines.stopped("nightly").startswith(
+        "nightly: stopped with `vecmill serve`; nothing half done is published, and"
+    )

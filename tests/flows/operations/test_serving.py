@@ -61,10 +61,9 @@ def test_what_is_due_is_started_and_shown(served: Served) -> None:
     assert sorted(states(service.inner(failed)))[-2:] == ["Failed"] * 2, "once, and once more"
     assert '"status": "failed"' in service.artifacts(failed)["vecmill-schedule-broken"]["data"]
 
-    process.says(
-        "notes v1 (live): 60 new, 0 changed, 0 vanished, 0 dead letters, 60 rows; monitors"
-    )
+    process.says("notes v1 (live): 60 new, 0 changed, 0 deleted, 0 dead letters, 60 rows; monitors")
     process.says(f"; see `vecmill logs {served.project.runs()[0]['run_id']}` and `vecmill report")
+    process.says("| ERROR   | Flow run 'broken 20")
     process.says("broken: failed after ")
     process.says("no file matches 'gone.csv'")
     assert "Traceback" not in process.said()
@@ -78,7 +77,8 @@ def test_what_is_due_is_started_and_shown(served: Served) -> None:
 def _check_run(served: Served, run: Row) -> None:
     service = served.service
     assert len(served.project.rows()) == 60
-    assert (run["name"], run["auto_scheduled"]) == ("often", True)
+    due = str(run["expected_start_time"])[:19].replace("T", " ")
+    assert (run["name"], run["auto_scheduled"]) == (f"often {due}", True)
     assert {"vecmill", served.project.root.name, "notes"} <= set(run["tags"])
     inner = {one["name"]: set(one["tags"]) for one in service.inner(run)}
     assert {"vecmill", "notes", "notes v1"} <= inner["embed notes"]
@@ -122,12 +122,15 @@ def test_starts_are_refused_or_wait_and_what_is_stopped_is_gone_on_from(served: 
     wait(lambda: served.encoded() > before, "it to go on", process.said)
     assert process.end(signal.SIGTERM) == 0
     assert "stopping: what goes on is stopped too" in process.said()
+    assert process.said().count("one: stopped with `vecmill serve`; nothing") == 1
+    assert "| ERROR" not in process.said().partition("stopping: what goes on")[2]
     assert set(states(service.runs(name))) == {"Cancelled"}
     assert served.project.rows_or_none() is None
     assert before < served.encoded() < 60
 
     process = served.serve(schedules)
-    assert "one: its last run, one, was stopped before its end; it is started now" in process.said()
+    assert "one: its last run, due 20" in process.said()
+    assert ", was stopped before its end; it is started now" in process.said()
     line = [served.begin("line"), served.begin("line")]
     wait(
         lambda: "AwaitingConcurrencySlot" in states(map(service.run, line)),

@@ -102,3 +102,8 @@ def test_moments_are_by_the_clock_of_the_reader_and_say_so() -> None:
 )
 def test_ages(seconds: float, expected: str) -> None:
     assert units.ago(seconds) == expected
+
+
+def test_one_of_something_is_told_in_the_singular() -> None:
+    assert units.several(1, "record") == "1 record"
+    assert [units.several(n, "run") for n in (0, 2, 1234)] == ["0 runs", "2 runs", "1,234 runs"]

@@ -263,7 +263,10 @@ def test_nothing_is_written(seen: Seen, served: Served) -> None:
     assert digests(served.project.root) == seen.before
 
 
-def test_a_store_that_is_not_there_yet_stays_away_and_ctrl_c_ends_it(project: Project) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_store_that_is_not_there_yet_stays_away_and_a_signal_ends_it(
+    project: Project, number: signal.Signals
+) -> None:
     project.encoder = {"kind": "lsa", "dim": 4}  # not of the tests: the process knows its own
     project.write([("a", "one", "x")])
     project.settings()
@@ -274,10 +277,10 @@ def test_a_store_that_is_not_there_yet_stays_away_and_ctrl_c_ends_it(project: Pr
         assert "never" in server.get("/").text
         assert server.get("/features/notes/map").status_code == 400
     finally:
-        server.process.send_signal(signal.SIGINT)
+        server.process.send_signal(number)
         _, said = server.process.communicate(timeout=300)
-    assert server.process.returncode == 0, said
-    assert "ended" in said
+    assert server.process.returncode == (0 if number == signal.SIGINT else 143), said
+    assert said.endswith("ended\n")
     assert digests(project.root) == before
 
 

@@ -36,7 +36,7 @@ def test_a_sound_project_has_nothing_broken(project: Project) -> None:
     project.run()
     checks = look(project.settings().conf)
     assert [c for c in checks.values() if c.state == "broken"] == []
-    assert checks["catalog"].found.endswith("catalog.duckdb, 1 runs")
+    assert checks["catalog"].found.endswith("catalog.duckdb, 1 run")
     assert checks["configuration"].found.startswith("notes in ")
     assert checks["torch"].state == "fine"
     assert checks["compute"].found.partition(" ")[0] != ""
