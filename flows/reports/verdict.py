@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from flows.reports.model import Ran, State, Watched
+    from flows.reports.model import Ran, Report, State, Watched
     from storage.model import Manifest, Version
 
 _NAMED = 3
@@ -175,6 +175,12 @@ def failed(runs: Sequence[Ran]) -> list[str]:
         return []
     why = f": {runs[0].error}" if runs[0].error else ""
     return [f"The last run {runs[0].status}, on {day(runs[0].started_at)}{why}"]
+
+
+def standalone(report: Report) -> str:
+    """The verdict for where no notes stand beside it; that the last run failed comes first."""
+    notes = [note if note.endswith(".") else f"{note}." for note in failed(report.runs)]
+    return " ".join([*notes, report.conclusion.sentence])
 
 
 def _behind(standing: Standing, findings: Sequence[Watched]) -> int:

@@ -20,11 +20,12 @@ from flows.output.progress import Silent
 from flows.reports import kept as kept_reports
 from flows.reports.bars import pair_of
 from flows.reports.gather import collect
+from flows.reports.index import sentence
 from flows.reports.model import Look, Report, Watched
 from flows.reports.page import page
 from flows.reports.short import markdown
 from flows.reports.verdict import Standing as About
-from flows.reports.verdict import by_severity, conclude
+from flows.reports.verdict import by_severity, conclude, standalone
 from flows.upkeep.erase import Eraser
 from flows.upkeep.gc import Collector
 from storage.model import Counts, FindingRow, Manifest, UsageError
@@ -269,7 +270,12 @@ def test_it_tells_of_runs_that_nobody_looked_at_and_of_one_that_failed(project: 
     (project.root / "notes.csv").write_text("what,is,this\n1,2,3\n", encoding="utf-8")
     with pytest.raises(Exception, match="id"):
         project.run()
-    assert reported(project).conclusion.notes[0].startswith("The last run failed, on ")
+    found = reported(project)
+    assert found.conclusion.notes[0].startswith("The last run failed, on ")
+    assert standalone(found).startswith("The last run failed, on ")
+    assert standalone(found).endswith(f". {found.conclusion.sentence}")
+    assert sentence([found]) == standalone(found)
+    assert sentence([found, found]).endswith("The last run of notes and notes did not end well.")
     told = page(reported(project))  # it counted nothing, and a run that did is beside it
     assert 'data-name="Outcome">failed</td>' in told
     assert "None" not in told
