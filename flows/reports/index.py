@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ORDER: tuple[State, ...] = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
 _WORDS: dict[State, str] = {
     "alarm": "alarm", "watch": "watch", "empty": "nothing published",
-    "unwatched": "not monitored", "cannot tell": "cannot tell", "quiet": "fine",
+    "unwatched": "not monitored", "cannot tell": "not enough yet", "quiet": "fine",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ _SAID: dict[State, tuple[str, str]] = {
     "watch": ("bears watching", "bear watching"),
     "empty": ("has nothing published", "have nothing published"),
     "unwatched": ("is not monitored yet", "are not monitored yet"),
-    "cannot tell": ("cannot be told of yet", "cannot be told of yet"),
+    "cannot tell": ("has too little to judge by yet", "have too little to judge by yet"),
     "quiet": ("is fine", "are fine"),
 }
 
