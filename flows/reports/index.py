@@ -9,7 +9,7 @@ from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.model import ORDER
 from flows.reports.page import document, top
 from flows.reports.tables import chip
-from flows.reports.verdict import day, failed, listed, standalone
+from flows.reports.verdict import day, failed, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,13 +51,13 @@ def sentence(reports: Sequence[Report]) -> str:
     """All features in one sentence."""
     if not reports:
         return "No feature is configured and none has run."
+    broken = sorted(report.feature for report in reports if failed(report.runs))
+    ended = f" The last run of {listed(broken)} did not end well." if broken else ""
     if len(reports) == 1:
-        return standalone(reports[0])
+        return f"{reports[0].conclusion.sentence}{ended}"
     by_state: dict[State, list[str]] = {}
     for report in sorted(reports, key=lambda r: r.feature):
         by_state.setdefault(report.conclusion.state, []).append(report.feature)
-    broken = sorted(report.feature for report in reports if failed(report.runs))
-    ended = f" The last run of {listed(broken)} did not end well." if broken else ""
     if set(by_state) == {"quiet"}:
         return f"All {len(reports)} features are fine.{ended}"
     parts = [_counted(state, by_state[state]) for state in _ORDER if state in by_state]

@@ -229,6 +229,8 @@ def test_a_record_whose_new_content_is_bad_keeps_its_vector_and_that_is_said(
     assert "which, and why. 1 of them keeps the vector it had before" in told
     [version] = project.versions()
     assert keeping(project.stores(), version) == {"a"}
+    assert run_command(["logs", "notes", *conf]) == 0
+    assert "it left dead letters; `vecmill dead notes`" in capsys.readouterr().err
     assert run_command(["status", *conf]) == 0
     told = " ".join(capsys.readouterr().err.split())
     assert "notes has dead letters; `vecmill dead notes` says which records, and why" in told

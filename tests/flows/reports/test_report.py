@@ -287,7 +287,8 @@ def test_it_tells_of_runs_that_nobody_looked_at_and_of_one_that_failed(project: 
     assert found.conclusion.notes[0].startswith("The last run failed, on ")
     assert standalone(found).startswith("The last run failed, on ")
     assert standalone(found).endswith(f". {found.conclusion.sentence}")
-    assert sentence([found]) == standalone(found)
+    ended = " The last run of notes did not end well."
+    assert sentence([found]) == f"{found.conclusion.sentence}{ended}"
     assert sentence([found, found]).endswith("The last run of notes and notes did not end well.")
     told = page(reported(project))  # it counted nothing, and a run that did is beside it
     assert 'data-name="Outcome">failed</td>' in told
