@@ -117,7 +117,9 @@ def text_columns(searched: Searched, named: str | None) -> Sequence[str]:
             "to keep beside the vector in its source: keep = [...]"
         )
     if len(there) > 1:
-        listener().note(f"looking for the words in {', '.join(there)}; --in narrows that to one")
+        listener().note(
+            f"looking for any of the words in {', '.join(there)}; --in narrows that to one"
+        )
     return there
 
 
