@@ -10,6 +10,7 @@ after SIGTERM and 141 where the reader of a pipe has left, as shells have it. Th
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -103,7 +104,10 @@ def _misused(error: CycloptsError) -> str:
     """What is wrong with a command line, and where it is said how it is to be."""
     words = " ".join(str(error).split()).removesuffix(".")
     if isinstance(error, UnusedCliTokensError):
-        words = f"there is no place for {', '.join(map(repr, error.unused_tokens or ()))}"
+        unused = [*(error.unused_tokens or ())]
+        words = f"there is no place for {', '.join(map(repr, unused))}"
+        if [*(error.command_chain or ())] == ["search"]:
+            words += f"; did you mean --text {shlex.quote(' '.join(unused))}?"
     command = " ".join(["vecmill", *(error.command_chain or ())])
     return f"{words}{' See' if words.endswith('?') else '; see'} `{command} --help`"
 

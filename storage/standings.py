@@ -141,11 +141,15 @@ def rollback(catalog: Catalog, feature: str, reason: str | None = None) -> tuple
                 f"{feature} has no live version to go back from; make one live with "
                 f"`vecmill promote {feature} N`"
             )
-        path = [n for n in walked([_change(row) for row in fetch(con, _LOG, feature)]) if n != now]
+        changes = [_change(row) for row in fetch(con, _LOG, feature)]
+        path = [n for n in walked(changes) if n != now]
         if not path:
+            left = [c.version for c in changes if c.standing == "live" and c.version != now]
+            also = f" (v{left[-1]}, which was gone back from, was so after it)" if left else ""
+            other = left[-1] if left else "N"
             raise UsageError(
-                f"no version of {feature} was live before v{now}; make another one live with "
-                f"`vecmill promote {feature} N`"
+                f"no version of {feature} was live before v{now}{also}; make another one live with "
+                f"`vecmill promote {feature} {other}`"
             )
         target = versions[path[-1]]
         _check_readable(f"{feature}_v{path[-1]}", target["dropped_at"], target["run"], before=now)

@@ -18,6 +18,10 @@ OUTAGE = (
     "connection refused", "dns error", "error sending request", "failed to connect",
     "retryerror", "service unavailable", "slow down", "timed out",
 )  # fmt: skip
+_TOGETHER = (
+    "the catalog and the vectors belong together: restore both from one backup, or, where [store] "
+    "vectors names another place than before, set it back"
+)
 _ERRORS = (ValueError, OSError, RuntimeError)
 """What LanceDB raises; of a manifest that was cut short also a nameless RustPanic."""
 
@@ -40,6 +44,11 @@ class Tables:
         Raises:
             StorageError: if it is not there, or cannot be opened.
         """
+        folder = self.folder
+        if folder is not None and not folder.is_dir():  # LanceDB would make it
+            raise StorageError(
+                f"the table {table!r} cannot be opened: there is no folder {folder}; {_TOGETHER}"
+            )
         try:
             with self.reaching():
                 return self._db().open_table(table)
@@ -47,8 +56,7 @@ class Tables:
             if not isinstance(error, _ERRORS) and type(error).__name__ != "RustPanic":
                 raise
             raise StorageError(
-                f"the table {table!r} cannot be opened in {self._shown}: {error}; the catalog and "
-                "the vectors belong together, so restore both from one backup"
+                f"the table {table!r} cannot be opened in {self._shown}: {error}; {_TOGETHER}"
             ) from error
 
     def at(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
@@ -198,6 +206,8 @@ class Tables:
     def drop(self, table: str) -> None:
         """Remove a table with all its Lance versions; one that is not there is no fault."""
         self._pinned = None
+        if self.folder is not None and not self.folder.is_dir():
+            return
         with self.reaching():
             try:
                 self._db().drop_table(table)

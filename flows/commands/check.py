@@ -70,4 +70,8 @@ def _sum_up(found: Checked, faults: list[Fault]) -> None:
         say(f"{wrong} {'fault' if wrong == 1 else 'faults'}")
     elif found.settings is not None:
         names = ", ".join(found.settings.features) or "no feature is configured yet"
-        say(f"nothing is wrong with the configuration: {names}")
+        if faults:
+            notes = f"{len(faults)} {'note' if len(faults) == 1 else 'notes'}"
+            say(f"no fault, but {notes} above: {names}")
+        else:
+            say(f"nothing is wrong with the configuration: {names}")

@@ -50,7 +50,9 @@ def logs(
 
     settings = load(conf)
     found = run_logs.find(settings, run)
+    left_dead = False
     for entry in _entries(settings, found, follow=follow):
+        left_dead |= entry.get("event") == "done" and bool(entry.get("dead"))
         if json:
             print_json([entry], json=True)
         elif verbose or entry.get("event") not in {"shard", "progress"} or follow:
@@ -62,6 +64,8 @@ def logs(
             "the log ends here: the process was killed. Nothing half done is published, and "
             f"`vecmill run {found.feature}` goes on from here"
         )
+    if left_dead:
+        say(f"it left dead letters; `vecmill dead {found.feature}` says which records, and why")
     return FINE
 
 

@@ -52,6 +52,7 @@ def report(
     from flows.output.console import reporting
     from flows.reports import files
     from flows.reports.gather import collect
+    from flows.reports.verdict import standalone
     from storage.model import UsageError
 
     settings = load(conf)
@@ -71,7 +72,7 @@ def report(
     print_json([found.row() for found in reports], json=json)
     if not json:
         for found in reports:
-            show(found.conclusion.sentence)
+            show(standalone(found))
     if prometheus is not None:
         from flows.reports.prometheus import write
 

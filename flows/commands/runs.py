@@ -205,9 +205,24 @@ def _run(
         for row in rows:
             if row["dead"]:
                 say(f"{row['feature']}: {row['dead']:,} of the records could not be read or "
-                    f"encoded; `vecmill dead {row['feature']}` says which, and why")  # fmt: skip
+                    f"encoded; `vecmill dead {row['feature']}` says which, and why"
+                    f"{_kept(settings, row)}")  # fmt: skip
     codes = {report(error, name) for name, error in failed}
     return worst if not codes else FAILED if FAILED in codes else codes.pop()
+
+
+def _kept(settings: Settings, row: dict[str, Any]) -> str:
+    """How many of a version's dead letters are of records that have an older vector."""
+    from flows.config.stores import Stores
+    from flows.pipeline.dead import keeping
+
+    stores = Stores.of(settings)
+    versions = stores.catalog.versions(row["feature"])
+    number = sum(len(keeping(stores, v)) for v in versions if v.version == row["version"])
+    if not number:
+        return ""
+    kept = "keeps the vector it had" if number == 1 else "keep the vector they had"
+    return f". {number:,} of them {kept} before"
 
 
 def _watch(settings: Settings, carry_out: Runner, reporter: Reporter, row: dict[str, Any]) -> int:

@@ -74,7 +74,7 @@ def search(  # noqa: PLR0913 - one option a kind of query
     of
         The feature that --id is a record of, where it is another one that shares the space.
     words
-        Words to look for in a kept text, the rarer and the more of them the better.
+        Words to look for in a kept text: any of them, the rarer and the more of them the better.
     column
         The kept text to look for --words in; all of them where none is named.
     where

@@ -53,7 +53,7 @@ def promote(
         print_json([verdict.row() for verdict in error.verdicts], json=json)
         if not json:
             table([verdict.row() for verdict in error.verdicts], ("gate", "passed", "told"))
-        complain(str(error), code=FINDING)
+        complain(str(error) if json else error.brief, code=FINDING)
         return FINDING
     print_json([verdict.row() for verdict in done.gates], json=json)
     failed = ", ".join(verdict.gate for verdict in done.gates if not verdict.passed)
@@ -101,11 +101,16 @@ def rollback(
     settings = load(conf)
     before, after = lifecycle.rollback(settings, feature, reason)
     print_json([{"feature": feature, "live": after, "retired": before}], json=json)
-    say(
+    told = (
         f"{feature}_v{after} is live again; {feature}_v{before} is retired, and is brought back "
-        f"with `vecmill promote {feature} {before}`. Runs go on with the encoder as configured: "
-        f'set it back, or set update = "live" in [features.{feature}]'
+        f"with `vecmill promote {feature} {before}`"
     )
+    if lifecycle.goes_elsewhere(settings, feature, after):
+        told += (
+            ". Runs go on with the encoder as configured: set it back, or set "
+            f'update = "live" in [features.{feature}]'
+        )
+    say(told)
     _tell_over(settings, feature)
     return FINE
 

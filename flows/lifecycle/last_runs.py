@@ -46,6 +46,9 @@ def tell(stores: Stores, rows: list[dict[str, Any]]) -> None:
     }
     _mark_crashed(stores, rows)
     for row in rows:
+        if row["version"] is None:
+            path = next(iter(logs[row["feature"]]), None)
+            row.update({} if path is None else _beginning(stores, row["feature"], path))
         if row["standing"] != "retired":
             row.update(unbegun.get(row["feature"], {}))
             row.update(untold.get(row["feature"], {}))
@@ -74,6 +77,14 @@ def _untold(
         "finished_at": None if end is None else _moment(end),
         "error": _KILLED if end is None else end.get("message"),
     }
+
+
+def _beginning(stores: Stores, name: str, path: Path) -> dict[str, Any]:
+    """That a run is under way which has no version yet, such as while its encoder is loaded."""
+    begin, end = _ends(path)
+    if begin is None or end is not None or none_under_way(stores, name):
+        return {}
+    return {"last_run": path.stem, "last_status": "running", "started_at": _moment(begin)}
 
 
 def _ends(path: Path) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:

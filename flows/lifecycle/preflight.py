@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flows.config.settings import Feature, Plugin, Settings
 
 _OFFLINE = "HF_HUB_OFFLINE"
+_UNASKED = re.compile(r"could not be fetched \(.*\);")
 _NAMES = re.compile(r"which `(?P<key>\w+)` names|(?P<path>no file matches)")
 
 
@@ -39,6 +40,7 @@ def look(
         settings: the configuration.
         stand_ins: what is not looked at, as `flows.config.checking.Checked` has it.
     """
+    ours = _OFFLINE not in os.environ
     # Read when the hub's client is imported, which nothing has done before in a command.
     os.environ.setdefault(_OFFLINE, "1")
     seen: set[tuple[str, str]] = set()
@@ -52,7 +54,7 @@ def look(
             and feature.over is None
         ):
             seen.add(("encoders", encoder.name))
-            yield from _weights(settings, encoder)
+            yield from _weights(settings, encoder, ours=ours)
 
 
 def _source(settings: Settings, feature: Feature, seen: set[tuple[str, str]]) -> Iterator[Fault]:
@@ -71,8 +73,8 @@ def _source(settings: Settings, feature: Feature, seen: set[tuple[str, str]]) ->
         yield _fault(settings, table, reason(error))
 
 
-def _weights(settings: Settings, encoder: Plugin) -> Iterator[Fault]:
-    """Look for an encoder's files."""
+def _weights(settings: Settings, encoder: Plugin, *, ours: bool) -> Iterator[Fault]:
+    """Look for an encoder's files; ``ours`` is that nobody but this look asked to be offline."""
     table = ("encoders", encoder.name)
     missing = missing_files(encoder.kind, encoder.params)
     for key, path in missing.items():
@@ -85,7 +87,10 @@ def _weights(settings: Settings, encoder: Plugin) -> Iterator[Fault]:
     except EncoderError as error:
         # A name on the hub that no cache has: a run fetches it, where it has a network.
         told = reason(error)
-        yield _fault(settings, table, told, fault="could not be fetched" not in told)
+        fetched = "could not be fetched" in told
+        if ours:
+            told = _UNASKED.sub("is not asked for here; `vecmill plan` and a run fetch it:", told)
+        yield _fault(settings, table, told, fault=not fetched)
     except Exception as error:  # noqa: BLE001 - as above
         yield _fault(settings, table, reason(error))
 

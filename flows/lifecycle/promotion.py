@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from encoders.base import EncoderError
 from flows.config.stores import Stores
 from flows.lifecycle.compare import SAMPLE, contrast, dead_share, side_of
 from flows.lifecycle.gates import DEFAULT_GATES, NEIGHBOURS, Seen, judge
+from flows.pipeline.versions import known_version
 from storage import standings
 from storage.model import StorageError, UsageError
 
@@ -20,14 +22,24 @@ if TYPE_CHECKING:
     from storage.model import Version
 
 _ATTEMPTS = 10
+_BY_A_RUN = {"complete", "max_dead", "no_alarms", "min_coverage", "min_fresh"}
+"""Gates that a run can mend: how two encoders' spaces differ, none changes."""
 
 
 class GateError(StorageError):
-    """A version may not go live: its gates (``verdicts``) say why."""
+    """A version may not go live: its gates (``verdicts``) say why.
 
-    def __init__(self, message: str, verdicts: Sequence[Verdict]) -> None:
-        super().__init__(message)
+    Attributes:
+        brief: the message without what the gates say, for where that stands above it.
+    """
+
+    def __init__(self, version: Version, verdicts: Sequence[Verdict]) -> None:
+        failed = [verdict for verdict in verdicts if not verdict.passed]
+        said = "; ".join(f"{verdict.gate}: {verdict.told}" for verdict in failed)
+        super().__init__(_refusal(version, failed, said))
         self.verdicts = verdicts
+        names = ", ".join(verdict.gate for verdict in failed)
+        self.brief = _refusal(version, failed, f"see {names}")
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ def promote(
         verdicts = gates_of(stores, gates, version)
         failed = [verdict for verdict in verdicts if not verdict.passed]
         if failed and not force:
-            raise GateError(_refusal(version, failed), verdicts)
+            raise GateError(version, verdicts)
         switched = standings.promote(
             stores.catalog,
             name,
@@ -153,6 +165,21 @@ def rollback(settings: Settings, name: str, reason: str | None = None) -> tuple[
     return standings.rollback(stores.catalog, name, reason)
 
 
+def goes_elsewhere(settings: Settings, name: str, number: int) -> bool:
+    """Whether runs of a feature go on with another encoder than that of a version.
+
+    Where the encoder as configured cannot be had just now, they may.
+    """
+    feature = settings.features.get(name)
+    if feature is None or feature.update == "live":
+        return False
+    try:
+        configured = known_version(feature, Stores.of(settings), root=settings.root)
+    except (EncoderError, StorageError, UsageError):
+        return True
+    return configured is None or configured.version != number
+
+
 def retire(settings: Settings, name: str, number: int, reason: str | None = None) -> bool:
     """Give a candidate up; it can still be promoted.
 
@@ -216,11 +243,11 @@ def _version(catalog: Catalog, name: str, which: int | str) -> Version:
     return versions[int(which)]
 
 
-def _refusal(version: Version, failed: list[Verdict]) -> str:
-    said = "; ".join(f"{verdict.gate}: {verdict.told}" for verdict in failed)
+def _refusal(version: Version, failed: Sequence[Verdict], said: str) -> str:
     name = version.feature
+    mended = {verdict.gate for verdict in failed} <= _BY_A_RUN
+    mend = f"Mend that, such as with `vecmill run {name}`, change" if mended else "Change"
     return (
-        f"{version.table} does not pass its gates, so {name} stays as it is: {said}. Mend that, "
-        f"such as with `vecmill run {name}`, change [features.{name}.gates], or force it with "
-        '--force --reason "..."'
+        f"{version.table} does not pass its gates, so {name} stays as it is: {said}. {mend} "
+        f'[features.{name}.gates], or force it with --force --reason "..."'
     )

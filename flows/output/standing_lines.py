@@ -25,6 +25,8 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
         if row["error"] and row["last_run"] not in seen:
             seen.add(row["last_run"])
             yield f"{row['feature']}: {_readers(live.get(row['feature']), now)}; {_run(row, now)}"
+    for name in dict.fromkeys(r["feature"] for r in rows if r["dead"] or r["unpublished_dead"]):
+        yield f"{name} has dead letters; `vecmill dead {name}` says which records, and why"
     for row in rows:
         if row["upkeep"]:
             yield (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows.output.redact import redact
+from storage import lookups
 from storage.model import DeadLetter
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ def dead_letters(
         return found
     before = stores.catalog.dead_letters(version)
     return pa.concat_tables([found, difference.still_dead(before).cast(found.schema)])
+
+
+def keeping(stores: Stores, version: Version) -> set[str]:
+    """The records whose new content is a dead letter, so that they keep the vector they had.
+
+    Of a version whose rows are chunks none is told: what is left of a record is not one row.
+    """
+    ids = {str(name) for name in stores.catalog.dead_letters(version)["record_id"].to_pylist()}
+    if version.chunked or stores.catalog.published(version) is None:
+        return set()
+    found = lookups.values(
+        stores.catalog, stores.vectors, version.table, "record_id", sorted(ids - {"None"})
+    )
+    return {*found}
 
 
 @dataclass(frozen=True)

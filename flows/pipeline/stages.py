@@ -133,6 +133,7 @@ def _prepared(
 ) -> Version:
     """The version to work on; a run that fails before it has one is put down without."""
     found: list[Version] = []
+    log.stage(name, "prepare", None)  # encoders are loaded here, which may take half a minute
     try:
         engine.step("prepare", lambda: found.append(ready()))
     except BaseException as error:
@@ -140,6 +141,7 @@ def _prepared(
             catalog.start_run(log.run_id, name, None, scope.kind, (scope.since, scope.until))
             _note_failure(catalog, log.run_id, error)
         raise
+    log.end()
     version = found[-1]
     log.write("version", {"version": version.version, "fingerprint": version.fingerprint})
     return version

@@ -9,7 +9,7 @@ from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.model import ORDER
 from flows.reports.page import document, top
 from flows.reports.tables import chip
-from flows.reports.verdict import day, listed
+from flows.reports.verdict import day, failed, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ORDER: tuple[State, ...] = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
 _WORDS: dict[State, str] = {
     "alarm": "alarm", "watch": "watch", "empty": "nothing published",
-    "unwatched": "not monitored", "cannot tell": "cannot tell", "quiet": "fine",
+    "unwatched": "not monitored", "cannot tell": "not enough yet", "quiet": "fine",
 }  # fmt: skip
 
 
@@ -51,16 +51,18 @@ def sentence(reports: Sequence[Report]) -> str:
     """All features in one sentence."""
     if not reports:
         return "No feature is configured and none has run."
+    broken = sorted(report.feature for report in reports if failed(report.runs))
+    ended = f" The last run of {listed(broken)} did not end well." if broken else ""
     if len(reports) == 1:
-        return reports[0].conclusion.sentence
+        return f"{reports[0].conclusion.sentence}{ended}"
     by_state: dict[State, list[str]] = {}
     for report in sorted(reports, key=lambda r: r.feature):
         by_state.setdefault(report.conclusion.state, []).append(report.feature)
     if set(by_state) == {"quiet"}:
-        return f"All {len(reports)} features are fine."
+        return f"All {len(reports)} features are fine.{ended}"
     parts = [_counted(state, by_state[state]) for state in _ORDER if state in by_state]
     first = parts[0].replace(" ", f" of {len(reports)} features ", 1)
-    return "; ".join([first, *parts[1:]]) + "."
+    return "; ".join([first, *parts[1:]]) + f".{ended}"
 
 
 _SAID: dict[State, tuple[str, str]] = {
@@ -68,7 +70,7 @@ _SAID: dict[State, tuple[str, str]] = {
     "watch": ("bears watching", "bear watching"),
     "empty": ("has nothing published", "have nothing published"),
     "unwatched": ("is not monitored yet", "are not monitored yet"),
-    "cannot tell": ("cannot be told of yet", "cannot be told of yet"),
+    "cannot tell": ("has too little to judge by yet", "have too little to judge by yet"),
     "quiet": ("is fine", "are fine"),
 }
 

@@ -62,7 +62,8 @@ def _said(report: Report) -> Html | None:
 
 def _saying(watched: Watched) -> Html:
     now = watched.now
-    told = [f"{units.several(now.n_current, 'record')} against {now.n_reference:,}"]
+    against = f"against {now.n_reference:,}" if now.n_reference else "and none to compare them with"
+    told = [f"{units.several(now.n_current, 'record')} {against}"]
     if watched.reference is not None:
         told.append(f"held against {watched.reference}")
     if watched.blocks in _HOLDS:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from flows.reports.model import Ran, State, Watched
+    from flows.reports.model import Ran, Report, State, Watched
     from storage.model import Manifest, Version
 
 _NAMED = 3
@@ -107,7 +107,7 @@ def _watch(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
 def _cannot_tell(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
     sure = _of(findings, "quiet")
     if not sure:
-        return f"Whether {name} is fine cannot be told yet: {_too_little(findings)}."
+        return _none_can_tell(name, standing, findings)
     see = "sees" if len(sure) == 1 else "see"
     return (
         f"{name} looks fine as far as can be told: {len(sure)} of {len(findings)} monitors {see} "
@@ -115,11 +115,38 @@ def _cannot_tell(name: str, standing: Standing, findings: Sequence[Watched]) -> 
     )
 
 
+def _none_can_tell(name: str, standing: Standing, findings: Sequence[Watched]) -> str:
+    """No trouble, but too little to go by; what was seen when there was more is said too."""
+    readers = _readers(standing)
+    if all(waits(w.verdict, w.summary) for w in findings):
+        return f"{name} has nothing to be compared with yet: {_too_little(findings)}; {readers}."
+    before = {w.monitor: seen for w in findings if (seen := _seen_before(w)) is not None}
+    unusual = [monitor for monitor, seen in before.items() if seen != "quiet"]
+    if unusual:
+        verb = "was" if len(unusual) == 1 else "were"
+        last = f"when there was more, {listed(unusual)} {verb} not quiet"
+        return (
+            f"{name} cannot be judged by the last run: {_too_little(findings)}; {last}; {readers}."
+        )
+    last = "; when there was more, nothing unusual was seen" if before else ""
+    return (
+        f"Nothing unusual is known of {name}, and too little to judge it by: "
+        f"{_too_little(findings)}{last}; {readers}."
+    )
+
+
+def _seen_before(watched: Watched) -> str | None:
+    """What a monitor said the last time that it could tell; None if it never could."""
+    told = [look.verdict for look in watched.looks if look.run_id != watched.now.run_id]
+    return next((verdict for verdict in reversed(told) if verdict != "cannot tell"), None)
+
+
 def _too_little(findings: Sequence[Watched]) -> str:
     unsure = [w for w in findings if w.verdict == "cannot tell"]
     waiting = [w.monitor for w in unsure if waits(w.verdict, w.summary)]
     others = [w.monitor for w in unsure if w.monitor not in waiting]
-    told = [f"{listed(others)} cannot tell from what there is"] if others else []
+    have = "has" if len(others) == 1 else "have"
+    told = [f"{listed(others)} {have} too few new records to judge by"] if others else []
     if waiting:
         verb = "begins" if len(waiting) == 1 else "begin"
         told.append(f"{listed(waiting)} {verb} with the second run, which can be compared with it")
@@ -175,6 +202,12 @@ def failed(runs: Sequence[Ran]) -> list[str]:
         return []
     why = f": {runs[0].error}" if runs[0].error else ""
     return [f"The last run {runs[0].status}, on {day(runs[0].started_at)}{why}"]
+
+
+def standalone(report: Report) -> str:
+    """The verdict for where no notes stand beside it; that the last run failed comes first."""
+    notes = [note if note.endswith(".") else f"{note}." for note in failed(report.runs)]
+    return " ".join([*notes, report.conclusion.sentence])
 
 
 def _behind(standing: Standing, findings: Sequence[Watched]) -> int:

@@ -125,7 +125,13 @@ def _refuse_others(asked: Asked, *, parts: bool) -> None:
     several = parts and number > 1 and "id" not in asked.queries
     if number == 1 or several or (number == 0 and asked.words is not None):
         return
+    if not number:
+        raise SearchError(
+            "there is nothing to search for; give one of --text, --image, --audio, --row and --id, "
+            "or --words"
+        )
+    given = " and ".join(f"--{query}" for query in asked.queries)
     raise SearchError(
-        f"a search takes one of --text, --image, --audio, --row and --id, or --words, "
-        f"got {number or 'none'} of the former"
+        f"a search takes one of --text, --image, --audio, --row and --id, got {given}; leave out "
+        "all but one"
     )

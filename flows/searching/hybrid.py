@@ -118,7 +118,9 @@ def text_columns(searched: Searched, named: str | None) -> Sequence[str]:
         )
     if len(there) > 1:
         all_of_them = ", ".join(there)
-        listener().note(f"looking for the words in {all_of_them}; name one to look in it alone")
+        listener().note(
+            f"looking for any of the words in {all_of_them}; name one to look in it alone"
+        )
     return there
 
 

@@ -90,7 +90,23 @@ def encode_parts(
         raise SearchError(f"the query does not fit {version.table}: {error}") from error
     if not np.isfinite(vectors).all():
         raise SearchError("the encoder returned NaN or infinity for this query")
+    if version.metric == "cosine" and len(vectors) and not vectors.any():
+        raise _no_direction(version, modality)
     return list(vectors)
+
+
+def _no_direction(version: Version, modality: str) -> SearchError:
+    """A query has a vector of length 0, which is at no angle to any other."""
+    table, kind = version.table, version.kind
+    if modality == "text":
+        return SearchError(
+            f"none of the query's words is known to {table} ({kind!r}), so it has no place among "
+            "its vectors; search by other words, or with --words for what a kept text says"
+        )
+    return SearchError(
+        f"{table} ({kind!r}) gives this query a vector of length 0, which has no direction and so "
+        "no place among its vectors; search by another one"
+    )
 
 
 def _cut(version: Version, batch: Sequence[Audio]) -> Sequence[Audio]:

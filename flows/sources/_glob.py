@@ -145,7 +145,18 @@ def named(path: str, root: Path) -> Iterator[Found]:
 def _whence(path: str, root: Path) -> str:
     if is_uri(path):
         return "; check the address, and that what is in the environment may list it"
-    return f" in {root}; check the path (relative paths start there)"
+    return f" in {root}{_gone(path, root)}; check the path (relative paths start there)"
+
+
+def _gone(path: str, root: Path) -> str:
+    """That the folder a path looks into is not there; nothing where it is."""
+    path = unquote(path.removeprefix(_FILE)) if path.startswith(_FILE) else path
+    parts = PurePosixPath(path).parts
+    fixed = next((i for i, part in enumerate(parts) if MAGIC.search(part)), len(parts) - 1)
+    inside = parts[:fixed]
+    if not inside or root.joinpath(*inside).is_dir():
+        return ""
+    return f": the folder {PurePosixPath(*inside)} is not there"
 
 
 def _matches(path: str, root: Path) -> Iterator[Found]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ORDER = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
 WORDS = {
     "alarm": "alarm", "watch": "watch", "empty": "nothing published",
-    "unwatched": "not monitored", "cannot tell": "cannot tell", "quiet": "fine",
+    "unwatched": "not monitored", "cannot tell": "not enough yet", "quiet": "fine",
 }  # fmt: skip
 _COLUMNS = (
     Column("Feature"), Column("Verdict"), Column("Live version"), Column("Rows", is_number=True),

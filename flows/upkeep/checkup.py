@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from flows.config.settings import Settings
     from storage.model import Manifest, Version
 
-_ONE_BACKUP = (
-    "restore the catalog and the vectors from one backup; without one, `vecmill run --refit` or "
-    "another change to the encoder makes a fresh version, which encodes all records again"
+_AFRESH = (
+    "without one, `vecmill run --refit` or another change to the encoder makes a fresh version, "
+    "which encodes all records again"
 )
+_ONE_BACKUP = f"restore the catalog and the vectors from one backup; {_AFRESH}"
 
 
 def look(settings: Settings) -> Iterator[Check]:
@@ -59,7 +60,8 @@ def _version(stores: Stores, version: Version) -> Iterator[Check]:
         faults = upkeep.faults(stores.vectors, version, readable[-1])
         missing = _missing(stores, version, readable)
     except StorageError as error:
-        yield Check(name, "broken", str(error), _ONE_BACKUP)
+        told = str(error)
+        yield Check(name, "broken", told, _AFRESH if "one backup" in told else _ONE_BACKUP)
         return
     if faults:
         yield Check(name, "broken", "; ".join(faults), _ONE_BACKUP)

@@ -405,3 +405,17 @@ def test_a_section_that_is_no_table_is_a_fault(tmp_path: Path, section: str, odd
     assert any(fault.where == f"{section}.x" for fault in checking.check(conf).faults)
     conf.write_text(f"[alerts.x]\nkind = {odd}\n{named}", "utf-8")
     assert any(fault.where == "alerts.x" for fault in checking.check(conf).faults)
+
+
+def test_weights_that_are_nowhere_here_are_a_note_and_not_said_to_be_right(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    project.write([("a", "wheel", "x")])
+    project.encoder = {"kind": "sentence", "model": "nobody/has-this"}
+    assert run_command(["check", "--conf", str(project.settings().conf)]) == 0
+    got = capsys.readouterr()
+    told = " ".join(got.out.split())
+    assert "is not asked for here; `vecmill plan` and a run fetch it: run once with" in told
+    assert "HF_HUB_OFFLINE" not in told
+    assert got.err.splitlines()[-1] == "no fault, but 1 note above: notes"

@@ -67,14 +67,14 @@ def test_a_run_keeps_its_stages_shards_and_end(project: Project) -> None:
     outcome = project.run()
     found = kept(project)
     assert [entry["event"] for entry in found] == [
-        *("begin", "version", "stage", "staged", "stage", "shard", "shard", "shard", "staged"),
-        *("stage", "staged", "done"),
+        *("begin", "stage", "staged", "version", "stage", "staged"),
+        *("stage", "shard", "shard", "shard", "staged", "stage", "staged", "done"),
     ]
     assert (found[0]["run"], found[0]["feature"], found[0]["process"]) == (
         outcome.run, "notes", os.getpid(),
     )  # fmt: skip
     assert [entry["encoded"] for entry in found if entry["event"] == "shard"] == [8, 8, 4]
-    assert [e["records"] for e in found if e["event"] == "staged"] == [20, 20, 0]
+    assert [e["records"] for e in found if e["event"] == "staged"] == [0, 20, 20, 0]
     done = found[-1]
     assert {key: done[key] for key in ("new", "encoded", "rows", "version", "standing")} == {
         "new": 20, "encoded": 20, "rows": 20, "version": 1, "standing": "live",

@@ -55,8 +55,8 @@ def test_a_gate_that_fails_is_a_finding(vecmill: Call, project: Project) -> None
         "complete": True, "no_alarms": True, "min_coverage": True, "min_cka": False,
     }  # fmt: skip
     assert "notes_v2 does not pass its gates, so notes stays as it is: min_cka: linear CKA" in err
-    code, out, _ = vecmill("promote", "notes", "2")
-    assert code == 3
+    code, out, err = vecmill("promote", "notes", "2")
+    assert (code, "linear CKA" in err) == (3, False), "the table has said it"
     assert re.search(r"min_cka +no +linear CKA is 0\.", out)
     code, _, err = vecmill("promote", "notes", "2", "--force")
     assert (code, "takes a reason" in err) == (2, True)
@@ -64,11 +64,15 @@ def test_a_gate_that_fails_is_a_finding(vecmill: Call, project: Project) -> None
     assert (code, out, err) == (0, "", "notes_v2 is live, forced past min_cka\n")
 
 
-def test_there_and_back(vecmill: Call) -> None:
+def test_there_and_back(vecmill: Call, project: Project) -> None:
     assert vecmill("promote", "notes", "2") == (0, "", "notes_v2 is live\n")
     assert vecmill("promote", "notes", "2") == (0, "", "notes_v2 is live already\n")
     code, _, err = vecmill("rollback", "notes", "--reason", "worse")
     assert (code, err.startswith("notes_v1 is live again; notes_v2 is retired")) == (0, True)
+    assert "set it back" in err
+    project.encoder = {}
+    vecmill("promote", "notes", "2")
+    assert "set it back" not in vecmill("rollback", "notes")[2], "v1 is what is configured"
     code, _, err = vecmill("rollback", "notes")
     assert (code, "no version of notes was live before v1" in err) == (2, True)
 

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.cli import run_command
+from flows.engines.engine import Direct
 from flows.lifecycle.status import status
 from flows.output.standing_lines import told
 from flows.pipeline.refusals import RunError
 from flows.sources.base import SourceError
 from storage.ids import new_run_id
+from storage.logs import entries
 from storage.model import FindingRow
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.flows.project import Project
 
 ROWS = [(f"r{i}", f"text {i}", "x") for i in range(30)]
@@ -33,6 +37,24 @@ def test_a_feature_that_never_ran_stands_there(project: Project) -> None:
         ("notes", "never run", None)
     ]
     assert not (project.root / "data").exists(), "looking must not make a store"
+
+
+def test_a_first_run_is_under_way_while_its_encoder_is_loaded(project: Project) -> None:
+    project.write(ROWS)
+    seen: list[tuple[str, int | None]] = []
+
+    class Looking(Direct):
+        def step(self, name: str, function: Callable[[], None]) -> None:
+            if name == "prepare":
+                rows = status(project.settings())
+                seen.extend((row["last_status"], row["version"]) for row in rows)
+                [log] = project.stores().logs.files("notes")
+                told = [entry.get("stage") for entry, _ in entries(log)]
+                assert told[-1] == "prepare", "else the log has a gap that nobody can explain"
+            super().step(name, function)
+
+    project.run(Looking())
+    assert seen == [("running", None)]
 
 
 def test_rows_have_the_same_keys_before_and_after_a_run(project: Project) -> None:

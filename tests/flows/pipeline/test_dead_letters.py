@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from flows.cli import run_command
+from flows.pipeline.dead import keeping
 from flows.pipeline.refusals import RunError
 from tests.flows.plugins.letters import vector_of
 from tests.flows.project import HEADER, vector
@@ -213,3 +215,22 @@ def test_a_kept_column_may_have_any_name(project: Project, name: str) -> None:
         "b": "y",
         "c": "new",
     }
+
+
+def test_a_record_whose_new_content_is_bad_keeps_its_vector_and_that_is_said(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write([("a", "wheel", "x"), ("b", "grain", "x")])
+    project.run()
+    project.write([("a", "FAIL wheel", "x"), ("b", "grain", "x"), ("c", "FAIL", "x")])
+    conf = ["--conf", str(project.settings().conf)]
+    assert run_command(["run", "--direct", *conf]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "which, and why. 1 of them keeps the vector it had before" in told
+    [version] = project.versions()
+    assert keeping(project.stores(), version) == {"a"}
+    assert run_command(["logs", "notes", *conf]) == 0
+    assert "it left dead letters; `vecmill dead notes`" in capsys.readouterr().err
+    assert run_command(["status", *conf]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "notes has dead letters; `vecmill dead notes` says which records, and why" in told

@@ -20,11 +20,12 @@ from flows.output.progress import Silent
 from flows.reports import kept as kept_reports
 from flows.reports.bars import pair_of
 from flows.reports.gather import collect
+from flows.reports.index import sentence
 from flows.reports.model import Look, Report, Watched
 from flows.reports.page import page
 from flows.reports.short import markdown
 from flows.reports.verdict import Standing as About
-from flows.reports.verdict import by_severity, conclude
+from flows.reports.verdict import by_severity, conclude, standalone
 from flows.upkeep.erase import Eraser
 from flows.upkeep.gc import Collector
 from storage.model import Counts, FindingRow, Manifest, UsageError
@@ -219,11 +220,22 @@ def test_the_verdict_is_one_sentence() -> None:
     )
     assert said(health, watched("drift", "cannot tell")).startswith(
         "notes v3 looks fine as far as can be told: 1 of 2 monitors sees nothing unusual, and "
-        "drift cannot tell"
+        "drift has too few new records to judge by; readers see"
     )
     assert said(watched("drift", "watch"), health).startswith("notes v3 bears watching: drift")
     assert said(watched("drift", "cannot tell")) == (
-        "Whether notes v3 is fine cannot be told yet: drift cannot tell from what there is."
+        "Nothing unusual is known of notes v3, and too little to judge it by: drift has too few "
+        "new records to judge by; readers see its 1,234 rows as of 31 January 2026."
+    )
+    small = watched("drift", "cannot tell")
+    earlier = [
+        replace(small.now, run_id="run-1", verdict=verdict) for verdict in ("quiet", "watch")
+    ]
+    assert "judge by; when there was more, nothing unusual was seen; readers" in said(
+        replace(small, looks=(earlier[0], small.now))
+    )
+    assert "judge by; when there was more, drift was not quiet; readers" in said(
+        replace(small, looks=(*earlier, small.now))
     )
     waiting = replace(watched("drift", "cannot tell"), summary=f"{FIRST}; and more")
     assert said(health, waiting).startswith(
@@ -231,9 +243,11 @@ def test_the_verdict_is_one_sentence() -> None:
         "drift begins with the second run, which can be compared with it; readers see"
     )
     assert said(waiting, watched("labels", "cannot tell")) == (
-        "Whether notes v3 is fine cannot be told yet: labels cannot tell from what there is, and "
-        "drift begins with the second run, which can be compared with it."
+        "Nothing unusual is known of notes v3, and too little to judge it by: labels has too few "
+        "new records to judge by, and drift begins with the second run, which can be compared "
+        "with it; readers see its 1,234 rows as of 31 January 2026."
     )
+    assert said(waiting).startswith("notes v3 has nothing to be compared with yet: drift begins")
     names = [watched(name, "alarm") for name in "abcde"]
     assert ": a, b, c and 2 more; 5 of 5 monitors raise it; readers" in said(*names)
 
@@ -269,7 +283,13 @@ def test_it_tells_of_runs_that_nobody_looked_at_and_of_one_that_failed(project: 
     (project.root / "notes.csv").write_text("what,is,this\n1,2,3\n", encoding="utf-8")
     with pytest.raises(Exception, match="id"):
         project.run()
-    assert reported(project).conclusion.notes[0].startswith("The last run failed, on ")
+    found = reported(project)
+    assert found.conclusion.notes[0].startswith("The last run failed, on ")
+    assert standalone(found).startswith("The last run failed, on ")
+    assert standalone(found).endswith(f". {found.conclusion.sentence}")
+    ended = " The last run of notes did not end well."
+    assert sentence([found]) == f"{found.conclusion.sentence}{ended}"
+    assert sentence([found, found]).endswith("The last run of notes and notes did not end well.")
     told = page(reported(project))  # it counted nothing, and a run that did is beside it
     assert 'data-name="Outcome">failed</td>' in told
     assert "None" not in told

@@ -122,7 +122,7 @@ def test_words_are_looked_for_in_all_texts_unless_one_is_named(project: Project)
     with listening(Hearing(heard)):
         assert sorted(ids(project, Asked(words="wheel"))) == ["1", "2", "3"]
         assert sorted(ids(project, Asked(words="wheel", column="label"))) == ["2", "3"]
-    assert heard == ["looking for the words in label, text; name one to look in it alone"]
+    assert heard == ["looking for any of the words in label, text; name one to look in it alone"]
     best = answer(project.settings(), "notes", Asked(words="wheel", k=1))
     assert len(best) == 1
 

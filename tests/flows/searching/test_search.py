@@ -12,6 +12,7 @@ from flows.searching.queries import SearchError
 from flows.searching.search import search
 from tests.encoders.conftest import save_sentence_model
 from tests.flows.plugins.letters import vector_of
+from tests.flows.topics import texts, topical
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,3 +171,11 @@ def test_an_encoder_as_configured_that_is_not_here_stops_no_search(project: Proj
     project.run()
     project.encoder = {"kind": "sentence", "model": "./gone"}
     assert nearest(project, "mill") == "a"
+
+
+def test_a_query_of_unknown_words_has_no_place(project: Project) -> None:
+    topical(project, texts(30)).run()
+    settings = project.settings()
+    assert len(search(settings, "notes", "text", "milla", 3)) == 3
+    with pytest.raises(SearchError, match=r"none of the query's words is known to notes_v1 \('lsa"):
+        search(settings, "notes", "text", "rocket moon", 3)

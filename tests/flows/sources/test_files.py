@@ -277,7 +277,7 @@ def test_large_texts_are_handed_on_in_smaller_chunks(
 
 
 def test_nothing_that_matches_is_an_error_now_or_later(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no file matches '\*\.txt' in "):
+    with pytest.raises(SourceError, match=r"no file matches '\*\.txt' in [^:]*; check"):
         files.open(files.Params(path="*.txt"), tmp_path, "text")
     write(tmp_path, a_txt=b"a")
     source = files.open(files.Params(path="*.txt"), tmp_path, "text")

@@ -74,7 +74,12 @@ def test_a_header_alone_is_a_source_without_records(tmp_path: Path) -> None:
 
 
 def test_no_match_says_where_it_looked(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"no file matches 'news/\*\.csv' in "):
+    with pytest.raises(
+        SourceError, match=r"no file matches 'news/\*\.csv' in .*: the folder news is not"
+    ):
+        table.open(table.Params(path="news/*.csv"), tmp_path, "text")
+    (tmp_path / "news").mkdir()
+    with pytest.raises(SourceError, match=r"no file matches 'news/\*\.csv' in [^:]*; check"):
         table.open(table.Params(path="news/*.csv"), tmp_path, "text")
 
 

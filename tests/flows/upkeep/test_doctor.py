@@ -15,6 +15,7 @@ from flows.upkeep.doctor import Check, examine
 from flows.upkeep.erase import Eraser
 from storage import cleaning
 from storage.locks import exclusive
+from storage.model import StorageError
 from tests.flows.interruptions import Interruption, Stopping, stop
 
 if TYPE_CHECKING:
@@ -152,6 +153,21 @@ def test_a_table_that_is_gone_is_told(project: Project) -> None:
     check = look(project.settings().conf)["table notes_v1"]
     assert check.state == "broken"
     assert "'notes_v1' cannot be opened" in check.found
+
+
+def test_vectors_that_are_looked_for_elsewhere_are_told_and_no_folder_is_made(
+    project: Project,
+) -> None:
+    published(project)
+    vectors = project.root / "data" / "vectors"
+    vectors.rename(vectors.with_name("moved"))
+    check = look(project.settings().conf)["table notes_v1"]
+    assert "[store] vectors names another place than before, set it back" in check.found
+    assert f"{check.found} {check.advice}".count("one backup") == 1
+    with pytest.raises(StorageError, match="there is no folder"):
+        project.plan()
+    project.stores().vectors.drop("notes_v1")
+    assert not vectors.exists()
 
 
 def test_a_catalog_that_is_not_of_these_vectors_is_told(project: Project) -> None:
