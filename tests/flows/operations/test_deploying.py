@@ -336,7 +336,7 @@ def test_a_worker_carries_out_what_prefect_deploys_and_tells_whom_it_should(
         assert failed["state_type"] == "FAILED"
         wait(lambda: bool(hook.got), "the notification", worker.said)
     (got,) = hook.got
-    assert got["said"].startswith("nightly of vecmill-run: Failed\n")
+    assert re.match(r"nightly [\d :-]+ of vecmill-run: Failed\n", got["said"])
     assert "1 of 1 failed: notes: no file matches" in got["said"]
     assert f"${{secret:{name}}}" in got["said"]
     assert value not in worker.said()
