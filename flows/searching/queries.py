@@ -40,13 +40,19 @@ class SearchError(Exception):
     """A search cannot be done as asked."""
 
 
-def encode(settings: Settings, version: Version, modality: str, query: str) -> NDArray[np.float32]:
+def encode(
+    settings: Settings, version: Version, modality: str, query: str, *, alone: bool = True
+) -> NDArray[np.float32]:
     """The vector of a query that has but one.
+
+    Args:
+        settings, version, modality, query: as for `encode_parts`.
+        alone: whether nothing else is asked; a part that knows no word of a query says nothing.
 
     Raises:
         SearchError: if it is a recording longer than the windows that are the version's rows.
     """
-    vectors = encode_parts(settings, version, modality, query)
+    vectors = encode_parts(settings, version, modality, query, alone=alone)
     if len(vectors) > 1:
         raise SearchError(
             f"{query} is longer than a window of {version.feature}, so it has {len(vectors)} "
@@ -56,7 +62,7 @@ def encode(settings: Settings, version: Version, modality: str, query: str) -> N
 
 
 def encode_parts(
-    settings: Settings, version: Version, modality: str, query: str
+    settings: Settings, version: Version, modality: str, query: str, *, alone: bool = True
 ) -> list[NDArray[np.float32]]:
     """The vector of a query; where rows are windows of recordings, of each window of one."""
     if version.modality == "graph":
@@ -90,7 +96,7 @@ def encode_parts(
         raise SearchError(f"the query does not fit {version.table}: {error}") from error
     if not np.isfinite(vectors).all():
         raise SearchError("the encoder returned NaN or infinity for this query")
-    if version.metric == "cosine" and len(vectors) and not vectors.any():
+    if alone and version.metric == "cosine" and len(vectors) and not vectors.any():
         raise _no_direction(version, modality)
     return list(vectors)
 

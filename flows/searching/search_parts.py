@@ -134,7 +134,7 @@ def vector_of(
     if version.modality != "vector":
         for modality in _takes(stores, version):
             if modality in queries:
-                return encode(settings, version, modality, queries[modality])
+                return encode(settings, version, modality, queries[modality], alone=False)
         return None
     parts = over.parts_of(version)
     made = {part.feature: over.made_by(part, stores.catalog) for part in parts}

@@ -61,7 +61,7 @@ def test_each_kind_of_schedule_does_what_it_says(
     (look,) = jobs.monitor("looks", conf)
     assert (look["feature"], look["monitor"]) == ("notes", "health")
     said = caplog.text
-    assert "notes v1 (live): 60 new, 0 changed, 0 vanished, 0 dead letters, 60 rows" in said
+    assert "notes v1 (live): 60 new, 0 changed, 0 deleted, 0 dead letters, 60 rows" in said
     assert "what is no feature's: 0 things put in order" in said
     assert f"See {page['page']}" in said
     assert "notes: monitors: 1 " in said
