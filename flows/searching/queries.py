@@ -46,7 +46,10 @@ def encode(
     """The vector of a query that has but one.
 
     Args:
-        settings, version, modality, query: as for `encode_parts`.
+        settings: the configuration.
+        version: what is searched.
+        modality: of the query.
+        query: a text, a path or a row.
         alone: whether nothing else is asked; a part that knows no word of a query says nothing.
 
     Raises:
