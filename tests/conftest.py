@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from tests.processes import Forking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from xdist.workermanage import WorkerController
 
 REPOSITORY = Path(__file__).parents[1]
 # A home for each process that runs tests: two servers do not share one database.
@@ -89,6 +92,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         if is_file and config.getoption("--unit") and not unit.is_unit(collection_path)
         else None
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController, error: object) -> None:
+    """Tell how a process of the tests ended that was not to end: -9 where it was killed."""
+    if error:
+        sys.stderr.write(f"\n{node.gateway.id} ended with {node.gateway._io.wait()}\n")  # noqa: SLF001
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
