@@ -60,5 +60,5 @@ ANTI JOIN wholes w ON b.{parent} = w.record_id ANTI JOIN dead d ON b.{parent} = 
 # The words about the part come off first: what failed before is read back from the catalog.
 REASON = (
     "regexp_replace(d.reason, ' \\(chunk \\d+, {unit} \\d+ to \\d+\\)$', '') || ' (chunk ' || "
-    "o.{number} || ', {unit} ' || o.{start} || ' to ' || o.{end} || ')'"
+    "s.{number} || ', {unit} ' || s.{start} || ' to ' || s.{end} || ')'"
 )

@@ -80,17 +80,25 @@ ANTI JOIN snapshot USING (record_id) ANTI JOIN dead USING (record_id)
 OVERTAKEN = """
 row_number() OVER (PARTITION BY record_id, event_time ORDER BY run_id DESC, content_hash) > 1
 """
+# Of what is unchanged nothing is put down: mostly that is all there is. Nor are kept columns, which
+# may be whole texts; where they are needed they are looked up in `snapshot`.
 CLASSIFY = """
 CREATE OR REPLACE TABLE outcome AS
-SELECT s.*, b.nth AS base_nth, b.record_id IS NULL AS added, CASE
+SELECT s.seq, s.record_id, s.content_hash, s.event_time, b.nth AS base_nth,
+    b.record_id IS NULL AS added, CASE
     WHEN d.content_hash IS NOT NULL THEN 'dead'
     WHEN b.record_id IS NULL THEN {unmatched}
     WHEN b.content_hash <> s.content_hash OR b.overtaken THEN 'changed'
-    WHEN {differs} THEN 'updated'
-    ELSE 'unchanged' END AS outcome
+    ELSE 'updated' END AS outcome
 FROM snapshot s
 LEFT JOIN base b ON {same}
 LEFT JOIN dead_content d ON s.content_hash = d.content_hash
+WHERE d.content_hash IS NOT NULL OR b.record_id IS NULL
+    OR b.content_hash <> s.content_hash OR b.overtaken OR {differs}
+"""
+TALLY = """
+SELECT outcome, count(*) FROM outcome GROUP BY ALL UNION ALL
+SELECT 'unchanged', (SELECT count(*) FROM snapshot) - (SELECT count(*) FROM outcome)
 """
 # What a run staged that died after it had published stands in the base already. A content may be
 # staged twice, by a task that outlived its run.
@@ -153,7 +161,7 @@ WITH firsts AS (
     WHERE outcome IN ('new', 'changed')
     AND content_hash IN (SELECT content_hash FROM known WHERE origin = 'run')
     GROUP BY content_hash)
-SELECT (SELECT count(*) FROM outcome WHERE event_time >= since AND event_time < until),
+SELECT (SELECT count(*) FROM snapshot WHERE event_time >= since AND event_time < until),
     (SELECT count(*) FROM firsts WHERE moment >= since AND moment < until)
 FROM bounds ORDER BY nth
 """

@@ -26,7 +26,7 @@ class Told(Scratch):
     def counts(self, *, remove_vanished: bool) -> Counts:
         """The counts as they stand; final once `learn_dead` has seen every staged file."""
         self._classify()
-        tally = self._tally("SELECT outcome, count(*) FROM outcome GROUP BY ALL")
+        tally = self._tally(sql.TALLY)
         origins = self._tally(
             "SELECT origin, count(*) FROM known WHERE content_hash IN (SELECT content_hash "
             "FROM outcome WHERE outcome IN ('new', 'changed')) GROUP BY ALL"
@@ -152,7 +152,7 @@ class Told(Scratch):
             reason = of_parts.REASON.format(**self._part_names)
         return self._con.sql(
             f"SELECT {sql.DEAD} FROM dead UNION ALL "
-            f"SELECT o.{record}, o.place, {reason}, CASE WHEN d.lasting THEN 'encode' "
-            "ELSE 'read' END, o.content_hash FROM outcome o "
-            "JOIN dead_content d USING (content_hash) WHERE o.outcome = 'dead'"
+            f"SELECT s.{record}, s.place, {reason}, CASE WHEN d.lasting THEN 'encode' "
+            "ELSE 'read' END, s.content_hash FROM outcome o JOIN snapshot s USING (seq) "
+            "JOIN dead_content d ON s.content_hash = d.content_hash WHERE o.outcome = 'dead'"
         ).to_arrow_table()
