@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from encoders import _threads
+from encoders import _residents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,18 +47,18 @@ def mapped(work: Callable[[T], R], parts: Iterable[T], device: str | None) -> li
         Exception: the first that a part raises; no part is begun after it.
     """
     given = list(parts)
-    if device is None or not device.startswith("cpu") or not given or _alone():
+    if device is None or not device.startswith("cpu") or not given or (count := _own()) == 1:
         return [work(part) for part in given]
     streams = _Streams(work, given)
-    streams.run()
+    streams.run(count)
     return streams.results()
 
 
-def _alone() -> bool:
-    """Whether this thread computes with one thread, as one stream would."""
+def _own() -> int:
+    """How many threads this one computes with; one stream would with one."""
     import torch
 
-    return int(torch.get_num_threads()) == 1
+    return int(torch.get_num_threads())
 
 
 def keeps_nothing(model: nn.Module, run: Callable[[int], object], longest: float = _LONG) -> bool:
@@ -109,43 +108,23 @@ class _Streams(Generic[T, R]):
         self._made: dict[int, R] = {}
         self._error: BaseException | None = None
         self._lock = threading.Lock()
-        self._go = threading.Event()
 
-    def run(self) -> None:
-        """Go through all parts; the caller's thread waits, and keeps its number of threads."""
-        threads: list[threading.Thread] = []
+    def run(self, count: int) -> None:
+        """Go through all parts with so many threads; the caller's waits."""
+        streams = min(count, _MOST, len(self._parts))
+        threads = _residents.taken(streams, max(1, count // _MOST))
+        under_way: list[threading.Event] = []
         try:
-            self._start(threads)
-            self._go.set()  # what parts begin must find the process's number
             for thread in threads:
-                thread.join()
-        except BaseException as error:  # an interrupt, or no more threads to be had
+                under_way.append(thread.begin(self._drain))  # noqa: PERF401 - an interrupt keeps it
+            for done in under_way:
+                done.wait()
+        except BaseException as error:  # an interrupt
             self._fail(error)
-            for thread in threads:
-                thread.join()
+            _residents.let_go(threads[len(under_way) :])
+            for done in under_way:
+                done.wait()
             raise
-
-    def _start(self, threads: list[threading.Thread]) -> None:
-        """Add the streams, each of which has set its own number when this returns."""
-        with _threads.kept() as count:
-            streams = min(count, _MOST, len(self._parts))
-            ready = threading.Barrier(streams + 1)
-            try:
-                for _ in range(streams):
-                    # A daemon, since a model that hangs must not keep the process from ending.
-                    thread = threading.Thread(
-                        target=self._drain,
-                        args=(max(1, count // _MOST), ready),
-                        name="stream",
-                        daemon=True,
-                    )
-                    thread.start()
-                    threads.append(thread)
-                ready.wait()
-            except BaseException as error:
-                self._fail(error)  # first, so that those that wait begin no part
-                ready.abort()
-                raise
 
     def results(self) -> list[R]:
         """What was made of the parts, in their order."""
@@ -157,18 +136,7 @@ class _Streams(Generic[T, R]):
         finally:
             del error  # a frame that an error holds must not hold the error
 
-    def _drain(self, count: int, ready: threading.Barrier) -> None:
-        import torch
-
-        try:
-            torch.get_num_threads()  # else the first work takes the process's number once more
-            torch.set_num_threads(count)
-        except BaseException:
-            ready.abort()
-            raise
-        with suppress(threading.BrokenBarrierError):  # the caller's error, which ends all
-            ready.wait()
-            self._go.wait()
+    def _drain(self) -> None:
         while (taken := self._next()) is not None:
             at, part = taken
             try:
@@ -179,7 +147,6 @@ class _Streams(Generic[T, R]):
     def _fail(self, error: BaseException) -> None:
         with self._lock:
             self._error = self._error or error
-        self._go.set()
 
     def _next(self) -> tuple[int, T] | None:
         with self._lock:

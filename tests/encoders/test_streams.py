@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
 
-from encoders import _streams, vision
+from encoders import _residents, _streams, vision
 from encoders._repeatable import one_core
 from encoders.sentence import Params, build
 from tests.encoders.samples import WORDS
@@ -16,6 +17,8 @@ from tests.encoders.samples import WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.processes import Forking
 
 
 @pytest.fixture
@@ -116,9 +119,10 @@ def test_a_fit_on_one_core_is_that_of_its_thread_alone(torch: Any) -> None:  # n
     assert torch.get_num_threads() == 8
 
 
-def test_where_a_stream_cannot_begin_those_that_could_end(
-    torch: Any,  # noqa: ANN401 - as above
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("room", [2, 0])
+@pytest.mark.usefixtures("torch")
+def test_where_no_more_threads_can_begin_those_that_could_do_all(
+    monkeypatch: pytest.MonkeyPatch, room: int
 ) -> None:
     start = threading.Thread.start
     streams: list[threading.Thread] = []
@@ -126,18 +130,80 @@ def test_where_a_stream_cannot_begin_those_that_could_end(
 
     def limited(thread: threading.Thread) -> None:
         if thread.name == "stream":
-            if len(streams) == 2:
+            if len(streams) == room:
                 raise RuntimeError("can't start new thread")
             streams.append(thread)
         start(thread)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "start", limited)
+    monkeypatch.setattr(_residents, "_idle", {})
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    if room:
+        _streams.mapped(made.append, range(9), "cpu")
+        assert sorted(made) == [*range(9)]
+    else:
         with pytest.raises(RuntimeError, match="can't start new thread"):
             _streams.mapped(made.append, range(9), "cpu")
-    assert made == []
-    assert not any(thread.is_alive() for thread in streams)
-    assert _streams.mapped(lambda _: torch.get_num_threads(), range(9), "cpu") == [1] * 9
+    assert len(streams) == room
+
+
+@pytest.mark.usefixtures("torch")
+def test_threads_stay_for_the_next_batch_but_for_one_that_hangs() -> None:
+    def seen(parts: int) -> set[threading.Thread]:
+        together = threading.Barrier(parts)
+
+        def work(_: int) -> threading.Thread:
+            together.wait(30)
+            return threading.current_thread()
+
+        return {*_streams.mapped(work, range(parts), "cpu")}
+
+    first = seen(3)
+    assert seen(3) == first
+    go_on, hangs = threading.Event(), threading.Event()
+
+    def hang(part: int) -> None:
+        if part == 0:
+            hangs.set()
+            go_on.wait(30)
+
+    caller = threading.Thread(target=lambda: _streams.mapped(hang, range(3), "cpu"))
+    caller.start()
+    hangs.wait(30)
+    assert len(seen(3)) == 3  # beside the one that hangs
+    go_on.set()
+    caller.join()
+
+
+@pytest.mark.usefixtures("torch")
+def test_what_a_batch_was_made_with_is_let_go() -> None:
+    class Held:
+        """What may be large."""
+
+        def work(self, part: int) -> int:
+            return part
+
+    held = Held()
+    gone = weakref.ref(held)
+    assert _streams.mapped(held.work, range(5), "cpu") == [*range(5)]
+    del held
+    assert gone() is None
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_fork_has_threads_of_its_own(forking: Forking) -> None:
+    # The interpreter that forks has imported torch; its child forks once more, with threads.
+    said = forking.run(
+        "import os, torch\n"
+        "from encoders import _streams\n"
+        "torch.set_num_threads(2)\n"
+        "double = lambda part: part * 2\n"
+        "assert _streams.mapped(double, range(3), 'cpu') == [0, 2, 4]\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(_streams.mapped(double, range(3), 'cpu') != [0, 2, 4])\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+    )
+    assert said.code == 0, said.err
 
 
 @pytest.mark.parametrize("device", [None, "cuda:0"])
