@@ -72,6 +72,8 @@ class Chunks(Scratch):
             The records of the chunk whose content has to be encoded: each content once, and none
             that the version, the staging area or an earlier chunk has already.
         """
+        import pyarrow as pa
+
         offset, self._rows = self._rows, self._rows + len(records)
         self._take_rejects(rejects)
         self._con.register("chunk", self._given(records, offset).to_arrow())
@@ -87,6 +89,7 @@ class Chunks(Scratch):
         self._con.execute("DROP TABLE given")
         self._con.unregister("chunk")
         self._classified = False
+        pa.default_memory_pool().release_unused()  # else it keeps what chunks before have left
         wanted = self._con.sql("SELECT seq FROM wanted ORDER BY seq").to_arrow_table()
         chosen: pl.DataFrame = records[wanted.column("seq").to_numpy() - offset]
         return chosen

@@ -46,7 +46,7 @@ class Scratch:
         history: bool = False,
         parts: Parts | None = None,
         thumbnails: bool = False,
-        memory: int = 128,
+        memory: int = 96,
     ) -> None:
         import duckdb
 

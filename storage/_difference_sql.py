@@ -131,10 +131,11 @@ SELECT o.seq, o.base_nth, false
 FROM outcome o WHERE o.outcome = 'updated'
 """
 # Rows lie in `snapshot` by `seq`, and whole ones are neither joined nor sorted here, which takes
-# more memory than there is where they are long.
+# more memory than there is where they are long. What is ordered is numbered as it comes: a window
+# with an order of its own holds all rows in memory, an ORDER BY does not.
 PLACE = """
 CREATE OR REPLACE TABLE placed AS
-SELECT *, row_number() OVER (ORDER BY nth, seq) - 1 AS {place} FROM ({rows})
+SELECT *, row_number() OVER () - 1 AS {place} FROM (FROM ({rows}) ORDER BY nth, seq)
 """
 PLACED = "SELECT seq, nth, fresh, {place} FROM placed ORDER BY seq"
 STAYING = """

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
+from storage import _difference_sql as sql
 from storage import query
 from storage.difference import Difference
 from storage.ids import hash_text
@@ -121,6 +122,18 @@ def held(difference: Difference) -> int:
     tags = "SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"
     (found,) = difference._con.execute(tags).fetchall()  # noqa: SLF001 - nobody else may ask
     return int(found[0])
+
+
+def test_what_is_ordered_is_numbered_in_that_order(tmp_path: Path) -> None:
+    difference = Difference(tmp_path / "scratch", None, KEPT)
+    con = difference._con  # noqa: SLF001 - nobody else may ask
+    # Several threads' worth, the places and the numbers of rows both out of order.
+    rows = "SELECT i * 31 % 400009 AS seq, i * 7919 % 400009 // 2 AS nth FROM range(400009) t(i)"
+    con.execute(sql.PLACE.format(rows=rows, place="place"))
+    found = con.execute("SELECT nth, seq FROM placed ORDER BY place").fetchnumpy()
+    order = np.lexsort((found["seq"], found["nth"]))
+    np.testing.assert_array_equal(order, np.arange(400_009))
+    difference.close()
 
 
 @pytest.mark.slow
