@@ -9,7 +9,9 @@ import pytest
 
 from flows.cli import run_command
 from flows.engines.engine import Direct
+from flows.lifecycle import overdue, preflight
 from flows.lifecycle.status import status
+from flows.operations.recurrence import Recurrence
 from flows.output.standing_lines import told
 from flows.pipeline.refusals import RunError
 from flows.sources.base import SourceError
@@ -227,3 +229,80 @@ def test_a_failure_that_the_catalog_could_not_take_is_told_by_the_log(project: P
     log.write("failed", {"message": "the disk is full"}, last=True)
     [row] = status(project.settings())
     assert (row["last_status"], row["error"]) == ("failed", "the disk is full")
+
+
+def test_a_table_that_is_not_where_the_store_says_is_told_once(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    project.encoder = {"revision": 2}
+    project.run()
+    assert {row["table_gone"] for row in status(project.settings())} == {None}
+    root = project.root / "data"
+    project.more = f'[store]\nvectors = "{root}/vectorz"\ncatalog = "{root}/catalog.duckdb"\n'
+    [line] = [line for line in told(status(project.settings())) if "vectorz" in line]
+    assert line == (
+        f"2 published tables (notes_v1, notes_v2) are not in {root}/vectorz, which is no folder; "
+        f"{root}/vectors holds them: is that what [store] vectors is to name?"
+    )
+    [fault] = preflight.look(project.settings())
+    assert (fault.where, fault.found, fault.fault) == ("store", line, True)
+    (root / "vectors" / "notes_v2.lance").rename(root / "away")
+    project.more = ""
+    [line] = [line for line in told(status(project.settings())) if "away" not in line]
+    assert line.startswith(f"1 published table (notes_v2) is not in {root}/vectors; where [store]")
+
+
+HOURLY, DAILY = Recurrence.every(timedelta(hours=1)), Recurrence("cron", "30 3 * * *")
+
+
+@pytest.mark.parametrize(
+    ("when", "last", "now", "due"),
+    [
+        (HOURLY, "10:00", "10:59", None),
+        (HOURLY, "10:00", "11:10", None),  # it may be about to begin
+        (HOURLY, "10:00", "11:15", "11:00"),
+        (HOURLY, "10:05", "14:00", "11:00"),
+        (Recurrence.every(timedelta(minutes=5)), "10:00", "10:09", None),
+        (Recurrence.every(timedelta(minutes=5)), "10:00", "10:10", "10:05"),
+        (DAILY, "03:31", "23:00", None),
+        (DAILY, "03:29", "09:00", "03:30"),
+        (Recurrence("rrule", "FREQ=DAILY;COUNT=1"), "10:00", "23:00", None),
+    ],
+)
+def test_a_start_is_overdue_once_it_is_late(
+    when: Recurrence, last: str, now: str, due: str | None
+) -> None:
+    found = overdue.overdue(when, _at(last), _at(now))
+    assert found == (None if due is None else _at(due))
+
+
+def _at(clock: str) -> datetime:
+    return datetime.fromisoformat(f"2026-03-04T{clock}:00+00:00")
+
+
+def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
+    project.write(ROWS)
+    project.more = OTHER + (
+        '[schedules.hourly]\nevery = "1 hour"\n'
+        '[schedules.daily]\nfeatures = ["notes"]\nevery = "1 day"\n'
+        '[schedules.idle]\nfeatures = ["notes"]\nevery = "1 minute"\nactive = false\n'
+        '[schedules.tidy]\ndoes = "maintain"\nevery = "1 minute"\n'
+    )
+    project.run()
+    settings, stores = project.settings(), project.stores()
+    rows = status(settings)
+    assert [row["overdue_since"] for row in rows] == [None, None]
+    began = rows[0]["started_at"]
+    later = began + timedelta(hours=3)
+    overdue.tell(settings, stores, rows, later)
+    due = HOURLY.after(began)
+    assert due is not None
+    assert [(row["overdue_schedule"], row["overdue_since"]) for row in rows] == [
+        ("hourly", due),
+        (None, None),  # nothing says since when it should have run
+    ]
+    [line] = [line for line in told(rows, due + timedelta(hours=2)) if "hourly" in line]
+    assert line.startswith("notes: overdue: [schedules.hourly] had a run due 2 h ago, and none has")
+    rows[1]["last_status"] = "running"  # the schedule is under way, and comes to notes after it
+    overdue.tell(settings, stores, rows, later)
+    assert [row["overdue_since"] for row in rows] == [None, None]
