@@ -70,8 +70,12 @@ def heading(finding: Mapping[str, Any]) -> str:
         for name, words in (("p_value", "p ="), ("effect_size", "effect"))
         if row[name] is not None
     ]
-    told.append(f"{finding['n_reference']:,} reference, {finding['n_current']:,} current")
-    return f"{finding['monitor']}: {finding['verdict']}  {', '.join(told)}"
+    told += [
+        f"{finding[name]:,} {words}"
+        for name, words in (("n_reference", "reference"), ("n_current", "current"))
+        if finding[name]  # a first run has no reference, and says so below
+    ]
+    return f"{finding['monitor']}: {finding['verdict']}  {', '.join(told)}".rstrip()
 
 
 def figures(finding: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,9 @@ PLAIN = ROW | {"monitor": "health", "parts": (), "series": {}, "reference": None
 def test_the_heading_holds_the_figures() -> None:
     assert heading(ROW) == "drift: watch  p = 0.004, effect 0.0531, 1,200 reference, 40 current"
     assert heading(PLAIN) == "health: watch  effect 0.0531, 1,200 reference, 40 current"
+    first = PLAIN | {"n_reference": 0, "effect_size": None}
+    assert heading(first) == "health: watch  40 current"
+    assert heading(first | {"n_current": 0}) == "health: watch"
 
 
 def test_below_stand_the_first_parts_and_the_series() -> None:
