@@ -16,7 +16,7 @@ from flows.reports.tables import chip
 from flows.ui import frame, lists
 from flows.ui.grids import record_link, rows_table
 from flows.ui.guard import FRAMED
-from flows.ui.overview import WORDS
+from flows.ui.overview import standing
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _header(report: Report) -> Html:
         notes.append(el("li", "Next: ", el("code", conclusion.advice)))
     return put(
         el("div", el("h1", report.feature, version),
-           chip(conclusion.state, WORDS[conclusion.state]), class_="title"),
+           chip(*standing(report)), class_="title"),
         el("p", conclusion.sentence, class_="verdict"),
         el("ul", *notes, class_="notes") if notes else None,
     )  # fmt: skip

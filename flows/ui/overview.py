@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from flows.config.settings import Settings
-    from flows.reports.model import Report
+    from flows.reports.model import Report, State
     from flows.ui.site import Site
 
 ORDER = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
@@ -39,11 +39,9 @@ _COLUMNS = (
 def overview(site: Site, _: Request) -> Response:
     """All features, the worst first."""
     reports = reports_of(site)
-    found = sorted(
-        reports, key=lambda report: (ORDER.index(report.conclusion.state), report.feature)
-    )
-    state = found[0].conclusion.state if found else "empty"
-    title = el("div", el("h1", "This store"), chip(state, WORDS[state]), class_="title")
+    found = sorted(reports, key=lambda report: (ORDER.index(standing(report)[0]), report.feature))
+    mark = chip(*standing(found[0])) if found else chip("empty", WORDS["empty"])
+    title = el("div", el("h1", "This store"), mark, class_="title")
     if not found:
         begin = frame.nothing(
             "Add a feature to the configuration, then ", el("code", "vecmill run"), "."
@@ -72,6 +70,19 @@ def reports_of(site: Site) -> list[Report]:
     return [collect(settings, name, Silent(), pictures=False) for name in site.features()]
 
 
+def standing(report: Report) -> tuple[State, str]:
+    """What the mark of a feature says: a last run that failed, before what monitors said earlier.
+
+    Returns:
+        The state that gives the mark its colour, and its words.
+    """
+    state = report.conclusion.state
+    if not failed(report.runs):
+        return state, WORDS[state]
+    ended = f"last run {report.runs[0].status}"
+    return "alarm", f"{WORDS[state]}, {ended}" if state == "alarm" else ended
+
+
 def _problems(reports: Sequence[Report]) -> Html:
     """Alarms, runs that failed, and what else a report notes; or that there is nothing."""
     told = []
@@ -94,7 +105,6 @@ def _line(state: str, link: Html, words: str) -> Html:
 
 
 def _row(report: Report) -> list[Cell]:
-    state = report.conclusion.state
     last = report.runs[0] if report.runs else None
     looked = max((watched.now.at for watched in report.findings), default=None)
     live = "none" if report.version is None else f"v{report.version}"
@@ -104,7 +114,7 @@ def _row(report: Report) -> list[Cell]:
     return [
         heading(el("a", report.feature, href=f"/features/{report.feature}"),
                 el("small", report.facts.get("Encoder", "nothing has run yet"))),
-        cell(chip(state, WORDS[state])),
+        cell(chip(*standing(report))),
         cell(live),
         cell(report.facts.get("Rows", "")),
         cell(report.facts.get("Dead letters", "")),
