@@ -71,8 +71,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     ``orphan_bytes`` (none while a run is under way) are how the table lies there
     (`flows.monitors._lying.Lying`), and ``upkeep`` says what of it `vecmill maintain` would mend;
     all are null where there is no table to be read. ``table_gone`` says so of one that is
-    published and not in the folder of ``[store]``. ``overdue_since`` is when
-    ``overdue_schedule`` should have started a run that has not come; both are null where none is late.
+    published and not in the folder of ``[store]``. ``overdue_since`` is when ``overdue_schedule``
+    should have started a run that has not come; both are null where none is late.
     """
     stores = Stores.of(settings)
     found = stores.catalog.query(_STATUS)

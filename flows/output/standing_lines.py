@@ -38,7 +38,8 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
         if row["cut_texts"]:
             yield (
                 f"{row['feature']} v{row['version']}: when a run last encoded, "
-                f"{row['cut_texts']:,} texts were longer than the encoder reads and "
+                f"{units.verb(row['cut_texts'], 'text', 'was', 'were')} "
+                "longer than the encoder reads and "
                 f"{row['cut_tokens']:,} of {row['text_tokens']:,} tokens were cut"
             )
 

@@ -63,7 +63,7 @@ def feature(site: Site, request: Request) -> Response:
     dead = lists.dead_table(settings, name)
     return frame.page(
         report.name,
-        _header(report),
+        header(report),
         frame.feature_nav(name, ""),
         _facts(report),
         _quick(name, catalog.live(name)),
@@ -114,7 +114,8 @@ def report_frame(site: Site, request: Request) -> Response:
     )  # fmt: skip
 
 
-def _header(report: Report) -> Html:
+def header(report: Report) -> Html:
+    """The name, the mark, the verdict and what else bears on it."""
     conclusion = report.conclusion
     version = None if report.version is None else el("span", f" v{report.version}")
     notes = [el("li", note) for note in conclusion.notes]

@@ -77,9 +77,7 @@ def test_who_is_stopped_while_waiting_says_no_more_than_that(tmp_path: Path) -> 
         with (
             FileLock(tmp_path / "a"),
             pytest.raises(StoppedError) as stopped,
-            exclusive(
-                tmp_path / "a", "notes", 60, lambda _: _alarm(0.01)
-            ),
+            exclusive(tmp_path / "a", "notes", 60, lambda _: _alarm(0.01)),
         ):
             pass
     finally:

@@ -196,7 +196,7 @@ def test_labels_too_rare_for_the_folds_are_left_out_and_told(two: Project) -> No
     two.run()
     found = measure(two)
     assert (found.records, found.rare, found.classes) == (60, 1, 3)
-    assert "1 records were left out" in "\n".join(found.sentences())
+    assert "1 record was left out: fewer than" in "\n".join(found.sentences())
 
 
 @pytest.mark.parametrize(

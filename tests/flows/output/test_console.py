@@ -169,7 +169,13 @@ def test_a_last_column_that_is_long_is_folded_beside_the_others(terminal: io.Str
 
 def test_a_row_of_long_texts_has_a_line_for_each(terminal: io.StringIO) -> None:
     rows = [
-        {"record_id": f"r{i}", "distance": i / 8, "label": "ab"[i], "title": t, "body": f"{i} {WIDE}"}
+        {
+            "record_id": f"r{i}",
+            "distance": i / 8,
+            "label": "ab"[i],
+            "title": t,
+            "body": f"{i} {WIDE}",
+        }
         for i, t in enumerate(("short", "a title of more than some thirty-two letters"))
     ]
     console.table(rows, tuple(rows[0]), measured=False)

@@ -41,4 +41,4 @@ def test_a_last_run_that_failed_is_the_mark_of_its_feature(
 ) -> None:
     report = _report(state, *statuses)
     assert standing(report) == expected
-    assert f">{expected[1]}</span>" in str(feature._header(report))
+    assert f">{expected[1]}</span>" in str(feature.header(report))
