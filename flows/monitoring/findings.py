@@ -42,10 +42,16 @@ def show(findings: Sequence[Mapping[str, Any]]) -> None:
 
 
 def after_run(feature: str, number: int, findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What the monitors say of a run, a line each; those that wait for a second run share one."""
+    """What the monitors say of a run, a line each; those that are quiet, or wait, share one."""
+    quiet = [f["monitor"] for f in findings if f["verdict"] == "quiet"]
     for finding in findings:
-        if not waits(finding["verdict"], finding["summary"]):
+        if waits(finding["verdict"], finding["summary"]):
+            continue
+        if finding["verdict"] != "quiet" or len(quiet) == 1:
             yield told(feature, dict(finding))
+    if len(quiet) > 1:
+        names = ", ".join(quiet)
+        yield f"{feature}: quiet: {names}; `vecmill monitor {feature}` says what they saw"
     waiting = [f["monitor"] for f in findings if waits(f["verdict"], f["summary"])]
     if waiting:
         begin = "begins" if len(waiting) == 1 else "begin"
