@@ -224,7 +224,7 @@ def test_too_few_records_or_classes_are_told(project: Project) -> None:
         measure(project)
     project.write([(one, text, "same") for one, text, _ in texts(30)])
     project.run()
-    with pytest.raises(UsageError, match="'label' has 1 different values over 30 records"):
+    with pytest.raises(UsageError, match="'label' has 1 different value over 30 records"):
         measure(project)
 
 
