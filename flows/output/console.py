@@ -65,6 +65,8 @@ class _Left(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         if task.total is not None and task.time_remaining is not None:
+            if task.time_remaining < 1:
+                return Text("")  # no more than a glimpse, and too long for a narrow terminal
             return Text(f"{units.about(task.time_remaining)} left")
         return Text(f"{units.duration(int(task.elapsed or 0))} so far")
 
@@ -195,7 +197,8 @@ def table(
         if _width(grid) > out.width and (
             last in right or not arranging.room(cells, shown, out.width)
         ):
-            _blocks([_telling(row, told) for row, told in zip(rows, cells, strict=True)], shown)
+            cells = [_telling(row, told) for row, told in zip(rows, cells, strict=True)]
+            _blocks(cells, shown, numbered=next(iter(shown)) in right)
             return
     out.print(grid)
 
@@ -223,13 +226,16 @@ def _width(grid: Table) -> int:
     return Measurement.get(free, free.options, grid).maximum
 
 
-def _blocks(cells: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> None:
-    """Each row as its first cell, and beside or below it the others by name."""
+def _blocks(
+    cells: Sequence[Mapping[str, str]], columns: Mapping[str, str], *, numbered: bool
+) -> None:
+    """Each row as its first cell, with its name if that is a number, and the others by name."""
     first, *others = columns
+    called = f"{_spaced(columns[first])} " if numbered else ""
     names = {column: _spaced(columns[column]) for column in others}
     for row in cells:
         short, long = arranging.paragraph(row, cells, names)
-        head = row[first]
+        head = called + row[first]
         line = arranging.GAP.join(short)
         if cell_len(head) + len(arranging.GAP) + cell_len(line) <= out.width:
             out.print(f"[bold]{escape(head)}[/bold]{arranging.GAP}{escape(line)}".rstrip())
@@ -241,8 +247,12 @@ def _blocks(cells: Sequence[Mapping[str, str]], columns: Mapping[str, str]) -> N
 
 
 def _telling(row: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
-    """The cells of a row, empty where they say nothing."""
-    return {column: told if _tells(row.get(column)) else "" for column, told in cells.items()}
+    """The cells of a row, empty where they say nothing; the first is its name, whatever it says."""
+    first = next(iter(cells))
+    return {
+        column: told if column == first or _tells(row.get(column)) else ""
+        for column, told in cells.items()
+    }
 
 
 def _spaced(name: str) -> str:

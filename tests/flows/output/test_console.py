@@ -185,6 +185,17 @@ def test_a_row_of_long_texts_has_a_line_for_each(terminal: io.StringIO) -> None:
     assert "r1  distance 0.125  label b" in lines
 
 
+def test_rows_that_go_by_a_number_say_what_it_is_of(terminal: io.StringIO) -> None:
+    rows = [
+        {"cluster": n, "size": 5 - n, "about": f"{n} {'word ' * 12}", "ids": f"{n}" * 50}
+        for n in (0, 1)
+    ]
+    console.table(rows, tuple(rows[0]))
+    lines = plain(terminal)
+    assert lines[0] == "cluster 0  size 5"
+    assert "cluster 1  size 4" in lines
+
+
 def test_lines_tell_of_a_long_stage_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
     now = iter([0, 0, 10, 31, 40, 70])
     lines = console.Lines(30, lambda: next(now))
