@@ -21,7 +21,7 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
     now = now or datetime.now(UTC)
     live = {row["feature"]: row for row in rows if row["standing"] == "live"}
     yield from dict.fromkeys(row["table_gone"] for row in rows if row["table_gone"])
-    yield from dict.fromkeys(_late(row, now) for row in rows if row["overdue_since"])
+    yield from dict.fromkeys(late(row, now) for row in rows if row["overdue_since"])
     seen = set()
     for row in rows:
         if row["error"] and row["last_run"] not in seen:
@@ -53,7 +53,7 @@ def last_run(row: Mapping[str, Any], now: datetime) -> str:
     return f"{row['last_status']}{', begun' if going else ''} {_ago(when, now)}"
 
 
-def _late(row: Mapping[str, Any], now: datetime) -> str:
+def late(row: Mapping[str, Any], now: datetime) -> str:
     """That a schedule has not started what it should have."""
     return (
         f"{row['feature']}: overdue: [schedules.{row['overdue_schedule']}] had a run due "

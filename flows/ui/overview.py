@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from flows.lifecycle.status import status
 from flows.output.markup import Html, el, put
 from flows.output.progress import Silent
+from flows.output.standing_lines import late
 from flows.reports.gather import collect
 from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.index import sentence
@@ -16,7 +18,7 @@ from flows.ui import frame
 from flows.ui.grids import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -125,16 +127,26 @@ def _row(report: Report) -> list[Cell]:
 
 def _upkeep(settings: Settings) -> Html:
     """What `vecmill status` says besides: runs that crashed, and what `vecmill maintain` mends."""
+    return said(status(settings), datetime.now(UTC))
+
+
+def said(rows: Sequence[Mapping[str, Any]], now: datetime) -> Html:
+    """What is to be said of rows of `flows.lifecycle.status.status` beside what reports say."""
     told = []
-    for row in status(settings):
+    for row in rows:
         name = row["feature"] if row["version"] is None else f"{row['feature']} v{row['version']}"
         link = el("a", name, href=f"/features/{row['feature']}")
         if row["last_status"] == "crashed":
             told.append(_line("alarm", link, str(row["error"])))
+        if row["table_gone"]:
+            told.append(_line("alarm", link, row["table_gone"]))
+        if row["overdue_since"]:
+            words = late(row, now).removeprefix(f"{row['feature']}: ")
+            told.append(_line("watch", link, words))
         if row["upkeep"]:
             what = "; ".join(map(str, row["upkeep"]))
             words = f"{what}; `vecmill maintain {row['feature']} --yes` mends it"
             told.append(_line("watch", link, words))
     if not told:
-        return frame.lead("Tables are in order, and no run has crashed.")
+        return frame.lead("Tables are in order, no schedule is overdue, and no run has crashed.")
     return el("ul", *told, class_="said")

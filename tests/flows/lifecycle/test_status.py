@@ -12,7 +12,7 @@ from flows.engines.engine import Direct
 from flows.lifecycle import overdue, preflight
 from flows.lifecycle.status import status
 from flows.operations.recurrence import Recurrence
-from flows.output.standing_lines import told
+from flows.output.standing_lines import last_run, told
 from flows.pipeline.refusals import RunError
 from flows.sources.base import SourceError
 from storage.ids import new_run_id
@@ -306,3 +306,13 @@ def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     rows[1]["last_status"] = "running"  # the schedule is under way, and comes to notes after it
     overdue.tell(settings, stores, rows, later)
     assert [row["overdue_since"] for row in rows] == [None, None]
+
+
+def test_how_the_last_run_went_and_when_stands_in_one_cell() -> None:
+    row = {"last_status": "done", "started_at": _at("10:00"), "finished_at": _at("10:20")}
+    assert last_run(row, _at("13:30")) == "done 3 h ago"
+    going = row | {"last_status": "running", "finished_at": None}
+    assert last_run(going, _at("10:30")) == "running, begun 30 min ago"
+    assert last_run({**going, "started_at": None, "last_status": "never run"}, _at("10:30")) == (
+        "never run"
+    )
