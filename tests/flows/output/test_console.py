@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from flows.commands._words import show
 from flows.output import console
 from flows.output.voice import Voice, speaking
 from tests.processes import ROOT
@@ -107,6 +108,13 @@ def test_a_terminal_gets_what_is_long_below_its_row(terminal: io.StringIO) -> No
     assert "first" in head
     assert all(line.startswith("    ") and len(line) <= 80 for line in below)
     assert " ".join(line.strip() for line in below) == WIDE.strip()
+
+
+def test_a_sentence_that_is_set_in_stays_so_where_it_is_folded(terminal: io.StringIO) -> None:
+    show(f"    kept: {WIDE}")
+    lines = plain(terminal)
+    assert len(lines) > 1
+    assert all(line.startswith("    ") and len(line) <= 80 for line in lines)
 
 
 def test_bars_follow_the_stages_and_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
