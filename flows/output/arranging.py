@@ -62,7 +62,8 @@ def paragraph(
         rows: all of them.
         columns: in order, with what each is called.
     """
-    short, long = [], []
+    short: list[str] = []
+    long: list[str] = []
     for column, name in columns.items():
         if row[column]:
             fits = all(cell_len(other[column]) <= _SHORT for other in rows)
