@@ -20,7 +20,7 @@ def show(line: str) -> None:
     words = visible(redact(line))
     inset = len(words) - len(words.lstrip(" "))
     if inset and out.is_terminal:
-        out.print(Padding(escape(words.lstrip(" ")), (0, 0, 0, inset)))
+        out.print(Padding(escape(words.lstrip(" ")), (0, 0, 0, inset), expand=False))
     else:
         out.print(escape(words))
 

@@ -38,7 +38,7 @@ def show(findings: Sequence[Mapping[str, Any]]) -> None:
         out.print(escape(cell(heading(finding))), style="bold")
         for line in (finding["summary"], *below(finding)):
             indent = 4 + len(line) - len(line.lstrip())
-            out.print(Padding(escape(cell(line.strip())), (0, 0, 0, indent)))
+            out.print(Padding(escape(cell(line.strip())), (0, 0, 0, indent), expand=False))
 
 
 def after_run(feature: str, number: int, findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:

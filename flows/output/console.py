@@ -243,7 +243,7 @@ def _blocks(
             out.print(escape(head), style="bold")
             long = [*arranging.beside(short, out.width - _INDENT), *long]
         for line in long:
-            out.print(Padding(escape(line), (0, 0, 0, _INDENT)))
+            out.print(Padding(escape(line), (0, 0, 0, _INDENT), expand=False))
 
 
 def _telling(row: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
@@ -272,7 +272,7 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: st
     for row in rows:
         words = (cell(row.get(c)) for c in columns)
         out.print(escape("  ".join(word for word in words if word)), style="bold")
-        out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, 4)))
+        out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, _INDENT), expand=False))
 
 
 def header(column: str) -> str:
