@@ -92,7 +92,7 @@ class Runner:
             except DiedError:
                 head, body = self._ask_again(texts, seconds)
         if "failed" in head:
-            why = f"TensorFlow failed on {len(texts)} texts: {head['failed']}"
+            why = f"TensorFlow failed on {_texts(texts)}: {head['failed']}"
             raise MemoryError(why) if head["memory"] else RuntimeError(why)
         vectors: NDArray[np.float32] = np.frombuffer(body, dtype="<f4").reshape(head["shape"])
         return vectors
@@ -101,7 +101,7 @@ class Runner:
         try:
             return self._ask(texts, seconds)
         except DiedError as died:
-            why = f"the process of TensorFlow ended twice over {len(texts)} texts ({died})"
+            why = f"the process of TensorFlow ended twice over {_texts(texts)} ({died})"
             if died.status == _KILLED:
                 raise MemoryError(f"{why}: most likely there was not enough memory") from None
             raise RuntimeError(why) from None
@@ -113,7 +113,7 @@ class Runner:
         except TimeoutError:
             self._give_up()
             raise TimeoutError(
-                f"TensorFlow has not encoded {len(texts)} texts within timeout = {seconds:g} s; "
+                f"TensorFlow has not encoded {_texts(texts)} within timeout = {seconds:g} s; "
                 "raise it, or set a smaller batch_size"
             ) from None
         except BaseException:
@@ -163,3 +163,7 @@ class Runner:
         if self._child is not None:
             self._child.close()
         self._child = None
+
+
+def _texts(texts: Sequence[str]) -> str:
+    return "1 text" if len(texts) == 1 else f"{len(texts)} texts"

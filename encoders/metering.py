@@ -43,7 +43,8 @@ class PartialError(Exception):
         cause: Exception | None,
     ) -> None:
         why = next(iter(failed.values()), "") if cause is None else cause
-        super().__init__(f"{len(done)} of {len(vectors)} records were encoded: {why}")
+        records = "record was" if len(vectors) == 1 else "records were"
+        super().__init__(f"{len(done)} of {len(vectors)} {records} encoded: {why}")
         self.vectors = vectors
         self.done = done
         self.failed = failed

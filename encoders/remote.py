@@ -261,9 +261,11 @@ class Remote:
 
 
 def _none_taken(params: Params, part: PartialError) -> EncodingStoppedError:
+    n = len(part.failed)
+    texts = "the one text" if n == 1 else f"{n} texts"
     return EncodingStoppedError(
-        f"{params.url} took none of {len(part.failed)} texts, nor any before them, and said the "
-        f"same of each: {next(iter(part.failed.values()))}. See whether model, dimensions and api "
+        f"{params.url} took none of {texts}, nor any before, and said the same of each: "
+        f"{next(iter(part.failed.values()))}. See whether model, dimensions and api "
         "are what it supports; if not, look into the texts"
     )
 

@@ -42,6 +42,9 @@ def exclusive(
                 f"another run of {what} still holds {path} after {wait_seconds:g} s; wait for it "
                 "to end, or raise wait_seconds in [engine]"
             ) from error
+        except BaseException as error:  # whoever is told of the end need hear of nothing else
+            error.add_note(f"it was only waiting for another run of {what}")
+            raise
     try:
         yield
     finally:

@@ -121,16 +121,21 @@ class Clustered:
                 f"of {units.moment(made) if made else 'before'}; --anew finds others"
             )
         if self.clustering.noise:
-            told.append(f"noise (-1), in no cluster: {self.clustering.noise:,} records")
+            told.append(
+                f"noise (-1), in no cluster: {units.several(self.clustering.noise, 'record')}"
+            )
         if self.unassigned and self.new is None:
             told.append(
-                f"{self.unassigned:,} rows of {self.version.table} are not assigned yet; "
+                f"{units.several(self.unassigned, 'row')} of {self.version.table} "
+                f"{'is' if self.unassigned == 1 else 'are'} not assigned yet; "
                 f"`vecmill cluster {name}` does so"
             )
         elif self.unassigned:
+            why = "its vector is" if self.unassigned == 1 else "their vectors are"
             told.append(
-                f"{self.unassigned:,} rows of {self.version.table} are not assigned: their vectors "
-                "are not finite, or all zero"
+                f"{units.several(self.unassigned, 'row')} of {self.version.table} "
+                f"{'is' if self.unassigned == 1 else 'are'} not assigned: "
+                f"{why} not finite, or all zero"
             )
         told.append(f"in SQL: {self.version.table}_clusters and {self.version.table}_cluster_sizes")
         return told

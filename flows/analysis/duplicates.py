@@ -10,6 +10,7 @@ import numpy as np
 from flows.config.stores import Stores
 from flows.lifecycle.chosen import readable
 from flows.matrices import matrix, unit, usable
+from flows.output import units
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -81,11 +82,12 @@ class Found:
         exact = [g for g in self.groups if g.kind == "exact"]
         near = [g for g in self.groups if g.kind == "near"]
         spare = sum(len(g.record_ids) - 1 for g in self.groups)
+        rows = units.several(self.rows, "record")
         told = [
-            f"{self.rows:,} records of {self.version.table} compared with each other",
-            f"{len(near):,} groups with a cosine of {self.threshold:g} or more",
-            f"{len(exact):,} groups of equal contents",
-            f"one of each group kept, {spare:,} records would go",
+            f"{rows} of {self.version.table} compared with each other",
+            f"{units.several(len(near), 'group')} with a cosine of {self.threshold:g} or more",
+            f"{units.several(len(exact), 'group')} of equal contents",
+            f"one of each group kept, {units.several(spare, 'record')} would go",
         ]
         if self.passed_over:
             told.append(f"{self.passed_over:,} have no vector to compare: not finite, or all zero")

@@ -12,6 +12,7 @@ from flows.analysis import probing
 from flows.config.stores import Stores
 from flows.lifecycle.chosen import check_kept, kept_columns, readable
 from flows.matrices import matrix
+from flows.output import units
 from storage import query, views
 from storage.ids import seed
 from storage.model import UsageError
@@ -127,15 +128,16 @@ class Probed:
         apart = "" if asked.group is None else f", no {asked.group!r} on both sides of a fold"
         what = "R²" if asked.numeric else "accuracy"
         guess = "the mean" if asked.numeric else "the most frequent one"
+        records = units.several(self.records, "record")
         told = [
-            f"{what} for {asked.label!r}{of} on {self.records:,} records, each of another content",
+            f"{what} for {asked.label!r}{of} on {records}, each of another content",
             f"mean ± standard deviation over {n} folds{apart}",
             f"always saying {guess} gives {self.baseline.mean:.3f}",
         ]
         if self.rare:
             told.append(
-                f"{self.rare:,} records were left out: fewer than {asked.folds or _FOLDS} have "
-                "their label"
+                f"{units.verb(self.rare, 'record', 'was', 'were')} left out: fewer than "
+                f"{asked.folds or _FOLDS} have {'its' if self.rare == 1 else 'their'} label"
             )
         first = self.versions[0].table
         for (table, how), gap in self.compared.items():
@@ -272,12 +274,14 @@ def _parts(
     least = max(_LEAST, 2 * (asked.folds or _FOLDS))
     if n < least:
         raise UsageError(
-            f"{where}: {n} records of different content have {label!r} and a vector in each; "
+            f"{where}: {units.several(n, 'record')} of different content "
+            f"{'has' if n == 1 else 'have'} {label!r} and a vector in each; "
             f"{least} or more are needed to probe for it"
         )
     if kinds < 2 or (not asked.numeric and kinds > n // _FOLDS):  # noqa: PLR2004 - one is no choice
         raise UsageError(
-            f"{label!r} has {kinds:,} different values over {n:,} records; a probe needs 2 or more"
+            f"{label!r} has {units.several(kinds, 'different value')} over "
+            f"{units.several(n, 'record')}; a probe needs 2 or more"
             + ("" if asked.numeric else f", and {_FOLDS} records of each on average; a number is "
                "predicted with --numeric")
         )  # fmt: skip

@@ -6,14 +6,23 @@ from json import dumps
 
 
 def show(line: str) -> None:
-    """Print a sentence; what a terminal would obey is shown instead."""
+    """Print a sentence; what a terminal would obey is shown instead.
+
+    Where a terminal is too narrow for one that is set in, the rest of it is set in as far.
+    """
     from rich.markup import escape
+    from rich.padding import Padding
 
     from flows.output.console import out
     from flows.output.redact import redact
     from flows.output.visible import visible
 
-    out.print(escape(visible(redact(line))))
+    words = visible(redact(line))
+    inset = len(words) - len(words.lstrip(" "))
+    if inset and out.is_terminal:
+        out.print(Padding(escape(words.lstrip(" ")), (0, 0, 0, inset), expand=False))
+    else:
+        out.print(escape(words))
 
 
 def show_value(key: str, value: object) -> None:

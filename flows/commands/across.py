@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.commands._app import SEARCH, AsJson, Conf, Number, app, load
+from flows.output import units
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FINE, USAGE
 
@@ -117,7 +118,7 @@ def _tell(named: Named, output: Path | None, *, json: bool) -> int:
         if json:
             print_json([{"rows": rows, "path": str(output.absolute())}], json=True)
         else:
-            say(f"{rows:,} rows in {output}")
+            say(f"{units.several(rows, 'row')} in {output}")
         return FINE
     rows_ = _rows(named)
     if json:
@@ -126,7 +127,7 @@ def _tell(named: Named, output: Path | None, *, json: bool) -> int:
     table(list(islice(rows_, _SHOWN)), list(named.schema), measured=False)
     left = sum(1 for _ in rows_)
     if left:
-        say(f"{left:,} rows more; write all with --output FILE")
+        say(f"{units.several(left, 'row')} more; write all with --output FILE")
     return FINE
 
 

@@ -97,9 +97,8 @@ def _in_words(rows: list[dict[str, Any]]) -> str:
     words = f"{len(done):,} of {len(rows):,} windows are done"
     if done:
         took = sum(row["seconds"] for row in done)
-        words += (
-            f", {sum(row['encoded'] for row in done):,} contents encoded in {units.duration(took)}"
-        )
+        encoded = units.several(sum(row["encoded"] for row in done), "content")
+        words += f", {encoded} encoded in {units.duration(took)}"
         told = [row["predicted_seconds"] for row in done]
         words += "" if None in told else f" ({units.duration(sum(told))} predicted)"
     if open_:
@@ -109,6 +108,6 @@ def _in_words(rows: list[dict[str, Any]]) -> str:
         time = "" if None in seconds else f", {units.about(sum(seconds))}"
         costs = [row["predicted_cost"] for row in open_ if row["predicted_cost"] is not None]
         money = f", about {sum(costs):,.4g} {open_[0]['currency']}" if costs else ""
-        words += f"; {left:,} contents to encode{time}{money}"
+        words += f"; {units.several(left, 'content')} to encode{time}{money}"
         words += "; ask for the same again to go on" if done else ""
     return words

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from flows.commands._app import UPKEEP, AsJson, Conf, Flag, app, load
+from flows.output import units
 from flows.output.answers import complain, print_json, say, table
 from flows.output.codes import FAILED, FINE, USAGE
 
@@ -276,7 +277,8 @@ def _tell_receipt(receipt: dict[str, Any]) -> bool:
     """Say what an erasure came to; whether it left nothing."""
     name = receipt["feature"]
     if receipt["proved"]:
-        say(f"{name}: nothing is left of the {receipt['records']} records that were asked for")
+        asked = units.several(receipt["records"], "record")
+        say(f"{name}: nothing is left of the {asked} asked for")
     for check in receipt["proof"]:
         if check["found"]:
             complain(f"{name}: {check['place']} still holds {check['found']} ({check['how']})")

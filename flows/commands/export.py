@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from flows.commands._app import SEARCH, AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands.query import AsOf  # noqa: TC001 - as above
+from flows.output import units
 from flows.output.answers import complain, print_json, say
 from flows.output.codes import FINE, USAGE
 from storage.model import Form  # noqa: TC001 - as above
@@ -65,7 +66,8 @@ def export(  # noqa: PLR0913 - one option a choice
     row = write(load(conf), feature, Asked(output, form, version, as_of, where, history))
     print_json([row], json=json)
     if not json:
-        say(f"wrote {row['rows']:,} rows of {feature} v{row['version']} to {row['path']}")
+        rows = units.several(row["rows"], "row")
+        say(f"wrote {rows} of {feature} v{row['version']} to {row['path']}")
     return FINE
 
 

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from flows.commands._app import LOOK, AsJson, Conf, Flag, Ordinal, app, load
 from flows.commands._words import show
+from flows.output import units
 from flows.output.answers import complain, print_json, table
 from flows.output.codes import FINE, USAGE
 
@@ -127,5 +128,6 @@ def duplicates(
         for sentence in found.sentences():
             show(sentence)
         if len(rows) > _SHOWN:
-            say(f"{len(rows) - _SHOWN:,} groups more, and the ids of all; see them with --json")
+            more = units.several(len(rows) - _SHOWN, "group")
+            say(f"{more} more, and the ids of all; see them with --json")
     return FINE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flows.commands._app import BEGIN, LOOK, RUN, WATCH, AsJson, Conf, IsDirect, Ordinal, app, load
@@ -88,13 +89,16 @@ def _calibrate(
 def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = False) -> int:
     """List the records that could not be read or encoded, each with its place and reason.
 
-    Those marked "not published" are of a run that failed of too many, and published nothing.
+    Those marked "not published" are of a run that failed of too many, and published nothing. A
+    record that "keeps its older vector" is still found by that, of what it was before.
 
     Parameters
     ----------
     feature
         The feature to list them of; all where none is named.
     """
+    from flows.pipeline.dead import keepers
+
     stores, settings = stores_of(conf)
     if feature is not None:
         settings.feature(feature)
@@ -104,13 +108,18 @@ def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = Fal
         feature,
     )
     rows = found.to_pylist()
+    kept = keepers(stores, {(row["feature"], row["version"]) for row in rows})
+    for row in rows:
+        row["keeps_vector"] = (row["feature"], row["version"], row["record_id"]) in kept
     print_json(rows, json=json)
     if not rows:
         say("no dead letters")
     elif not json:
         rows = [row | {"why": f"{row['place']}: {row['reason']}"} for row in rows]
         for row in rows:
-            row["state"] = "" if row["published"] else "not published"
+            states = [] if row["published"] else ["not published"]
+            states += ["keeps its older vector"] if row["keeps_vector"] else []
+            row["state"] = ", ".join(states)
         listing(rows, ("feature", "version", "stage", "record_id", "state"), "why")
     return FINE
 
@@ -119,15 +128,16 @@ def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = Fal
 def status(*, conf: Conf = None, json: AsJson = False) -> int:
     """Show each feature: its versions, rows, dead letters, alarms and last run."""
     from flows.lifecycle.status import status as rows_of
-    from flows.output.standing_lines import told
+    from flows.output.standing_lines import last_run, told
 
     rows = rows_of(load(conf))
     print_json(rows, json=json)
     if not json:
-        table(rows, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
-                      "unpublished_dead", "alarms", "watches", "last_status",
-                      "finished_at"))  # fmt: skip
-        for sentence in told(rows):
+        now = datetime.now(UTC)
+        shown = [row | {"last_run": last_run(row, now)} for row in rows]
+        table(shown, ("feature", "version", "standing", "encoder", "dim", "rows", "dead",
+                      "unpublished_dead", "alarms", "watches", "last_run"))  # fmt: skip
+        for sentence in told(rows, now):
             say(sentence)
     if not rows:
         say("no feature is configured and none has run")

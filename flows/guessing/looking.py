@@ -15,6 +15,7 @@ from flows.guessing.media import of_files
 from flows.guessing.model import Guess, GuessError, Line
 from flows.guessing.names import feature_name
 from flows.guessing.tables import Place, of_table
+from flows.output import units
 from flows.sources._glob import MAGIC
 from flows.sources._remote import SCHEMES, exists, is_uri
 from flows.sources._url import SCHEMES as DATABASES
@@ -259,7 +260,7 @@ class Looker:
             entry = walked.entries[0]
             size = _bytes(walked.entries)
             guess = self._table(base.name, str(entry.file.text), entry.file, size)
-            what = f"{len(walked.entries):,} files, the first: {guess.what}"
+            what = f"{units.several(len(walked.entries), 'file')}, the first: {guess.what}"
             return [replace(guess, what=what, source=(Line("path", said), *guess.source[1:]))]
         modality: Modality = "image" if sort == "image" else "audio" if sort == "audio" else "text"
         names = [entry.inner for entry in walked.entries]

@@ -13,6 +13,7 @@ from flows.guessing.columns import nulls
 from flows.guessing.kinds import form
 from flows.guessing.model import GuessError
 from flows.guessing.schema import quoted
+from flows.output import units
 from flows.sources import _arrow, query, table
 from flows.sources._where import Local
 
@@ -147,7 +148,7 @@ def _rows(source: Source) -> tuple[pl.DataFrame, bool, tuple[str, ...]]:
     if first.rejects:
         one = first.rejects[0]
         seen = len(frame) + len(first.rejects)
-        many = f"{len(first.rejects):,} of the first {seen:,} rows cannot be read"
+        many = f"{len(first.rejects):,} of the first {units.several(seen, 'row')} cannot be read"
         notes = (f"{many} and would be dead letters, such as {one.place}: {one.reason}",)
     return frame, len(chunks) == 1, notes
 

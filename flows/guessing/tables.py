@@ -11,6 +11,7 @@ from flows.guessing.columns import described
 from flows.guessing.meetings import meetings
 from flows.guessing.model import Guess, GuessError, Line
 from flows.guessing.roles import Roles, change_column, roles
+from flows.output import units
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,7 +180,7 @@ def _cursor(place: Place, columns: Sequence[Column]) -> tuple[Line, ...]:
 
 def _counted(sample: Sample) -> str:
     rows, columns = sample.frame.shape
-    seen = f"{rows:,} rows" if sample.whole else f"the first {rows:,} rows seen"
+    seen = units.several(rows, "row") if sample.whole else f"the first {rows:,} rows seen"
     return f"{seen}, {columns} column{'s' if columns != 1 else ''}"
 
 

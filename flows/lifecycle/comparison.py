@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from flows.output import units
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
@@ -153,8 +155,8 @@ class Comparison:
         stale = shared.both - shared.same
         if stale:
             yield (
-                f"{stale:,} records have another content in each; {self.older.table} was brought "
-                "up to date less recently"
+                f"{units.verb(stale, 'record', 'has', 'have')} another content in each; "
+                f"{self.older.table} was brought up to date less recently"
             )
         if self.space is not None:
             if self.first.chunked != self.second.chunked:
@@ -167,7 +169,7 @@ class Comparison:
 
 def _units(side: Side) -> str:
     unit = "a chunk" if side.chunked else "a record"
-    return f"{side.table} holds {side.rows:,} rows, {unit} each"
+    return f"{side.table} holds {units.several(side.rows, 'row')}, {unit} each"
 
 
 def _of_space(space: Space, one: str, two: str) -> Iterator[str]:

@@ -16,9 +16,11 @@ from encoders.diagnose import missing_files
 from flows.config.faults import Fault
 from flows.config.lines import line_of
 from flows.config.settings import SettingsError
+from flows.config.stores import Stores
 from flows.output.codes import reason
 from flows.pipeline.versions import open_source
 from flows.sources.base import SourceError
+from flows.upkeep.unheld import unheld
 from storage.model import StorageError
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def look(
         settings: the configuration.
         stand_ins: what is not looked at, as `flows.config.checking.Checked` has it.
     """
+    yield from _vectors(settings)
     ours = _OFFLINE not in os.environ
     # Read when the hub's client is imported, which nothing has done before in a command.
     os.environ.setdefault(_OFFLINE, "1")
@@ -55,6 +58,20 @@ def look(
         ):
             seen.add(("encoders", encoder.name))
             yield from _weights(settings, encoder, ours=ours)
+
+
+def _vectors(settings: Settings) -> Iterator[Fault]:
+    """Look whether the tables that the catalog knows are in the folder of [store]."""
+    stores = Stores.of(settings)
+    try:
+        # To read a catalog of an earlier release would be to bring it up to date.
+        if not settings.catalog.exists() or stores.catalog.is_outdated():
+            return
+        found = unheld(stores)
+    except StorageError:
+        return  # `vecmill doctor` says what of it is damaged
+    if found is not None:
+        yield _fault(settings, ("store",), found.told(), "vectors")
 
 
 def _source(settings: Settings, feature: Feature, seen: set[tuple[str, str]]) -> Iterator[Fault]:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
+from flows.output import units
 from storage import fits
 from storage.entries import PUBLISHED
 from storage.model import UsageError
@@ -162,7 +163,7 @@ def _fit(catalog: Catalog, row: Mapping[str, Any]) -> dict[str, Any] | None:
 def _learned_from(records: int | None, since: datetime | None, until: datetime | None) -> str:
     if records is None:
         return ""
-    words = f"{records:,} records"
+    words = units.several(records, "record")
     words += f" from {since:%Y-%m-%d %H:%M}" if since else ""
     return words + (f" to {until:%Y-%m-%d %H:%M}" if until else "")
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
-from flows.lifecycle import last_runs
+from flows.lifecycle import last_runs, overdue
 from flows.upkeep.lying import due, lying
+from flows.upkeep.unheld import unheld
 from storage.entries import PUBLISHED
 from storage.model import StorageError
 
@@ -69,7 +70,9 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     ``fragments``, ``states``, ``old_states``, ``deleted_rows``, ``unindexed`` and
     ``orphan_bytes`` (none while a run is under way) are how the table lies there
     (`flows.monitors._lying.Lying`), and ``upkeep`` says what of it `vecmill maintain` would mend;
-    all are null where there is no table to be read.
+    all are null where there is no table to be read. ``table_gone`` says so of one that is
+    published and not in the folder of ``[store]``. ``overdue_since`` is when ``overdue_schedule``
+    should have started a run that has not come; both are null where none is late.
     """
     stores = Stores.of(settings)
     found = stores.catalog.query(_STATUS)
@@ -87,7 +90,17 @@ def status(settings: Settings) -> list[dict[str, Any]]:
             row = {"feature": name, "encoder": feature.encoder.kind, "last_status": "never run"}
             rows.append(dict.fromkeys([*found.column_names, *_TABLE]) | row)
     last_runs.tell(stores, rows)
+    overdue.tell(settings, stores, rows)
+    _tell_unheld(stores, rows)
     return rows
+
+
+def _tell_unheld(stores: Stores, rows: list[dict[str, Any]]) -> None:
+    """Say of each version whose table is not there what `flows.upkeep.unheld` says."""
+    found = unheld(stores)
+    for row in rows:
+        gone = found is not None and (row["feature"], row["version"]) in found.versions
+        row["table_gone"] = found.told() if found is not None and gone else None
 
 
 def _upkeep(

@@ -18,6 +18,7 @@ from flows.config.stores import Stores
 from flows.lifecycle.chosen import chosen
 from flows.lifecycle.compare import published
 from flows.maps import projection
+from flows.output import units
 from flows.output.units import moment
 from flows.pipeline.held import drawing
 from storage import current_rows, query
@@ -114,7 +115,9 @@ class Map:
     def sentences(self) -> list[str]:
         """What there is to say of it."""
         name, n = self.version.table, len(self.places)
-        shown = f"{n:,} records" if n == self.total else f"{n:,} of {self.total:,} records"
+        shown = (
+            units.several(n, "record") if n == self.total else f"{n:,} of {self.total:,} records"
+        )
         new = n - self.kept
         laid = moment(datetime.fromisoformat(self.laid_out)) if self.laid_out else "some time ago"
         found = [f"{name} by {projection.NAMES[self.method]}: {shown}, laid out {laid}"]

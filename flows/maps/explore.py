@@ -19,6 +19,7 @@ from flows.config.stores import Stores
 from flows.lifecycle.chosen import chosen
 from flows.lifecycle.compare import published
 from flows.maps.drawing import kept_places
+from flows.output import units
 from flows.output.codes import FINE
 from flows.output.progress import listener
 from storage import current_rows, query
@@ -67,7 +68,9 @@ def explore(
     if not len(rows):
         raise UsageError(f"{version.table} has no record to show; run `vecmill run {name}` first")
     told = "with the places of its map" if kept else "without a map: it makes its own, by UMAP"
-    listener().note(f"{len(rows):,} records of {version.table} {told}; Ctrl-C ends it")
+    listener().note(
+        f"{units.several(len(rows), 'record')} of {version.table} {told}; Ctrl-C ends it"
+    )
     # In the store, where erasing and collecting garbage find what a kill left.
     home = settings.catalog.parent
     with tempfile.TemporaryDirectory(prefix=".vecmill-explore-", dir=home) as folder:

@@ -38,14 +38,20 @@ def show(findings: Sequence[Mapping[str, Any]]) -> None:
         out.print(escape(cell(heading(finding))), style="bold")
         for line in (finding["summary"], *below(finding)):
             indent = 4 + len(line) - len(line.lstrip())
-            out.print(Padding(escape(cell(line.strip())), (0, 0, 0, indent)))
+            out.print(Padding(escape(cell(line.strip())), (0, 0, 0, indent), expand=False))
 
 
 def after_run(feature: str, number: int, findings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What the monitors say of a run, a line each; those that wait for a second run share one."""
+    """What the monitors say of a run, a line each; those that are quiet, or wait, share one."""
+    quiet = [f["monitor"] for f in findings if f["verdict"] == "quiet"]
     for finding in findings:
-        if not waits(finding["verdict"], finding["summary"]):
+        if waits(finding["verdict"], finding["summary"]):
+            continue
+        if finding["verdict"] != "quiet" or len(quiet) == 1:
             yield told(feature, dict(finding))
+    if len(quiet) > 1:
+        names = ", ".join(quiet)
+        yield f"{feature}: quiet: {names}; `vecmill monitor {feature}` says what they saw"
     waiting = [f["monitor"] for f in findings if waits(f["verdict"], f["summary"])]
     if waiting:
         begin = "begins" if len(waiting) == 1 else "begin"
@@ -70,8 +76,12 @@ def heading(finding: Mapping[str, Any]) -> str:
         for name, words in (("p_value", "p ="), ("effect_size", "effect"))
         if row[name] is not None
     ]
-    told.append(f"{finding['n_reference']:,} reference, {finding['n_current']:,} current")
-    return f"{finding['monitor']}: {finding['verdict']}  {', '.join(told)}"
+    told += [
+        f"{finding[name]:,} {words}"
+        for name, words in (("n_reference", "reference"), ("n_current", "current"))
+        if finding[name]  # a first run has no reference, and says so below
+    ]
+    return f"{finding['monitor']}: {finding['verdict']}  {', '.join(told)}".rstrip()
 
 
 def figures(finding: Mapping[str, Any]) -> dict[str, Any]:

@@ -186,9 +186,8 @@ def _doubted(plugin: Monitor, row: FindingRow) -> FindingRow:
     if row.verdict != "alarm":
         return row
     doubt = (
-        "; no alarm, since the encoder learned from the reference, which may be all there is to "
-        f'it: reference = "previous" leaves that out once {references.ENOUGH} contents were '
-        "written since"
+        "; no alarm: the encoder learned from the reference, which "
+        'reference = "previous" soon leaves out'
     )
     return replace(row, verdict="watch", alone="alarm", summary=row.summary + doubt)
 

@@ -53,7 +53,12 @@ def sliced(name: str) -> str:
 
 def sizes(n: int, m: int) -> str:
     """Of n contents of the reference and m current ones."""
-    return f"{m:,} against {n:,} contents"
+    return f"{m:,} against {contents(n)}"
+
+
+def contents(n: int) -> str:
+    """So many contents."""
+    return f"{n:,} {'content' if n == 1 else 'contents'}"
 
 
 def quoted(record_id: str) -> str:

@@ -172,12 +172,14 @@ def _check_rows(current: Sample, report: _Report, params: Params) -> None:
     broken = np.flatnonzero(~_rows.finite(current.vectors))
     report.sound("finite", "no row holds NaN or infinity", {"non_finite": float(len(broken))})
     if len(broken):
-        report.complain("finite", f"{len(broken):,} rows hold NaN or infinity", broken)
+        report.complain(
+            "finite", f"{_rows_do(len(broken), 'holds', 'hold')} NaN or infinity", broken
+        )
     zero = np.flatnonzero(_rows.norms(current.vectors) == 0)
     share = len(zero) / max(1, len(current))
     report.sound("zero", f"{_told.share(share)} of rows are all zero", {"zero_norm_share": share})
     if share > params.max_zero_share:
-        report.complain("zero", f"{len(zero):,} rows are all zero", zero)
+        report.complain("zero", f"{_rows_do(len(zero), 'is', 'are')} all zero", zero)
 
 
 def _check_identical(
@@ -288,6 +290,10 @@ def _check_norms(now: Contents, before: Contents, report: _Report, params: Param
         )
 
 
+def _rows_do(n: int, one: str, several: str) -> str:
+    return f"1 row {one}" if n == 1 else f"{n:,} rows {several}"
+
+
 def _summary(verdict: Verdict, report: _Report, now: int, before: int, params: Params) -> str:
     by = f"({_told.sizes(before, now)})"
     if verdict == "alarm":
@@ -299,8 +305,8 @@ def _summary(verdict: Verdict, report: _Report, now: int, before: int, params: P
         )
     if not before:
         return (
-            f"the vectors of {now:,} contents are sound by themselves, and there is nothing yet to "
-            "compare their spread and their lengths with"
+            f"the vectors of {_told.contents(now)} are sound by themselves, and there is nothing "
+            "yet to compare their spread and their lengths with"
         )
     if before < params.min_rows:
         return (

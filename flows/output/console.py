@@ -6,8 +6,9 @@ import math
 import time
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.measure import Measurement
@@ -24,19 +25,21 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from flows.output import units
+from flows.output import arranging, units
 from flows.output.progress import Silent
 from flows.output.redact import redact
 from flows.output.visible import on_one_line, visible
 from flows.output.voice import voice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from flows.output.progress import Reporter
 
 NOTHING = 1e-6
 """Numbers nearer to 0 are shown as 0: a float32 distance of a record to itself may be -1e-7."""
+
+_INDENT = 4
 
 PIPE = 10_000
 """The width of what has none; a line that is folded to 80 columns helps no program."""
@@ -62,6 +65,8 @@ class _Left(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         if task.total is not None and task.time_remaining is not None:
+            if task.time_remaining < 1:
+                return Text("")  # no more than a glimpse, and too long for a narrow terminal
             return Text(f"{units.about(task.time_remaining)} left")
         return Text(f"{units.duration(int(task.elapsed or 0))} so far")
 
@@ -164,7 +169,8 @@ def table(
 ) -> None:
     """Print rows as a table on standard output; columns without a word or a count are left out.
 
-    A row that is too wide for the terminal becomes a few lines: folded cells are hard to read.
+    Where it is too wide for the terminal, what is the same in each row is said once, above; then
+    the last column is folded, if there is room for it; and else each row becomes a few lines.
 
     Args:
         rows: by column.
@@ -173,38 +179,84 @@ def table(
         measured: whether columns that end in ``seconds`` or ``bytes`` are ours, and shown with
             units; what records hold under such a name is shown as it is.
     """
-    shown = [c for c in columns if any(_tells(row.get(c)) for row in rows)]
+    shown = {
+        c: header(c) if measured else c for c in columns if any(_tells(row.get(c)) for row in rows)
+    }
+    cells = [{c: cell(row.get(c), c if measured else "") for c in shown} for row in rows]
+    right = {c for c in shown if all(isinstance(row.get(c), int | float | None) for row in rows)}
+    grid = _grid(cells, shown, right, title)
+    if _width(grid) > out.width:
+        if told := arranging.alike(cells, [*shown]):
+            same = [f"{_spaced(shown[c])} {cells[0][c]}" for c in told]
+            same[0] = f"in each row: {same[0]}"
+            for line in arranging.beside(same, out.width):
+                out.print(escape(line))
+            shown = {c: name for c, name in shown.items() if c not in told}
+            grid = _grid(cells, shown, right, title)
+        last = [*shown][-1]
+        if _width(grid) > out.width and (
+            last in right or not arranging.room(cells, shown, out.width)
+        ):
+            cells = [_telling(row, told) for row, told in zip(rows, cells, strict=True)]
+            _blocks(cells, shown, numbered=next(iter(shown)) in right)
+            return
+    out.print(grid)
+
+
+def _grid(
+    cells: Sequence[Mapping[str, str]],
+    columns: Mapping[str, str],
+    right: Collection[str],
+    title: str,
+) -> Table:
+    """A table whose last column alone may be folded."""
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-    for column in shown:
-        numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
-        name = header(column) if measured else column
-        grid.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(escape(cell(row.get(c), c if measured else "")) for c in shown))
-    if _folds(grid):
-        _blocks(rows, shown, measured=measured)
-    else:
-        out.print(grid)
+    for column, name in columns.items():
+        side: Literal["left", "right"] = "right" if column in right else "left"
+        folds = column == [*columns][-1]
+        grid.add_column(name, justify=side, overflow="fold", no_wrap=not folds)
+    for row in cells:
+        grid.add_row(*(escape(row[column]) for column in columns))
+    return grid
 
 
-def _folds(grid: Table) -> bool:
-    """Whether the table is wider than the terminal if no cell is folded."""
+def _width(grid: Table) -> int:
+    """How wide the table is if no cell is folded."""
     free = Console(width=PIPE)
-    return Measurement.get(free, free.options, grid).maximum > out.width
+    return Measurement.get(free, free.options, grid).maximum
 
 
-def _blocks(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, measured: bool) -> None:
-    """Each row as its first cell, and below it the others by name."""
-    for row in rows:
-        told = [
-            (header(c), cell(row.get(c), c)) if measured else (c, cell(row.get(c)))
-            for c in columns
-            if _tells(row.get(c))
-        ]
-        (_, first), *others = told
-        out.print(escape(first), style="bold")
-        words = "  ".join(f"{name.replace('_', ' ')} {words}" for name, words in others)
-        out.print(Padding(escape(words), (0, 0, 0, 4)))
+def _blocks(
+    cells: Sequence[Mapping[str, str]], columns: Mapping[str, str], *, numbered: bool
+) -> None:
+    """Each row as its first cell, with its name if that is a number, and the others by name."""
+    first, *others = columns
+    called = f"{_spaced(columns[first])} " if numbered else ""
+    names = {column: _spaced(columns[column]) for column in others}
+    for row in cells:
+        short, long = arranging.paragraph(row, cells, names)
+        head = called + row[first]
+        line = arranging.GAP.join(short)
+        if cell_len(head) + len(arranging.GAP) + cell_len(line) <= out.width:
+            out.print(f"[bold]{escape(head)}[/bold]{arranging.GAP}{escape(line)}".rstrip())
+        else:
+            out.print(escape(head), style="bold")
+            long = [*arranging.beside(short, out.width - _INDENT), *long]
+        for line in long:
+            out.print(Padding(escape(line), (0, 0, 0, _INDENT), expand=False))
+
+
+def _telling(row: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
+    """The cells of a row, empty where they say nothing; the first is its name, whatever it says."""
+    first = next(iter(cells))
+    return {
+        column: told if column == first or _tells(row.get(column)) else ""
+        for column, told in cells.items()
+    }
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _tells(value: object) -> bool:
@@ -220,7 +272,7 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: st
     for row in rows:
         words = (cell(row.get(c)) for c in columns)
         out.print(escape("  ".join(word for word in words if word)), style="bold")
-        out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, 4)))
+        out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, _INDENT), expand=False))
 
 
 def header(column: str) -> str:

@@ -72,7 +72,7 @@ def _done(entry: Mapping[str, Any]) -> str:
     return (
         f"done in {units.duration(entry['seconds'])}: {units.several(entry['records'], 'record')}"
         f"{', ' + words if words else ', nothing to do'}; v{entry['version']} is "
-        f"{entry['standing']}, {entry['rows']:,} rows"
+        f"{entry['standing']}, {units.several(entry['rows'], 'row')}"
     )
 
 

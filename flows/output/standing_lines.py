@@ -20,6 +20,8 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
     """
     now = now or datetime.now(UTC)
     live = {row["feature"]: row for row in rows if row["standing"] == "live"}
+    yield from dict.fromkeys(row["table_gone"] for row in rows if row["table_gone"])
+    yield from dict.fromkeys(late(row, now) for row in rows if row["overdue_since"])
     seen = set()
     for row in rows:
         if row["error"] and row["last_run"] not in seen:
@@ -36,9 +38,28 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
         if row["cut_texts"]:
             yield (
                 f"{row['feature']} v{row['version']}: when a run last encoded, "
-                f"{row['cut_texts']:,} texts were longer than the encoder reads and "
+                f"{units.verb(row['cut_texts'], 'text', 'was', 'were')} "
+                "longer than the encoder reads and "
                 f"{row['cut_tokens']:,} of {row['text_tokens']:,} tokens were cut"
             )
+
+
+def last_run(row: Mapping[str, Any], now: datetime) -> str:
+    """How a version's last run went, and how long ago that was."""
+    going = row["last_status"] == "running"
+    when = row["started_at"] if going else row["finished_at"] or row["started_at"]
+    if when is None:
+        return str(row["last_status"] or "")
+    return f"{row['last_status']}{', begun' if going else ''} {_ago(when, now)}"
+
+
+def late(row: Mapping[str, Any], now: datetime) -> str:
+    """That a schedule has not started what it should have."""
+    return (
+        f"{row['feature']}: overdue: [schedules.{row['overdue_schedule']}] had a run due "
+        f"{_ago(row['overdue_since'], now)}, and none has begun since; does `vecmill serve`, or a "
+        "worker, run?"
+    )
 
 
 def _readers(live: Mapping[str, Any] | None, now: datetime) -> str:

@@ -79,6 +79,11 @@ def several(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def verb(number: int, noun: str, one: str, more: str) -> str:
+    """So many of something, and what it or they do: ``1 row is``, ``1,234 rows are``."""
+    return f"{several(number, noun)} {one if number == 1 else more}"
+
+
 def moment(when: datetime) -> str:
     """A moment by the clock of this machine, with its zone; one without a zone as it is."""
     if when.tzinfo is None:

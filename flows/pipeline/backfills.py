@@ -20,6 +20,7 @@ from flows.output.redact import redact
 from flows.pipeline.comparing import compare, read
 from flows.pipeline.costs import Costs
 from flows.pipeline.dead import letters
+from flows.pipeline.notes import in_no_window
 from flows.pipeline.scope import Scope, refuse_naive
 from flows.pipeline.versions import known_version, open_source, prepare
 from storage import backfills
@@ -258,10 +259,7 @@ def _predict(
             f"all; {_remedy(feature)}"
         )
     if reading.outside:
-        reporter.note(
-            f"{feature.name}: {reading.outside:,} records have no event time or cannot be read, so "
-            f"they are in no window; `vecmill run {feature.name}` takes them, or says what is wrong"
-        )
+        reporter.note(in_no_window(feature.name, reading.outside))
     number = version.version if version else 0
     pace = stores.catalog.pace(feature.name, number)
     return list(_rows(bounds, counted, pace, costs))

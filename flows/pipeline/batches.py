@@ -10,6 +10,7 @@ import numpy as np
 from encoders.base import Cutting, EncoderError, Truncated
 from encoders.memory import free_memory, out_of_memory
 from encoders.metering import EncodingStoppedError, PartialError
+from flows.output import units
 from flows.output.redact import redact
 from flows.pipeline.deadline import Overdue
 from flows.pipeline.decode import Failure, Pictured, decode, size
@@ -20,7 +21,7 @@ from storage.model import Cut
 from storage.staging import Staged, Unread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     import polars as pl
@@ -180,9 +181,9 @@ class Batches:
         except Overdue:
             raise HangError(
                 f"the encoder {self.name!r} has not returned within encode_timeout = "
-                f"{self.worker.seconds:g} s, given {len(batch)} records, the first of them "
-                f"{', '.join(batch.places[:_NAMED])}; what was encoded before is kept. Look what "
-                "is odd about them, or raise encode_timeout in [engine]"
+                f"{self.worker.seconds:g} s, given {_some(batch.places)}; what was encoded before "
+                f"is kept. Look what is odd about {'it' if len(batch) == 1 else 'them'}, or raise "
+                "encode_timeout in [engine]"
             ) from None
         except EncoderError as error:
             raise _fatal(error) from error
@@ -268,6 +269,13 @@ class Batches:
                 f"the encoder must return float32 of shape {expected}, got {vectors.dtype} of "
                 f"shape {vectors.shape}"
             )
+
+
+def _some(places: Sequence[str]) -> str:
+    """How many records there are, and where the first of them are from."""
+    first = ", ".join(places[:_NAMED])
+    which = first if len(places) == 1 else f"the first of them {first}"
+    return f"{units.several(len(places), 'record')}, {which}"
 
 
 def _fatal(error: EncoderError) -> EncodingError:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flows.output.redact import redact
 from storage import lookups
-from storage.model import DeadLetter
+from storage.model import DeadLetter, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pyarrow as pa
 
@@ -51,6 +52,23 @@ def keeping(stores: Stores, version: Version) -> set[str]:
         stores.catalog, stores.vectors, version.table, "record_id", sorted(ids - {"None"})
     )
     return {*found}
+
+
+def keepers(stores: Stores, keys: Collection[tuple[str, int]]) -> set[tuple[str, int, str]]:
+    """Feature, version and id of each record that `keeping` tells.
+
+    Args:
+        stores: where versions and their dead letters are.
+        keys: features and numbers of versions; of one whose table cannot be read none is told.
+    """
+    found: set[tuple[str, int, str]] = set()
+    for feature in sorted({name for name, _ in keys}):
+        for version in stores.catalog.versions(feature):
+            if (feature, version.version) in keys and version.dropped_at is None:
+                with suppress(StorageError):
+                    kept = keeping(stores, version)
+                    found |= {(feature, version.version, record) for record in kept}
+    return found
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from encoders.vectors import column
+from flows.output import units
 from flows.sources import _arrow
 from flows.sources._foreign import telling
 from flows.sources.base import Chunk, Reject
@@ -92,7 +93,8 @@ class Joined:
             return []
         tally = self.tables.tally
         found = [
-            f"{n:,} rows of {name} have no id to join them by, and belong to no record"
+            f"{units.several(n, 'row')} of {name} {'has' if n == 1 else 'have'} no id to join "
+            f"{'it' if n == 1 else 'them'} by, and {'belongs' if n == 1 else 'belong'} to no record"
             for name, n in tally.nameless.items()
             if n
         ]
@@ -102,7 +104,7 @@ class Joined:
                 'these are passed over; require = "any" takes them' if self.every
                 else "these are encoded without"
             )  # fmt: skip
-            found.append(f"of {tally.ids:,} records {', '.join(lacking)}; {became}")
+            found.append(f"of {units.several(tally.ids, 'record')} {', '.join(lacking)}; {became}")
         return found
 
     def _part(self, name: str, places: pl.Series) -> pl.Series:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flows.output import units
+
 if TYPE_CHECKING:
     from flows.output.progress import Reporter
     from flows.pipeline.outcomes import Outcome
@@ -18,7 +20,8 @@ def note_chunks(name: str, reading: Reading, reporter: Reporter) -> None:
     """Say what records were cut into, where they were: rows are what is counted elsewhere."""
     if reading.cutter is not None and reading.records:
         reporter.note(
-            f"{name}: {reading.records:,} records are {reading.rows:,} chunks, a row each"
+            f"{name}: {units.verb(reading.records, 'record', 'is', 'are')} "
+            f"{units.several(reading.rows, 'chunk')}, a row each"
         )
 
 
@@ -35,10 +38,16 @@ def note_left_out(
             f"these are mended (see `vecmill dead {name}`)"
         )
     if reading.outside and reading.scope.kind != "backfill":  # which tells it once of all windows
-        reporter.note(
-            f"{name}: {reading.outside:,} records have no event time or cannot be read, so "
-            f"they are in no window; `vecmill run {name}` takes them, or says what is wrong"
-        )
+        reporter.note(in_no_window(name, reading.outside))
+
+
+def in_no_window(name: str, number: int) -> str:
+    """Say how many records are in no window of event times, and what takes them."""
+    it_is, it = ("it is", "it") if number == 1 else ("they are", "them")
+    return (
+        f"{name}: {units.verb(number, 'record', 'has', 'have')} no event time or cannot be read, "
+        f"so {it_is} in no window; `vecmill run {name}` takes {it}, or says what is wrong"
+    )
 
 
 def note_cut(name: str, version: Version, unread: Unread, reporter: Reporter) -> None:
@@ -48,7 +57,8 @@ def note_cut(name: str, version: Version, unread: Unread, reporter: Reporter) ->
         limit = "" if unread.limit is None else f" ({unread.limit:,} tokens)"
         advice = "; set chunk to have them read" if "chunk" in version.params else ""
         reporter.note(
-            f"{name}: {cut.cut_texts:,} of {unread.texts:,} texts were longer than "
+            f"{name}: {cut.cut_texts:,} of {units.several(unread.texts, 'text')} "
+            f"{'was' if cut.cut_texts == 1 else 'were'} longer than "
             f"the encoder reads{limit}: {cut.cut_tokens:,} of {cut.text_tokens:,} tokens were cut, "
             f"and are not in the vectors{advice}"
         )

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from flows.output import units
 from flows.pipeline.chunking import kept_columns
 from flows.sources.base import (
     Chunk,
@@ -129,10 +130,11 @@ class Reading:
         """What is to be said of what was read."""
         told = self.source.remarks() if isinstance(self.source, Remarking) else []
         if self._excerpt is not None and self.shortened:
+            texts = units.several(self.shortened, "text")
             told.append(
-                f"of {self.shortened:,} texts the first {self._excerpt.chars:,} characters are "
-                f"kept in the column {self._excerpt.column!r} (keep_chars of its source); what is "
-                "encoded does not hang on that"
+                f"of {texts} the first {self._excerpt.chars:,} characters are kept in the column "
+                f"{self._excerpt.column!r} (keep_chars of its source); what is encoded does not "
+                "hang on that"
             )
         return told
 

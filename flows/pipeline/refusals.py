@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flows.output import units
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,8 +42,8 @@ def refuse_dead(feature: Feature, records: int, letters: pa.Table) -> None:
     shown = letters.slice(0, 3).to_pylist()
     examples = "; ".join(f"{row['place']}: {row['reason']}" for row in shown)
     raise RunError(
-        f"{feature.name}: {dead} of {records} records cannot be read or encoded, "
-        f"more than max_dead = {feature.max_dead:g} allows, so nothing is published. "
+        f"{feature.name}: {dead:,} of {units.several(records, 'record')} cannot be read or "
+        f"encoded, more than max_dead = {feature.max_dead:g} allows, so nothing is published. "
         f"The first: {examples}. Mend them (`vecmill dead {feature.name}` lists all), or raise "
         f"max_dead in [features.{feature.name}]"
     )

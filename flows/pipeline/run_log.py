@@ -77,8 +77,9 @@ def logging(stores: Stores, feature: Feature, scope: Scope, reporter: Reporter) 
 
 def told_failure(error: BaseException) -> str:
     """Why a run failed, in one text without secrets."""
+    after = "; ".join(getattr(error, "__notes__", ())) or _GOES_ON
     if isinstance(error, KeyboardInterrupt):
-        return f"stopped by Ctrl-C; {_GOES_ON}"
+        return f"stopped by Ctrl-C; {after}"
     if by_sigterm(error):
-        return f"stopped by SIGTERM; {_GOES_ON}"
+        return f"stopped by SIGTERM; {after}"
     return reason(error)

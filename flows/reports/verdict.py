@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flows.monitoring.about import moved, together
 from flows.monitoring.findings import waits
+from flows.output import units
 from flows.reports.model import Conclusion, severity
 
 if TYPE_CHECKING:
@@ -168,7 +169,8 @@ def _readers(standing: Standing) -> str:
         return f"readers do not see it, {live}"
     if published is None:
         return "no state of it can be read any more"
-    return f"readers see its {published.rows:,} rows as of {day(published.published_at)}"
+    rows = units.several(published.rows, "row")
+    return f"readers see its {rows} as of {day(published.published_at)}"
 
 
 def _held_up(standing: Standing, findings: Sequence[Watched]) -> str:

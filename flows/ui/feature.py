@@ -16,7 +16,7 @@ from flows.reports.tables import chip
 from flows.ui import frame, lists
 from flows.ui.grids import record_link, rows_table
 from flows.ui.guard import FRAMED
-from flows.ui.overview import WORDS
+from flows.ui.overview import standing
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def feature(site: Site, request: Request) -> Response:
     dead = lists.dead_table(settings, name)
     return frame.page(
         report.name,
-        _header(report),
+        header(report),
         frame.feature_nav(name, ""),
         _facts(report),
         _quick(name, catalog.live(name)),
@@ -114,7 +114,8 @@ def report_frame(site: Site, request: Request) -> Response:
     )  # fmt: skip
 
 
-def _header(report: Report) -> Html:
+def header(report: Report) -> Html:
+    """The name, the mark, the verdict and what else bears on it."""
     conclusion = report.conclusion
     version = None if report.version is None else el("span", f" v{report.version}")
     notes = [el("li", note) for note in conclusion.notes]
@@ -122,7 +123,7 @@ def _header(report: Report) -> Html:
         notes.append(el("li", "Next: ", el("code", conclusion.advice)))
     return put(
         el("div", el("h1", report.feature, version),
-           chip(conclusion.state, WORDS[conclusion.state]), class_="title"),
+           chip(*standing(report)), class_="title"),
         el("p", conclusion.sentence, class_="verdict"),
         el("ul", *notes, class_="notes") if notes else None,
     )  # fmt: skip

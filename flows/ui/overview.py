@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from flows.lifecycle.status import status
 from flows.output.markup import Html, el, put
 from flows.output.progress import Silent
+from flows.output.standing_lines import late
 from flows.reports.gather import collect
 from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.index import sentence
@@ -16,13 +18,13 @@ from flows.ui import frame
 from flows.ui.grids import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from flows.config.settings import Settings
-    from flows.reports.model import Report
+    from flows.reports.model import Report, State
     from flows.ui.site import Site
 
 ORDER = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
@@ -39,11 +41,9 @@ _COLUMNS = (
 def overview(site: Site, _: Request) -> Response:
     """All features, the worst first."""
     reports = reports_of(site)
-    found = sorted(
-        reports, key=lambda report: (ORDER.index(report.conclusion.state), report.feature)
-    )
-    state = found[0].conclusion.state if found else "empty"
-    title = el("div", el("h1", "This store"), chip(state, WORDS[state]), class_="title")
+    found = sorted(reports, key=lambda report: (ORDER.index(standing(report)[0]), report.feature))
+    mark = chip(*standing(found[0])) if found else chip("empty", WORDS["empty"])
+    title = el("div", el("h1", "This store"), mark, class_="title")
     if not found:
         begin = frame.nothing(
             "Add a feature to the configuration, then ", el("code", "vecmill run"), "."
@@ -72,6 +72,19 @@ def reports_of(site: Site) -> list[Report]:
     return [collect(settings, name, Silent(), pictures=False) for name in site.features()]
 
 
+def standing(report: Report) -> tuple[State, str]:
+    """What the mark of a feature says: a last run that failed, before what monitors said earlier.
+
+    Returns:
+        The state that gives the mark its colour, and its words.
+    """
+    state = report.conclusion.state
+    if not failed(report.runs):
+        return state, WORDS[state]
+    ended = f"last run {report.runs[0].status}"
+    return "alarm", f"{WORDS[state]}, {ended}" if state == "alarm" else ended
+
+
 def _problems(reports: Sequence[Report]) -> Html:
     """Alarms, runs that failed, and what else a report notes; or that there is nothing."""
     told = []
@@ -94,7 +107,6 @@ def _line(state: str, link: Html, words: str) -> Html:
 
 
 def _row(report: Report) -> list[Cell]:
-    state = report.conclusion.state
     last = report.runs[0] if report.runs else None
     looked = max((watched.now.at for watched in report.findings), default=None)
     live = "none" if report.version is None else f"v{report.version}"
@@ -104,7 +116,7 @@ def _row(report: Report) -> list[Cell]:
     return [
         heading(el("a", report.feature, href=f"/features/{report.feature}"),
                 el("small", report.facts.get("Encoder", "nothing has run yet"))),
-        cell(chip(state, WORDS[state])),
+        cell(chip(*standing(report))),
         cell(live),
         cell(report.facts.get("Rows", "")),
         cell(report.facts.get("Dead letters", "")),
@@ -115,16 +127,26 @@ def _row(report: Report) -> list[Cell]:
 
 def _upkeep(settings: Settings) -> Html:
     """What `vecmill status` says besides: runs that crashed, and what `vecmill maintain` mends."""
+    return said(status(settings), datetime.now(UTC))
+
+
+def said(rows: Sequence[Mapping[str, Any]], now: datetime) -> Html:
+    """What is to be said of rows of `flows.lifecycle.status.status` beside what reports say."""
     told = []
-    for row in status(settings):
+    for row in rows:
         name = row["feature"] if row["version"] is None else f"{row['feature']} v{row['version']}"
         link = el("a", name, href=f"/features/{row['feature']}")
         if row["last_status"] == "crashed":
             told.append(_line("alarm", link, str(row["error"])))
+        if row["table_gone"]:
+            told.append(_line("alarm", link, row["table_gone"]))
+        if row["overdue_since"]:
+            words = late(row, now).removeprefix(f"{row['feature']}: ")
+            told.append(_line("watch", link, words))
         if row["upkeep"]:
             what = "; ".join(map(str, row["upkeep"]))
             words = f"{what}; `vecmill maintain {row['feature']} --yes` mends it"
             told.append(_line("watch", link, words))
     if not told:
-        return frame.lead("Tables are in order, and no run has crashed.")
+        return frame.lead("Tables are in order, no schedule is overdue, and no run has crashed.")
     return el("ul", *told, class_="said")

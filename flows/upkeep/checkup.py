@@ -66,7 +66,11 @@ def _version(stores: Stores, version: Version) -> Iterator[Check]:
     if faults:
         yield Check(name, "broken", "; ".join(faults), _ONE_BACKUP)
         return
-    yield Check(name, "fine", f"{readable[-1].rows:,} rows, as published ({version.standing})")
+    yield Check(
+        name,
+        "fine",
+        f"{units.several(readable[-1].rows, 'row')}, as published ({version.standing})",
+    )
     if missing:
         yield Check(
             f"earlier states of {version.table}",
@@ -148,6 +152,7 @@ def _leftovers(settings: Settings, stores: Stores) -> Iterator[Check]:
         yield Check(
             "staging",
             "note",
-            f"{len(staged)} files of runs that are under way or ended early, {units.size(size)}",
+            f"{units.several(len(staged), 'file')} of runs that are under way or ended early, "
+            f"{units.size(size)}",
             "the next run uses them; `vecmill gc` says which are of no use any more",
         )

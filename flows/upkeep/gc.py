@@ -144,7 +144,9 @@ class Collector:
             return
         what = f"files of {table} that no state needs any more"
         if loose:
-            what = f"{len(loose)} states of {table} that were never published, and their files"
+            what = (
+                f"never published: {units.several(len(loose), 'state')} of {table}, with all files"
+            )
         name = (version.feature, version.version, "leftover", what)
         why = "no manifest names them" if size else "each of the steps above leaves some"
         item = Item(*name, goes=True, why=why, bytes=size)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from flows.output import units
 from flows.reports import kept as kept_reports
 from storage import clusters, erasure, forgetting
 from storage.entries import code_version
@@ -112,7 +113,7 @@ def _tables(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
     for version in holdings.with_table():
         by = holdings.by(version)
         states, rows = erasure.rows_left(holdings.stores.vectors, version.table, journal.ids, by)
-        how = f"read again, deleted rows too, in all {states} states"
+        how = f"read again, deleted rows too, in {units.several(states, 'state')}"
         yield _check(version.table, how, rows)
         yield _check(version.table, "other states", states - 1)
         grouped = clusters.count(holdings.stores.catalog, version, journal.ids)

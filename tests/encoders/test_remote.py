@@ -494,7 +494,7 @@ def test_queries_have_a_prompt_of_their_own(server: Endpoint) -> None:
 
 def test_a_query_that_is_refused_is_an_error_of_its_own(server: Endpoint) -> None:
     server.misbehave = lambda *_: complaint(400, "too long")
-    with pytest.raises(EncoderError, match=r"0 of 1 records were encoded: .* too long"):
+    with pytest.raises(EncoderError, match=r"0 of 1 record was encoded: .* too long"):
         remote(server).encode_query(["mill"])
 
 

@@ -141,7 +141,7 @@ def test_one_that_dies_again_fails_the_batch_with_its_last_words(
     spoken: Callable[..., UseEncoder],
 ) -> None:
     code = ANSWER.replace("MISHAP", "print('no such thing', file=sys.stderr); sys.exit(3)")
-    with pytest.raises(RuntimeError, match=r"ended twice over 1 texts \(exit status 3; .*no such"):
+    with pytest.raises(RuntimeError, match=r"ended twice over 1 text \(exit status 3; .*no such"):
         spoken(code).encode(["a"])
 
 
@@ -158,7 +158,7 @@ def test_one_that_hangs_is_killed_and_started_again(spoken: Callable[..., UseEnc
     assert encoder.dim == 2
     first = pid(encoder)
     with pytest.raises(
-        TimeoutError, match=r"has not encoded 1 texts within timeout = 5 s; raise it"
+        TimeoutError, match=r"has not encoded 1 text within timeout = 5 s; raise it"
     ):
         encoder.encode(["a"])
     assert gone(first)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from storage.locks import exclusive
 from storage.model import StorageError
@@ -61,6 +63,30 @@ def test_who_waits_too_long_is_told_what_helps(tmp_path: Path) -> None:
             pass
         process.communicate("\n")
     assert told == ["another run of notes is under way; waiting up to 0.2 s for it"]
+
+
+def test_who_is_stopped_while_waiting_says_no_more_than_that(tmp_path: Path) -> None:
+    class StoppedError(BaseException):
+        """As a signal raises."""
+
+    def stop(*_: object) -> None:
+        raise StoppedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    try:
+        with (
+            FileLock(tmp_path / "a"),
+            pytest.raises(StoppedError) as stopped,
+            exclusive(tmp_path / "a", "notes", 60, lambda _: _alarm(0.01)),
+        ):
+            pass
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert stopped.value.__notes__ == ["it was only waiting for another run of notes"]
+
+
+def _alarm(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:

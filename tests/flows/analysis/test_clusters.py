@@ -200,7 +200,7 @@ def test_vectors_that_cannot_be_compared_are_told(project: Project) -> None:
     project.run()
     found = cluster(project, k=2)
     assert found.unassigned == 1
-    assert "1 rows of notes_v1 are not assigned: their vectors" in "\n".join(found.sentences())
+    assert "1 row of notes_v1 is not assigned: its vector" in "\n".join(found.sentences())
 
 
 def test_an_earlier_moment_had_no_groups(topics: Project) -> None:

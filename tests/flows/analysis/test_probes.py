@@ -196,7 +196,7 @@ def test_labels_too_rare_for_the_folds_are_left_out_and_told(two: Project) -> No
     two.run()
     found = measure(two)
     assert (found.records, found.rare, found.classes) == (60, 1, 3)
-    assert "1 records were left out" in "\n".join(found.sentences())
+    assert "1 record was left out: fewer than" in "\n".join(found.sentences())
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_too_few_records_or_classes_are_told(project: Project) -> None:
         measure(project)
     project.write([(one, text, "same") for one, text, _ in texts(30)])
     project.run()
-    with pytest.raises(UsageError, match="'label' has 1 different values over 30 records"):
+    with pytest.raises(UsageError, match="'label' has 1 different value over 30 records"):
         measure(project)
 
 

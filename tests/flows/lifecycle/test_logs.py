@@ -109,6 +109,8 @@ def test_a_run_that_a_signal_stops_says_so_in_words(module: str, name: str) -> N
     error = signalled.__new__(signalled, signal.SIGTERM)
     assert told_failure(error).startswith("stopped by SIGTERM; the next run goes on from what it")
     assert told_failure(KeyboardInterrupt()).startswith("stopped by Ctrl-C; the next run goes on")
+    error.add_note("it was only waiting")
+    assert told_failure(error) == "stopped by SIGTERM; it was only waiting"
 
 
 @pytest.mark.slow

@@ -9,10 +9,13 @@ import pytest
 
 from flows.cli import run_command
 from flows.engines.engine import Direct
+from flows.lifecycle import overdue, preflight
 from flows.lifecycle.status import status
-from flows.output.standing_lines import told
+from flows.operations.recurrence import Recurrence
+from flows.output.standing_lines import last_run, told
 from flows.pipeline.refusals import RunError
 from flows.sources.base import SourceError
+from flows.upkeep.unheld import unheld
 from storage.ids import new_run_id
 from storage.logs import entries
 from storage.model import FindingRow
@@ -227,3 +230,90 @@ def test_a_failure_that_the_catalog_could_not_take_is_told_by_the_log(project: P
     log.write("failed", {"message": "the disk is full"}, last=True)
     [row] = status(project.settings())
     assert (row["last_status"], row["error"]) == ("failed", "the disk is full")
+
+
+def test_a_table_that_is_not_where_the_store_says_is_told_once(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    assert unheld(project.stores()) is None
+    root = project.root / "data"
+    project.more = f'[store]\nvectors = "{root}/vectorz"\ncatalog = "{root}/catalog.duckdb"\n'
+    line = (
+        f"1 published table (notes_v1) is not in {root}/vectorz, which is no folder; "
+        f"{root}/vectors holds it: is that what [store] vectors is to name?"
+    )
+    assert [one for one in told(status(project.settings())) if "vectorz" in one] == [line]
+    fault = next(iter(preflight.look(project.settings())))
+    assert (fault.where, fault.found, fault.fault) == ("store", line, True)
+    (root / "vectors").rename(project.root / "away")
+    found = unheld(project.stores())
+    assert found is not None
+    assert found.told().startswith(
+        f"1 published table (notes_v1) is not in {root}/vectorz, which is no folder; where [store]"
+    )
+
+
+HOURLY, DAILY = Recurrence.every(timedelta(hours=1)), Recurrence("cron", "30 3 * * *")
+
+
+@pytest.mark.parametrize(
+    ("when", "last", "now", "due"),
+    [
+        (HOURLY, "10:00", "10:59", None),
+        (HOURLY, "10:00", "11:10", None),  # it may be about to begin
+        (HOURLY, "10:00", "11:15", "11:00"),
+        (HOURLY, "10:05", "14:00", "11:00"),
+        (Recurrence.every(timedelta(minutes=5)), "10:00", "10:09", None),
+        (Recurrence.every(timedelta(minutes=5)), "10:00", "10:10", "10:05"),
+        (DAILY, "03:31", "23:00", None),
+        (DAILY, "03:29", "09:00", "03:30"),
+        (Recurrence("rrule", "FREQ=DAILY;COUNT=1"), "10:00", "23:00", None),
+    ],
+)
+def test_a_start_is_overdue_once_it_is_late(
+    when: Recurrence, last: str, now: str, due: str | None
+) -> None:
+    found = overdue.overdue(when, _at(last), _at(now))
+    assert found == (None if due is None else _at(due))
+
+
+def _at(clock: str) -> datetime:
+    return datetime.fromisoformat(f"2026-03-04T{clock}:00+00:00")
+
+
+def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
+    project.write(ROWS)
+    project.more = OTHER + (
+        '[schedules.hourly]\nevery = "1 hour"\n'
+        '[schedules.daily]\nfeatures = ["notes"]\nevery = "1 day"\n'
+        '[schedules.idle]\nfeatures = ["notes"]\nevery = "1 minute"\nactive = false\n'
+        '[schedules.tidy]\ndoes = "maintain"\nevery = "1 minute"\n'
+    )
+    project.run()
+    settings, stores = project.settings(), project.stores()
+    rows = status(settings)
+    assert [row["overdue_since"] for row in rows] == [None, None]
+    began = rows[0]["started_at"]
+    later = began + timedelta(hours=3)
+    overdue.tell(settings, stores, rows, later)
+    due = HOURLY.after(began)
+    assert due is not None
+    assert [(row["overdue_schedule"], row["overdue_since"]) for row in rows] == [
+        ("hourly", due),
+        (None, None),  # nothing says since when it should have run
+    ]
+    [line] = [line for line in told(rows, due + timedelta(hours=2)) if "hourly" in line]
+    assert line.startswith("notes: overdue: [schedules.hourly] had a run due 2 h ago, and none has")
+    rows[1]["last_status"] = "running"  # the schedule is under way, and comes to notes after it
+    overdue.tell(settings, stores, rows, later)
+    assert [row["overdue_since"] for row in rows] == [None, None]
+
+
+def test_how_the_last_run_went_and_when_stands_in_one_cell() -> None:
+    row = {"last_status": "done", "started_at": _at("10:00"), "finished_at": _at("10:20")}
+    assert last_run(row, _at("13:30")) == "done 3 h ago"
+    going = row | {"last_status": "running", "finished_at": None}
+    assert last_run(going, _at("10:30")) == "running, begun 30 min ago"
+    assert last_run({**going, "started_at": None, "last_status": "never run"}, _at("10:30")) == (
+        "never run"
+    )

@@ -36,6 +36,9 @@ PLAIN = ROW | {"monitor": "health", "parts": (), "series": {}, "reference": None
 def test_the_heading_holds_the_figures() -> None:
     assert heading(ROW) == "drift: watch  p = 0.004, effect 0.0531, 1,200 reference, 40 current"
     assert heading(PLAIN) == "health: watch  effect 0.0531, 1,200 reference, 40 current"
+    first = PLAIN | {"n_reference": 0, "effect_size": None}
+    assert heading(first) == "health: watch  40 current"
+    assert heading(first | {"n_current": 0}) == "health: watch"
 
 
 def test_below_stand_the_first_parts_and_the_series() -> None:
@@ -79,6 +82,15 @@ def test_every_line_says_who_what_and_why() -> None:
     for verdict in ("watch", "quiet", "alarm", "cannot tell"):
         line = told("notes", ROW | {"verdict": verdict})
         assert line == f"notes: drift: {verdict}: as seen"
+
+
+def test_monitors_that_are_quiet_share_a_line_after_a_run() -> None:
+    quiet = [PLAIN | {"monitor": name, "verdict": "quiet"} for name in ("health", "outliers")]
+    assert list(after_run("notes", 1, [quiet[0], ROW, quiet[1]])) == [
+        "notes: drift: watch: as seen",
+        "notes: quiet: health, outliers; `vecmill monitor notes` says what they saw",
+    ]
+    assert list(after_run("notes", 1, quiet[:1])) == ["notes: health: quiet: as seen"]
 
 
 def test_monitors_that_wait_for_a_second_run_share_a_line() -> None:

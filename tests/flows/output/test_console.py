@@ -14,11 +14,15 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
+from flows.commands._words import show
 from flows.output import console
 from flows.output.voice import Voice, speaking
 from tests.processes import ROOT
 
 WIDE = "a reason that is far too long to stand beside anything else in eighty columns, " * 2
+
+
+NAMES = {"articles": 420, "photos": 31}
 
 
 @pytest.fixture
@@ -28,6 +32,11 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     out = Console(file=text, force_terminal=True, width=80, highlight=False, no_color=True)
     monkeypatch.setattr(console, "out", out)
     return text
+
+
+def plain(terminal: io.StringIO) -> list[str]:
+    """What stands there in lines, without what makes it bold."""
+    return [line.rstrip() for line in re.sub("\x1b[^m]*m", "", terminal.getvalue()).splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +110,13 @@ def test_a_terminal_gets_what_is_long_below_its_row(terminal: io.StringIO) -> No
     assert " ".join(line.strip() for line in below) == WIDE.strip()
 
 
+def test_a_sentence_that_is_set_in_stays_so_where_it_is_folded(terminal: io.StringIO) -> None:
+    show(f"    kept: {WIDE}")
+    lines = plain(terminal)
+    assert len(lines) > 1
+    assert all(line.startswith("    ") and len(line) <= 80 for line in lines)
+
+
 def test_bars_follow_the_stages_and_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
     err = Console(file=text, force_terminal=True, width=80, no_color=True, highlight=False)
@@ -128,6 +144,64 @@ def test_a_row_too_wide_for_the_terminal_becomes_lines(terminal: io.StringIO) ->
     assert " ".join(below).split() == [
         word for i in range(1, 9) for word in ("column", str(i), f"{i * 1000:,}")
     ]
+
+
+def test_what_is_the_same_in_each_row_is_said_once(terminal: io.StringIO) -> None:
+    same = {"standing": "live", "last_status": "done", "place": "a" * 20}
+    rows = [{"feature": name, **same, "rows": n, "note": name * 5} for name, n in NAMES.items()]
+    console.table(rows, tuple(rows[0]))
+    said, head, *below = plain(terminal)
+    assert said == f"in each row: standing live  last status done  place {'a' * 20}"
+    assert head.split() == ["feature", "rows", "note"]
+    assert [line.split() for line in below] == [
+        [name, str(n), name * 5] for name, n in NAMES.items()
+    ]
+
+
+def test_a_table_that_fits_says_everything_in_its_place(terminal: io.StringIO) -> None:
+    console.table([{"a": 1, "b": "same"}, {"a": 2, "b": "same"}], ("a", "b"))
+    assert " ".join(plain(terminal)).split() == ["a", "b", "1", "same", "2", "same"]
+
+
+def test_a_last_column_that_is_long_is_folded_beside_the_others(terminal: io.StringIO) -> None:
+    rows = [{"check": "disk", "state": "fine", "found": WIDE}, {"check": "a" * 20, "found": "x"}]
+    console.table(rows, ("check", "state", "found"))
+    lines = plain(terminal)
+    assert max(map(len, lines)) <= 80
+    [begin] = [line.index("a reason") for line in lines if line.startswith("disk")]
+    folded = [line for line in lines[1:] if not line[0].strip()]
+    assert len(folded) >= 2
+    assert all(len(line) - len(line.lstrip()) == begin for line in folded)
+    assert " ".join(line[begin:].strip() for line in lines[1:-1]) == WIDE.strip()
+
+
+def test_a_row_of_long_texts_has_a_line_for_each(terminal: io.StringIO) -> None:
+    rows = [
+        {
+            "record_id": f"r{i}",
+            "distance": i / 8,
+            "label": "ab"[i],
+            "title": t,
+            "body": f"{i} {WIDE}",
+        }
+        for i, t in enumerate(("short", "a title of more than some thirty-two letters"))
+    ]
+    console.table(rows, tuple(rows[0]), measured=False)
+    lines = plain(terminal)
+    assert "r0  distance 0  label a" in lines
+    assert lines[lines.index("r0  distance 0  label a") + 1] == "    title short"
+    assert "r1  distance 0.125  label b" in lines
+
+
+def test_rows_that_go_by_a_number_say_what_it_is_of(terminal: io.StringIO) -> None:
+    rows = [
+        {"cluster": n, "size": 5 - n, "about": f"{n} {'word ' * 12}", "ids": f"{n}" * 50}
+        for n in (0, 1)
+    ]
+    console.table(rows, tuple(rows[0]))
+    lines = plain(terminal)
+    assert lines[0] == "cluster 0  size 5"
+    assert "cluster 1  size 4" in lines
 
 
 def test_lines_tell_of_a_long_stage_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:

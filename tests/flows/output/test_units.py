@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.output import units
+from flows.pipeline.notes import in_no_window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,3 +108,12 @@ def test_ages(seconds: float, expected: str) -> None:
 def test_one_of_something_is_told_in_the_singular() -> None:
     assert units.several(1, "record") == "1 record"
     assert [units.several(n, "run") for n in (0, 2, 1234)] == ["0 runs", "2 runs", "1,234 runs"]
+
+
+def test_what_one_does_is_said_of_one() -> None:
+    assert units.verb(1, "record", "is", "are") == "1 record is"
+    assert units.verb(1200, "record", "is", "are") == "1,200 records are"
+    assert in_no_window("notes", 1).startswith(
+        "notes: 1 record has no event time or cannot be read"
+    )
+    assert in_no_window("notes", 2).startswith("notes: 2 records have no event time or cannot be r")

@@ -278,6 +278,6 @@ def test_the_default_limit_reaches_the_encoder(project: Project) -> None:
     project.write([(1, "text", "x")])
     project.engine = {"encode_timeout": 0.000001}
     project.encoder = {"breach": "slow"}
-    with pytest.raises(RunError, match=r"encode_timeout = 1e-06 s, given 1 records"):
+    with pytest.raises(RunError, match=r"encode_timeout = 1e-06 s, given 1 record, "):
         project.run()
     fitting.forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -229,6 +230,13 @@ def test_a_record_whose_new_content_is_bad_keeps_its_vector_and_that_is_said(
     assert "which, and why. 1 of them keeps the vector it had before" in told
     [version] = project.versions()
     assert keeping(project.stores(), version) == {"a"}
+    assert run_command(["dead", "notes", *conf]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    [marked] = [line for line in lines if "keeps its older vector" in line]
+    assert (len(lines), marked.split()[3]) == (3, "a")
+    assert run_command(["dead", "--json", *conf]) == 0
+    letters = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["record_id"]: row["keeps_vector"] for row in letters} == {"a": True, "c": False}
     assert run_command(["logs", "notes", *conf]) == 0
     assert "it left dead letters; `vecmill dead notes`" in capsys.readouterr().err
     assert run_command(["status", *conf]) == 0

@@ -87,7 +87,7 @@ def test_records_that_lack_a_part_are_passed_over_and_told(shop: Shop) -> None:
     shop.bring_up("photos")
     heard = Heard()
     shop.run_told("products", heard)
-    assert any("1 rows of photos have no id to join them by" in note for note in heard.notes)
+    assert any("1 row of photos has no id to join it by" in note for note in heard.notes)
     assert any("1 have no vector of notes, 1 have no vector of photos" in n for n in heard.notes)
     assert sorted(shop.rows("products")) == ["a", "b"]
 

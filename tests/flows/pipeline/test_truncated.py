@@ -125,4 +125,4 @@ def test_texts_cut_by_an_encoder_that_tells_no_limit(
     with pytest.raises(SystemExit, match="0"):
         cli.main(["run", "--direct", *conf])
     told = " ".join(capsys.readouterr().err.split())
-    assert "1 of 2 texts were longer than the encoder reads: 1 of 7 tokens were cut" in told
+    assert "1 of 2 texts was longer than the encoder reads: 1 of 7 tokens were cut" in told

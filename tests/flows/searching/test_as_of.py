@@ -168,7 +168,7 @@ def test_what_names_no_moment_is_refused(project: Project) -> None:
     project.run()
     project.feature = {"max_dead": 0.1}
     write(project, "FAIL")
-    with pytest.raises(RunError, match="1 of 1 records cannot be read"):
+    with pytest.raises(RunError, match="1 of 1 record cannot be read"):
         project.run()
     catalog = project.stores().catalog
     failed = project.runs()[-1]["run_id"]

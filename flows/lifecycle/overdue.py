@@ -1,0 +1,112 @@
+"""Which features a schedule should have run by now, and has not.
+
+Only schedules that run features are told of: nothing of what the others do is put down by feature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from flows.config.settings import Settings
+    from flows.config.stores import Stores
+    from flows.operations.recurrence import Recurrence
+
+LATEST = timedelta(minutes=15)
+"""How late a start may be: the monitors of the run before, or other features, come first."""
+
+_STARTED = """
+SELECT feature, max(started_at) AS started_at FROM runs WHERE kind <> 'backfill' GROUP BY feature
+"""
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """A start that has not come.
+
+    Attributes:
+        schedule: its name.
+        due: when it should have been.
+    """
+
+    schedule: str
+    due: datetime
+
+
+def overdue(when: Recurrence, last: datetime, now: datetime) -> datetime | None:
+    """When a start was due that has not come; None where none is late.
+
+    Args:
+        when: the schedule's recurrence.
+        last: when the last run began.
+        now: the present moment.
+    """
+    due = when.after(last)
+    if due is None or due > now:
+        return None
+    following = when.after(due)
+    late = due + LATEST if following is None else min(following, due + LATEST)
+    return due.astimezone(UTC) if late <= now else None
+
+
+def of_schedules(
+    settings: Settings, last: Mapping[str, datetime], busy: Collection[str], now: datetime
+) -> dict[str, Overdue]:
+    """By feature the start that is overdue, of several schedules the one that was due first.
+
+    Args:
+        settings: the configuration.
+        last: by feature when its last run began; one that has never run is not overdue, since
+            nothing says since when it should be.
+        busy: features that a run is under way of; nothing of their schedules is late, as a
+            schedule goes through its features one by one.
+        now: the present moment.
+    """
+    found: dict[str, Overdue] = {}
+    for schedule in settings.schedules.values():
+        names = schedule.features or tuple(settings.features)
+        if schedule.does != "run" or not schedule.active or {*names} & {*busy}:
+            continue
+        for name in names:
+            due = overdue(schedule.when, last[name], now) if name in last else None
+            if due is not None and (name not in found or due < found[name].due):
+                found[name] = Overdue(schedule.name, due)
+    return found
+
+
+def tell(
+    settings: Settings, stores: Stores, rows: list[dict[str, Any]], now: datetime | None = None
+) -> None:
+    """Put ``overdue_since`` and ``overdue_schedule`` down in rows of `flows.lifecycle.status`.
+
+    Args:
+        settings: the configuration.
+        stores: where the runs are put down.
+        rows: one a version, as `flows.lifecycle.last_runs.tell` leaves them.
+        now: the present moment, which is asked of the clock where it is None.
+    """
+    late: dict[str, Overdue] = {}
+    if settings.schedules:
+        last = dict(_started(stores, rows))
+        busy = {row["feature"] for row in rows if row["last_status"] == "running"}
+        late = of_schedules(settings, last, busy, now or datetime.now(UTC))
+    for row in rows:
+        found = late.get(row["feature"]) if row["standing"] != "retired" else None
+        row["overdue_since"] = None if found is None else found.due
+        row["overdue_schedule"] = None if found is None else found.schedule
+
+
+def _started(stores: Stores, rows: list[dict[str, Any]]) -> Iterator[tuple[str, datetime]]:
+    """By feature when a run last began, also one that is in no catalog."""
+    latest: dict[str, datetime] = {
+        row["feature"]: row["started_at"] for row in stores.catalog.query(_STARTED).to_pylist()
+    }
+    for row in rows:
+        began, name = row["started_at"], row["feature"]
+        if row["last_status"] in {"crashed", "failed"} and began is not None:
+            latest[name] = max(began, latest.get(name, began))
+    yield from latest.items()
