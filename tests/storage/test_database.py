@@ -128,17 +128,23 @@ def test_others_who_keep_it_busy_are_waited_for_only_so_long(tmp_path: Path) -> 
 
 def test_who_has_the_file_open_is_named(tmp_path: Path) -> None:
     said: list[str] = []
-    file = DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 2.5, said.append)
-    add(file, 1)
-    with python(OPEN, str(file.path)) as child:
+    path = tmp_path / "a.duckdb"
+    add(DatabaseFile(path, SCHEMA, {}, 60), 1)
+    with python(OPEN, str(path)) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "held\n"
         with pytest.raises(
             StorageError, match=rf"process {child.pid} has held open for . s; close"
         ):
-            numbers(file)
-        child.communicate("\n")
-    assert f"process {child.pid}; waiting up to 2.5 s for it" in said[0]
+            numbers(DatabaseFile(path, SCHEMA, {}, 0))
+
+        def let_go(words: str) -> None:
+            said.append(words)
+            child.communicate("\n")
+
+        assert numbers(DatabaseFile(path, SCHEMA, {}, 3600, let_go)) == [1]
+    assert len(said) == 1
+    assert f"process {child.pid}; waiting up to 3600 s for it" in said[0]
 
 
 def test_a_file_that_is_no_database_is_refused_at_once(tmp_path: Path) -> None:
