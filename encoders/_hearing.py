@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encoders._cached import in_parts
 from encoders._loading import loading_checkpoint
 from encoders._pictures import unit
 from encoders._recordings import check_finite
 from encoders._resample import resample
-from encoders._towers import in_parts
 from encoders.base import EncoderError
 
 if TYPE_CHECKING:

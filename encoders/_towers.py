@@ -13,7 +13,6 @@ import inspect
 import json
 import threading
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -25,7 +24,7 @@ from encoders._loading import loading_checkpoint
 from encoders.base import EncoderError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -158,7 +157,7 @@ class Towers:
         return np.concatenate(
             _streams.mapped(
                 lambda part: self._filled(features, make(part)),
-                in_parts(records, at_a_time),
+                _cached.in_parts(records, at_a_time),
                 self._device,
             )
         )
@@ -247,13 +246,6 @@ class Towers:
                 "mark what is padding. Save it anew with save_pretrained, or choose another model"
             )
         return int(alone.shape[1])
-
-
-def in_parts(records: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Records in parts of at most ``size``, each made when it is asked for."""
-    rest = iter(records)
-    while part := list(islice(rest, size)):
-        yield part
 
 
 def _load(folder: Path, name: str, types: Mapping[str, Texts], dtype: str) -> tuple[Any, Any]:

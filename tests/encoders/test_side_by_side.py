@@ -95,6 +95,30 @@ def test_records_have_the_vectors_that_one_thread_gives_them(
     np.testing.assert_allclose(found[some], alone, atol=1e-5)
 
 
+@pytest.mark.parametrize("postprocess", ["none", "quantized"])
+def test_examples_of_vggish_have_the_vectors_that_one_thread_gives_them(
+    weights: Path,
+    torch: Any,  # noqa: ANN401 - a module
+    monkeypatch: pytest.MonkeyPatch,
+    postprocess: str,
+) -> None:
+    pca = {} if postprocess == "none" else {"pca": str(weights / "vggish_pca_params.npz")}
+    file = str(weights / "vggish.npz")
+    encoder = made("vggish", weights=file, postprocess=postprocess, batch_size=4, **pca)
+    batch, seen = samples.usual("audio"), set()
+    embedded = encoder._embedded  # noqa: SLF001 - to see who calls it
+
+    def named(heard: Any) -> Any:  # noqa: ANN401 - arrays
+        seen.add(threading.current_thread().name)
+        return embedded(heard)
+
+    monkeypatch.setattr(encoder, "_embedded", named)
+    found = encoder.encode(batch)
+    assert "stream" in seen
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(found, encoder.encode(batch))
+
+
 @pytest.mark.usefixtures("torch")
 def test_an_image_that_breaks_in_its_stream_is_lost_alone(weights: Path, names: set[str]) -> None:
     encoder = built(weights, "clip")
