@@ -8,10 +8,13 @@ at once as for four times 8. On CUDA it is what the free memory holds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+T = TypeVar("T")
 
 TOKENS = 1024
 """Of texts, the padding counted."""
@@ -76,3 +79,10 @@ def parts(sizes: Sequence[int], rows: int, budget: int | None) -> Iterator[list[
         fit = rows if budget is None else min(rows, max(budget // largest, 1))
         yield order[at : at + fit]
         at += fit
+
+
+def in_parts(records: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Records in parts of at most ``size``, each made when it is asked for."""
+    rest = iter(records)
+    while part := list(islice(rest, size)):
+        yield part

@@ -8,6 +8,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from encoders import _streams
+from encoders._device import moved
 from encoders._loading import loading_checkpoint
 from encoders.base import EncoderError, EncoderUsageError
 
@@ -39,7 +41,11 @@ class Pooled:
 
 
 class Checkpoint:
-    """A tokenizer and a transformer whose every weight was in its files."""
+    """A tokenizer and a transformer whose every weight was in its files.
+
+    Attributes:
+        turns: how many threads may call `run` at once.
+    """
 
     def __init__(self, folder: Path, name: str, device: str, dtype: str) -> None:
         self.name = name
@@ -47,12 +53,13 @@ class Checkpoint:
         self._model.to(device)
         self._device = device
         self._inputs = _inputs(self._tokenizer, self._model, name)
-        # The tokenizer keeps its truncation, and some models a cache, as a state of its own.
+        # The tokenizer keeps its truncation as a state of its own.
         self._lock = threading.Lock()
         self.least = int(self._tokenizer.num_special_tokens_to_add()) + 1
         self.most = _positions(self._model)
         known = (self.most, _said(folder), int(self._tokenizer.model_max_length))
         self.limit = min((n for n in known if n and n < _NO_LIMIT), default=_UNBOUNDED)
+        self.turns = _streams.Turns(self._model, device, self._try, self.limit)
 
     def starts_with_cls(self) -> bool:
         """Whether the tokenizer puts a token for the whole text first."""
@@ -87,8 +94,8 @@ class Checkpoint:
         ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in tokens])
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
         given = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
-        given = {key: given[key].to(self._device) for key in given if key in self._inputs}
-        with self._lock, torch.inference_mode():
+        given = moved({key: given[key] for key in given if key in self._inputs}, self._device)
+        with self.turns.turn, torch.inference_mode():
             try:
                 out = self._model(**given, output_hidden_states=every_layer, return_dict=True)
                 last = out.last_hidden_state
@@ -100,6 +107,9 @@ class Checkpoint:
                     "RoBERTa, DistilBERT, MPNet, DeBERTa, the encoder of T5, or a decoder"
                 ) from error
         return Pooled(layers, mask.to(self._device).bool())
+
+    def _try(self, tokens: int) -> None:
+        self.run([[self._nothing()] * min(tokens, self.limit)], every_layer=False)
 
     def _nothing(self) -> int:
         """What stands for a text without tokens, which decoders make of an empty one."""

@@ -12,21 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encoders._cached import in_parts
 from encoders._loading import loading_checkpoint
 from encoders._pictures import unit
 from encoders._recordings import check_finite
 from encoders._resample import resample
-from encoders._towers import in_parts
 from encoders.base import EncoderError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import torch
     from numpy.typing import NDArray
 
     from encoders._towers import Towers
     from encoders.media import Audio
+
+_TOGETHER = 4
+"""Batches whose windows are cut at a time, so that several can be under way."""
 
 
 class Hearing:
@@ -53,7 +57,7 @@ class Hearing:
                 "are not of one kind; copy both from the same place"
             )
         try:
-            self._rows([np.zeros(self.rate, np.float32)])
+            self._rows([np.zeros(self.rate, np.float32)], 1)
         except (ValueError, RuntimeError) as error:
             raise EncoderError(
                 f"the audio tower of {name!r} cannot take what its preprocessor gives ({error}); "
@@ -72,8 +76,8 @@ class Hearing:
             MediaError: if a recording holds NaN or infinity.
         """
         sums = np.zeros((len(batch), self._towers.dim), np.float32)
-        for part in in_parts(self._windows(batch), batch_size):
-            found = unit(self._rows([window for _, window, _ in part]))
+        for part in in_parts(self._windows(batch), _TOGETHER * batch_size):
+            found = unit(self._rows([window for _, window, _ in part], batch_size))
             for (row, _, of), vector in zip(part, found, strict=True):
                 sums[row] += vector / np.float32(of)
         return sums
@@ -94,7 +98,11 @@ class Hearing:
             for start in np.linspace(0, last, count).round().astype(int):
                 yield row, samples[start : start + longest], count
 
-    def _rows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    def _rows(self, windows: Sequence[NDArray[np.float32]], batch_size: int) -> NDArray[np.float32]:
+        features = self._towers.model.get_audio_features
+        return self._towers.run_each(features, self._given, windows, batch_size)
+
+    def _given(self, windows: Sequence[NDArray[np.float32]]) -> Mapping[str, torch.Tensor]:
         import torch
 
         heard = [
@@ -104,4 +112,4 @@ class Hearing:
         given = {"input_features": torch.cat(heard).float()}
         if self._fuses:
             given["is_longer"] = torch.ones((len(windows), 1), dtype=torch.bool)
-        return self._towers.run_each(self._towers.model.get_audio_features, [given])
+        return given

@@ -6,11 +6,12 @@ that make a frame of 25 ms every 20 ms, and a transformer over the frames.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from encoders import _streams
+from encoders._device import moved
 from encoders._loading import loading_checkpoint
 from encoders.base import EncoderError
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 _PREPROCESSING = ("preprocessor_config.json", "processor_config.json")
+_TRIED = 50
+"""Frames of a trial, a second."""
 _BEAR_PADDING = {"wav2vec2", "hubert", "unispeech", "unispeech-sat"}
 """Those that look past what a mask hides. The convolutions between the frames of others
 (data2vec-audio, wav2vec2-conformer) run into it, mask or not, and WavLM hands torch a mask of a
@@ -38,6 +41,7 @@ class Speech:
         pads: whether recordings of different lengths can be run together. Models that normalise
             a channel over the time (``feat_extract_norm = "group"``) hear the silence that
             recordings are padded with, and were trained without a mask for it.
+        turns: how many threads may call `run` at once.
     """
 
     def __init__(self, folder: Path, name: str, device: str, dtype: str) -> None:
@@ -54,7 +58,9 @@ class Speech:
             and not getattr(config, "conv_pos_batch_norm", False)
         )
         self._least = _least(config)
-        self._lock = threading.Lock()  # the library hooks into a model to see its layers
+        # Relative positions of a conformer grow with the longest recording, beyond any trial.
+        grows = getattr(config, "position_embeddings_type", None) == "relative"
+        self.turns = _streams.Turns(self._model, None if grows else device, self._try, _TRIED)
 
     def prepared(self, samples: Samples) -> Samples:
         """A recording at `rate` as the model was trained on it, of mean 0 and deviation 1 or as is.
@@ -82,19 +88,23 @@ class Speech:
 
         lengths = [len(wave) for wave in waves]
         padded = np.stack([np.pad(wave, (0, max(lengths) - len(wave))) for wave in waves])
-        given = {"input_values": torch.from_numpy(padded).to(self._device, self._model.dtype)}
+        read = torch.from_numpy(padded).to(self._model.dtype)
+        given = moved({"input_values": read}, self._device)
         frames = None
         if len(set(lengths)) > 1:
             until = torch.tensor(lengths, device=self._device)[:, None]
             places = torch.arange(padded.shape[1], device=self._device)
             given["attention_mask"] = (places < until).long()
             frames = _frames(until, self._model.config)
-        with self._lock, torch.inference_mode():
+        with self.turns.turn, torch.inference_mode():
             out = self._model(**given, output_hidden_states=every_layer, return_dict=True)
             # Its own last layer is there with the norm that some put behind, the list's without.
             last = out.last_hidden_state
             layers = [*out.hidden_states[:-1], last] if every_layer else [last]
             return [_mean(layer.float(), frames) for layer in layers]
+
+    def _try(self, frames: int) -> None:
+        self.run([np.zeros(self._least * frames, np.float32)], every_layer=False)
 
 
 def _mean(layer: torch.Tensor, frames: torch.Tensor | None) -> torch.Tensor:

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from encoders import _residents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from torch import nn
 
@@ -59,6 +62,65 @@ def _own() -> int:
     import torch
 
     return int(torch.get_num_threads())
+
+
+class Turns:
+    """How many threads may call a model at once: several of a processor, or one.
+
+    Which it is is tried at the first batch of several parts: a query alone need not wait for it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        device: str | None,
+        run: Callable[[int], object],
+        longest: float = _LONG,
+    ) -> None:
+        """Nothing is tried yet.
+
+        Args:
+            model: in evaluation mode, on its device.
+            device: of torch; None where calls are to follow one another, as they do elsewhere than
+                on a processor.
+            run: as `keeps_nothing` takes it; holds `turn` around its call.
+            longest: as there.
+        """
+        self._device = device
+        self._trial = partial(at_once, model, run, longest)
+        self._lock = threading.Lock()
+        on_processor = device is not None and device.startswith("cpu")
+        self._at_once: bool | None = None if on_processor else False
+
+    @property
+    def turn(self) -> AbstractContextManager[object]:
+        """To be held around a call of the model."""
+        return nullcontext() if self._at_once else self._lock
+
+    def mapped(self, work: Callable[[T], R], parts: Iterable[T]) -> list[R]:
+        """What is made of each part, in order; of one alone by all threads of torch.
+
+        Args:
+            work: holds `turn` around each call of the model.
+            parts: in any number.
+
+        Raises:
+            Exception: as `mapped`.
+        """
+        given = list(parts)
+        several = len(given) > 1 and _own() > 1
+        if several and self._at_once is None:
+            self._at_once = self._trial()
+        return mapped(work, given, self._device if several and self._at_once else None)
+
+
+def at_once(model: nn.Module, run: Callable[[int], object], longest: float = _LONG) -> bool:
+    """Whether several threads may call a model at once; arguments as of `keeps_nothing`."""
+    # Rotary positions that are stretched are kept from a length on that no trial reaches.
+    rotary = " ".join(str(getattr(module, "rope_type", "")) for module in model.modules())
+    if "dynamic" in rotary or "longrope" in rotary:
+        return False
+    return keeps_nothing(model, run, longest)
 
 
 def keeps_nothing(model: nn.Module, run: Callable[[int], object], longest: float = _LONG) -> bool:

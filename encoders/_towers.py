@@ -2,7 +2,8 @@
 
 Each tower ends in a projection; the cosine of two projections says how well the two belong
 together. Only models are read whose towers are known to stand alone: others attend from one
-modality to the other, or want their texts in a shape of their own.
+modality to the other, or want their texts in a shape of their own. None of them keeps anything
+between calls, so that parts of a batch run side by side (`encoders._streams`).
 """
 
 from __future__ import annotations
@@ -12,17 +13,18 @@ import inspect
 import json
 import threading
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from encoders import _cached, _streams
+from encoders._device import moved
 from encoders._hub import digest_checkpoint
 from encoders._loading import loading_checkpoint
 from encoders.base import EncoderError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import torch
@@ -39,6 +41,9 @@ _NOTHING_UNUSED = "no such parameter"
 _WEIGHTS = (".safetensors", ".bin")
 _ROWS = {"cuda": 64}
 _FEWEST = 8
+_A_STREAM = 4
+"""Images or recordings at a time on a processor: measured, as fast as more, and a batch is shared
+out among more threads."""
 _SLACK = 1e-3
 """How much padding may change a float32 vector by rounding, as a share of its largest entry."""
 
@@ -117,24 +122,45 @@ class Towers:
     def texts(self, texts: Sequence[str], batch_size: int) -> NDArray[np.float32]:
         """Texts by the text tower, ``(n, dim)`` float32, not yet of norm 1."""
         tokens = self._tokens(texts, self.limit)
-        order = np.argsort([len(row) for row in tokens], kind="stable")
+        if self._short:
+            parts = [*_cached.parts([*map(len, tokens)], self._rows, None)]
+        else:
+            sizes = [self.limit if self._texts.padded else len(row) for row in tokens]
+            budget = _cached.bound(self._device, _cached.TOKENS)
+            parts = [*_cached.parts(sizes, batch_size, budget)]
+        given = [[tokens[row] for row in part] for part in parts]
         found = np.empty((len(tokens), self.dim), np.float32)
-        rows = self._rows if self._short else batch_size
-        for start in range(0, len(order), rows):
-            part = order[start : start + rows]
-            found[part] = self._text_rows([tokens[row] for row in part])
+        made = _streams.mapped(self._text_rows, given, self._device)
+        for part, rows in zip(parts, made, strict=True):
+            found[part] = rows
         return found
 
     def run_each(
-        self, features: Callable[..., Any], parts: Iterable[Mapping[str, torch.Tensor]]
+        self,
+        features: Callable[..., Any],
+        make: Callable[[list[T]], Mapping[str, torch.Tensor]],
+        records: Iterable[T],
+        batch_size: int,
     ) -> NDArray[np.float32]:
-        """Rows of one of the model's towers, part by part: ``(n, dim)`` float32.
+        """Rows of one of the model's towers: ``(n, dim)`` float32.
 
         Args:
             features: such as ``model.get_image_features``.
-            parts: what it takes, a row an entry of each tensor; floats are brought to its type.
+            make: what it takes of some records, a row an entry of each tensor; floats are brought
+                to its type. Called by several threads at once.
+            records: at least one.
+            batch_size: of them that run at a time, at most.
         """
-        return np.concatenate([self._filled(features, part) for part in parts])
+        # In a short type they are filled up to so many in any case.
+        few = self._rows if self._short else _A_STREAM
+        at_a_time = min(batch_size, _cached.bound(self._device, few) or batch_size)
+        return np.concatenate(
+            _streams.mapped(
+                lambda part: self._filled(features, make(part)),
+                _cached.in_parts(records, at_a_time),
+                self._device,
+            )
+        )
 
     def _filled(
         self, features: Callable[..., Any], given: Mapping[str, torch.Tensor]
@@ -163,12 +189,14 @@ class Towers:
         import torch
 
         dtype = self.model.dtype
-        on = {
-            key: value.to(self._device, dtype if value.is_floating_point() else None)
+        typed = {
+            key: value.to(dtype) if value.is_floating_point() else value
             for key, value in given.items()
         }
         with torch.inference_mode():
-            rows: NDArray[np.float32] = features(**on).pooler_output.float().cpu().numpy()
+            rows: NDArray[np.float32] = (
+                features(**moved(typed, self._device)).pooler_output.float().cpu().numpy()
+            )
         return rows
 
     def _text_rows(self, tokens: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -218,13 +246,6 @@ class Towers:
                 "mark what is padding. Save it anew with save_pretrained, or choose another model"
             )
         return int(alone.shape[1])
-
-
-def in_parts(records: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Records in parts of at most ``size``, each made when it is asked for."""
-    rest = iter(records)
-    while part := list(islice(rest, size)):
-        yield part
 
 
 def _load(folder: Path, name: str, types: Mapping[str, Texts], dtype: str) -> tuple[Any, Any]:

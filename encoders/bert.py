@@ -142,8 +142,11 @@ class BertEncoder:
             return vectors
         tokens = self._checkpoint.tokens(self._prompted(batch), self._limit)
         # By length, so that short texts are not padded to the longest of all.
-        for rows in _cached.parts([*map(len, tokens)], self.batch_size, self._budget):
-            vectors[rows] = self._embed([tokens[row] for row in rows])
+        parts = [*_cached.parts([*map(len, tokens)], self.batch_size, self._budget)]
+        given = [[tokens[row] for row in rows] for rows in parts]
+        found = self._checkpoint.turns.mapped(self._embed, given)
+        for rows, made in zip(parts, found, strict=True):
+            vectors[rows] = made
         return vectors
 
     def together(self, batch: Sequence[str]) -> list[list[int]]:

@@ -21,7 +21,7 @@ from encoders._device import pick_device
 from encoders._libraries import majors
 from encoders._pixels import Pixels
 from encoders._precision import Dtype, resolved
-from encoders._towers import Texts, Towers, in_parts
+from encoders._towers import Texts, Towers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,9 @@ def build(params: Params) -> Bridge:
     def look(images: Sequence[Image], batch_size: int) -> NDArray[np.float32]:
         return towers.run_each(
             towers.model.get_image_features,
-            ({"pixel_values": pixels.of(part)} for part in in_parts(images, batch_size)),
+            lambda part: {"pixel_values": pixels.of(part)},
+            images,
+            batch_size,
         )
 
     return Bridge(params, towers, Sense("image", look), lambda: found | _decoding(params))

@@ -359,11 +359,9 @@ def _may_stream(model: Any, folder: Path, params: Params) -> bool:  # noqa: ANN4
     """Whether several threads may call a model at once on a processor."""
     if params.backend != "torch" or params.trust_remote_code or model.device.type != "cpu":
         return False
-    # Rotary positions that are stretched are kept from a length on that no trial reaches.
-    rotary = " ".join(str(getattr(module, "rope_type", "")) for module in model.modules())
-    if is_static(folder) or is_routed(folder) or "dynamic" in rotary or "longrope" in rotary:
+    if is_static(folder) or is_routed(folder):
         return False
-    return _streams.keeps_nothing(
+    return _streams.at_once(
         model,
         lambda words: vectors(model, model.preprocess(["stone " * words])),
         model.max_seq_length or np.inf,

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 
-from encoders import media
+from encoders import _streams, media
+from encoders._cached import in_parts
 from encoders._device import pick_device
 from encoders._hub import sha256
 from encoders._paths import as_path
@@ -46,6 +47,9 @@ _PUBLISHED = (
     "VGGish is published by AudioSet as vggish_model.ckpt (docs/encoders/vggish.md says how to "
     "make an .npz of it), and by torchvggish as vggish-10086976.pth"
 )
+
+_UNDER_WAY = 16
+"""Runs whose examples are made at a time, so that several threads can have one."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ class VggishEncoder:
         # Whitened dimensions have one scale, and quantised ones no zero to measure angles from.
         self.metric: Metric = "cosine" if params.postprocess == "none" else "l2"
         weights = read(_file(params.weights, "weights"))
-        self._network = Vggish(weights, params.weights, pick_device(params.device))
+        self._device = pick_device(params.device)
+        self._network = Vggish(weights, params.weights, self._device)
         self._whitening: Whitening | None = None
         if params.postprocess != "none":
             origin = params.pca or params.weights
@@ -138,9 +143,13 @@ class VggishEncoder:
             MediaError: if a recording holds NaN or infinity.
         """
         sums, counts = np.zeros((len(batch), self.dim)), np.zeros((len(batch), 1))
-        for rows, heard in self._runs(batch):
-            np.add.at(sums, rows, self._embedded(heard))
-            np.add.at(counts, rows, 1)
+        for runs in in_parts(self._runs(batch), _UNDER_WAY):
+            # One alone is computed by all threads.
+            device = self._device if len(runs) > 1 else None
+            found = _streams.mapped(self._embedded, [heard for _, heard in runs], device)
+            for (rows, _), vectors in zip(runs, found, strict=True):
+                np.add.at(sums, rows, vectors)
+                np.add.at(counts, rows, 1)
         return np.asarray(sums / counts, dtype=np.float32)
 
     def _runs(self, batch: Sequence[Audio]) -> Iterator[tuple[list[int], NDArray[np.float32]]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 
 import numpy as np
 
-from encoders import _hub, _layers, media
+from encoders import _cached, _hub, _layers, media
 from encoders._code import check_code
 from encoders._device import pick_device
 from encoders._libraries import majors
@@ -40,6 +40,9 @@ _TOGETHER_SECONDS = 30
 """Of the recordings that run through a model at once: it takes some 17 MB for each, since its first
 layer gives 102 numbers a sample."""
 
+_STREAM_SECONDS = 4
+"""The same on a processor, so that a batch of short recordings is shared out among its threads."""
+
 _LEAST_SECONDS = 0.1
 
 
@@ -62,7 +65,8 @@ class Params:
             short types a vector depends on its batch in the third digit.
         device: ``auto`` (CUDA where there is one), or any device of torch.
         batch_size: recordings, or parts of them, that run through the model at a time; fewer if
-            they last over 30 s together, or if the model needs them to be of one length.
+            they last over 30 s together, on a CPU 4 s, or if the model needs them to be of one
+            length.
 
     Raises:
         ValueError: if a value is none of those above.
@@ -105,7 +109,9 @@ class SpeechEncoder:
         self._params = params
         self.batch_size = params.batch_size
         self._dtype = resolved(params.dtype, params.device)
-        self._speech = Speech(folder, params.model, pick_device(params.device), self._dtype)
+        device = pick_device(params.device)
+        self._speech = Speech(folder, params.model, device, self._dtype)
+        self._together = _cached.bound(device, _STREAM_SECONDS) or _TOGETHER_SECONDS
         silence = self._speech.prepared(np.zeros(0, np.float32))
         self._layers = _layers.LAST
         if _layers.asked(params.layers) != _layers.LAST:
@@ -129,14 +135,17 @@ class SpeechEncoder:
             MediaError: if a recording holds NaN or infinity.
         """
         sums, counts = np.zeros((len(batch), self.dim)), np.zeros((len(batch), 1))
-        for rows, waves in self._runs(batch):
-            np.add.at(sums, rows, self._embed(waves))
+        # The longest first, so that what the others need is in memory already.
+        runs = [*self._runs(batch)][::-1]
+        found = self._speech.turns.mapped(self._embed, [waves for _, waves in runs])
+        for (rows, _), vectors in zip(runs, found, strict=True):
+            np.add.at(sums, rows, vectors)
             np.add.at(counts, rows, 1)
-        vectors = sums / counts
+        means = sums / counts
         if self._params.normalize:
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = vectors / np.maximum(norms, np.finfo(np.float32).tiny)
-        return vectors.astype(np.float32)
+            norms = np.linalg.norm(means, axis=1, keepdims=True)
+            means = means / np.maximum(norms, np.finfo(np.float32).tiny)
+        return means.astype(np.float32)
 
     def _runs(
         self, batch: Sequence[Audio]
@@ -167,7 +176,7 @@ class SpeechEncoder:
         if len(wave) != len(waves[0]) and not self._speech.pads:
             return False
         together = len(wave) * (len(waves) + 1)
-        return len(waves) < self.batch_size and together <= _TOGETHER_SECONDS * self._speech.rate
+        return len(waves) < self.batch_size and together <= self._together * self._speech.rate
 
     def _embed(self, waves: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         layers = self._speech.run(waves, every_layer=self._layers != _layers.LAST)

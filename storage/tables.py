@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from storage.model import OutageError, StorageError
@@ -22,6 +23,7 @@ _TOGETHER = (
     "the catalog and the vectors belong together: restore both from one backup, or, where [store] "
     "vectors names another place than before, set it back"
 )
+_PROBE = ".vecmill-probe"
 _ERRORS = (ValueError, OSError, RuntimeError)
 """What LanceDB raises; of a manifest that was cut short also a nameless RustPanic."""
 
@@ -159,17 +161,53 @@ class Tables:
             absent = "was not found" in str(error)
             if "://" not in self._uri and not absent:
                 raise
-            # A bucket that is not there comes with an answer of the store, as XML.
-            code = re.search(r"<Code>(.*?)</Code>", str(error), re.DOTALL)
-            if absent and (code is None or code[1] != "NoSuchBucket"):
+            # A bucket that is not there comes with an answer of the store.
+            code, told = _answer(error)
+            if absent and code != "NoSuchBucket":
                 return False
-            said = re.search(r"<Message>(.*?)</Message>", str(error), re.DOTALL)
-            told = f"{said[1] if said else 'no'} ({code[1]})" if code else str(error)
             raise StorageError(
                 f"{self._shown} cannot be read: {told}; check that the bucket is there, and the "
                 "credentials"
             ) from error
         return True
+
+    def check_writable(self) -> None:
+        """Write something beside the tables, and take it away again.
+
+        Raises:
+            OutageError: if an object store does not answer.
+            StorageError: if nothing can be written there.
+        """
+        folder = self.folder
+        try:
+            if folder is None:
+                self._write_object()
+            else:
+                # Where the folder is not there yet, a run is to make it.
+                there = next(path for path in (folder, *folder.parents) if path.exists())
+                with TemporaryDirectory(prefix=".vecmill-", dir=there):
+                    pass
+        except OutageError:
+            raise
+        except (ValueError, OSError, RuntimeError) as error:
+            told = error.strerror if isinstance(error, OSError) and error.errno else None
+            what = "that it is a folder, and" if folder else "that the bucket is there, and"
+            raise StorageError(
+                f"{self._shown} cannot be written: {told or _answer(error)[1]}; nothing was "
+                f"encoded. Check `vectors` in [store]: {what} that you may write there"
+            ) from error
+
+    def _write_object(self) -> None:
+        from lance.file import LanceFileSession
+
+        with self.reaching(), TemporaryDirectory() as scratch:
+            file = Path(scratch) / _PROBE
+            file.write_bytes(b"vecmill")
+            session = LanceFileSession(self._uri)
+            session.upload_file(file, _PROBE)
+            # Who may write and not delete can run; another run may have taken it away, too.
+            with suppress(*_ERRORS):
+                session.delete_file(_PROBE)
 
     def write(self, rows: pa.RecordBatchReader, target: Any, mode: str) -> Any:  # noqa: ANN401 - as above
         """Write rows as LanceDB would, and give the dataset that they make.
@@ -219,3 +257,12 @@ class Tables:
     def folder(self) -> Path | None:
         """The folder that the tables lie in, None in an object store."""
         return None if "://" in self._uri else Path(self._uri)
+
+
+def _answer(error: BaseException) -> tuple[str | None, str]:
+    """What an object store said: its code, where it answered as S3 does, in XML, and its words."""
+    code = re.search(r"<Code>(.*?)</Code>", str(error), re.DOTALL)
+    if code is None:
+        return None, str(error)
+    said = re.search(r"<Message>(.*?)</Message>", str(error), re.DOTALL)
+    return code[1], f"{said[1] if said else 'no'} ({code[1]})"

@@ -112,11 +112,13 @@ def fit(
     Raises:
         FittingError: if the source has no record there that can be decoded.
         SettingsError: if the encoder learns from labels in a column that the source does not keep.
+        StorageError: if no vectors can be written.
     """
     kind = feature.encoder.kind
     encoder: Any = encoders.base.build(kind, feature.encoder.params)  # `built` must stay unfitted
     if not isinstance(encoder, Learner):
         return None
+    stores.vectors.check_writable()  # a fit may take long, and is for nothing without a run
     before = fingerprint(encoder.recipe())  # type: ignore[attr-defined] # every Learner is an Encoder
     rng = np.random.default_rng(seed(before))
     wanted = draw.size or encoder.fit_size

@@ -221,6 +221,8 @@ def plan(
                 dead = dead_letters(stores, version, reading, difference)
                 found = shares(stores, version, reading, counts, dead, difference)
                 problem = _problem(feature, scope, found, remove=remove)
+            if problem is None and counts.encoded:
+                problem = _unreachable(stores, name)
             expected = forecast(
                 *(feature, stores, version, counts),
                 kept=list(reading.kept),
@@ -264,6 +266,16 @@ def _problem(feature: Feature, scope: Scope, found: Shares, *, remove: bool) -> 
         if remove and not scope.allow_deletes:
             refuse_deletes(feature, found.gone, found.ids)
     except RunError as error:
+        return str(error)
+    return None
+
+
+def _unreachable(stores: Stores, table: str) -> str | None:
+    """Why an object store takes no table, as far as that can be told without writing."""
+    try:
+        if stores.vectors.folder is None:
+            stores.vectors.is_there(table)
+    except StorageError as error:
         return str(error)
     return None
 

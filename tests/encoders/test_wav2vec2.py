@@ -198,7 +198,7 @@ def test_runs_are_bounded_by_number_and_by_seconds(
     sizes = [[len(wave) for wave in waves] for _, waves in encoder._runs(RECORDINGS)]  # noqa: SLF001
     assert sorted(chain(*sizes)) == sorted(len(audio.samples) for audio in RECORDINGS)
     assert list(map(len, sizes)) == [3, 3, 1]
-    monkeypatch.setattr("encoders.wav2vec2._TOGETHER_SECONDS", 1)
+    monkeypatch.setattr(encoder, "_together", 1)
     sizes = [[len(wave) for wave in waves] for _, waves in encoder._runs(RECORDINGS)]  # noqa: SLF001
     assert max(len(run) * max(run) for run in sizes) <= RATE
     np.testing.assert_allclose(encoder.encode(RECORDINGS), expected, atol=1e-5)

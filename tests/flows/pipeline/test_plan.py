@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.pipeline.refusals import RunError
+from storage.model import StorageError
+from storage.vectors import Vectors
 from tests.flows.interruptions import Interruption, Stopping
 
 if TYPE_CHECKING:
@@ -42,6 +44,43 @@ def test_a_plan_writes_nothing_and_agrees_with_the_run(project: Project) -> None
     outcome = project.run()
     assert planned.counts == outcome.counts
     assert (planned.version, planned.fingerprint) == (outcome.version, outcome.fingerprint)
+
+
+def test_vectors_that_cannot_be_written_are_noticed_before_any_is_made(project: Project) -> None:
+    project.write(ROWS)
+    project.more = '[store]\nvectors = "notes.csv"\n'
+    with pytest.raises(StorageError, match=r"notes\.csv cannot be written: Not a directory"):
+        project.run()
+    assert project.encoded() == []
+    project.more = ""
+    assert project.run().counts.encoded == len(ROWS)
+
+
+def test_a_run_that_encodes_nothing_asks_for_no_place(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write(ROWS)
+    project.run()
+    asked: list[Vectors] = []
+
+    def ask(vectors: Vectors) -> None:
+        asked.append(vectors)
+
+    monkeypatch.setattr(Vectors, "check_writable", ask)
+    project.run()
+    assert asked == []
+    project.write(NEXT)
+    project.run()
+    assert len(asked) == 1
+
+
+def test_an_encoder_that_learns_asks_before_it_does(project: Project) -> None:
+    project.write(ROWS)
+    project.encoder = {"kind": "lsa", "dim": 4, "min_texts": 1, "max_share": 1.0}
+    project.more = '[store]\nvectors = "notes.csv"\n'
+    with pytest.raises(StorageError, match="cannot be written"):
+        project.run()
+    assert not project.stores().states.exists()
 
 
 def test_a_plan_counts_on_what_an_interrupted_run_has_staged(project: Project) -> None:

@@ -139,6 +139,10 @@ class S3:
         """Write an object."""
         obstore.put(self._bucket(), key, content)
 
+    def keys(self) -> list[str]:
+        """What is in the bucket."""
+        return [one["path"] for page in obstore.list(self._bucket()) for one in page]
+
     def delete(self, key: str) -> None:
         """Delete an object."""
         obstore.delete(self._bucket(), key)

@@ -19,12 +19,14 @@ from flows.sources import base, files, table
 from flows.sources._remote import is_uri
 from flows.sources.base import CHUNK_ROWS, SourceAwayError, SourceError
 from storage.ids import hash_bytes
+from storage.model import StorageError
 from tests.flows.sources import servers
 from tests.flows.sources.reading import everything, read_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tests.flows.project import Project
     from tests.flows.sources.servers import S3
 
 
@@ -196,3 +198,19 @@ def test_a_table_is_the_same_wherever_it_lies(s3: S3, tmp_path: Path) -> None:
     here = everything(table.open(params, tmp_path, "text"))
     assert there.records.drop("place").equals(here.records.drop("place"))
     assert [r.reason for r in there.rejects] == [r.reason for r in here.rejects]
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_bucket_for_vectors_that_is_not_there_is_told_by_a_plan_and_before_a_run_encodes(
+    project: Project,
+) -> None:
+    project.more = '[store]\nvectors = "s3://nobucket/vectors"\n'
+    project.write([(1, "stone", "x")])
+    problem = project.plan().problem or ""
+    assert problem.startswith("s3://nobucket/vectors cannot be read")
+    with pytest.raises(StorageError, match=r"^s3://nobucket/vectors cannot be written.*NoSuchBuck"):
+        project.run()
+    assert project.encoded() == []
+    project.more = '[store]\nvectors = "s3://mill/vectors"\n'
+    assert project.plan().problem is None
+    assert project.run().counts.encoded == 1
