@@ -24,6 +24,7 @@ from flows.commands._app import app
 from flows.commands._completing import offer_features
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
+from flows.output.process import Process
 from flows.output.progress import Silent, listening
 from flows.output.stopping import Terminated, by_sigterm
 from flows.output.voice import heard, speaking
@@ -47,7 +48,13 @@ def _terminate(*_: object) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code.
+
+    Args:
+        argv: the words after the command's name; those of this process if None, which is the
+            command's alone then.
+    """
+    end = sys.exit if argv is not None else Process().end
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = run_command(argv)
@@ -56,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader, such as `head`, has what it wanted; Python would complain of it at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = UNREAD
-    sys.exit(code)
+    end(code)
 
 
 def run_command(argv: Sequence[str] | None = None) -> int:
