@@ -30,7 +30,7 @@ from flows.output.stopping import Terminated, by_sigterm
 from flows.output.voice import heard, speaking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _GOES_ON = "nothing half done is published, and the next run goes on from here"
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the words after the command's name; those of this process if None, which is the
             command's alone then.
     """
-    end = sys.exit if argv is not None else Process().end
+    end: Callable[[int], None] = sys.exit if argv is not None else Process().end
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = run_command(argv)
