@@ -30,7 +30,7 @@ from flows.output.stopping import Terminated, by_sigterm
 from flows.output.voice import heard, speaking
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _GOES_ON = "nothing half done is published, and the next run goes on from here"
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: the words after the command's name; those of this process if None, which is the
             command's alone then.
     """
-    end: Callable[[int], None] = sys.exit if argv is not None else Process().end
+    process = Process() if argv is None else None
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = run_command(argv)
@@ -63,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader, such as `head`, has what it wanted; Python would complain of it at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = UNREAD
-    end(code)
+    if process is not None:
+        process.end(code)
+    sys.exit(code)
 
 
 def run_command(argv: Sequence[str] | None = None) -> int:
