@@ -24,6 +24,7 @@ from flows.commands._app import app
 from flows.commands._completing import offer_features
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
+from flows.output.process import Process
 from flows.output.progress import Silent, listening
 from flows.output.stopping import Terminated, by_sigterm
 from flows.output.voice import heard, speaking
@@ -47,7 +48,13 @@ def _terminate(*_: object) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code.
+
+    Args:
+        argv: the words after the command's name; those of this process if None, which is the
+            command's alone then.
+    """
+    process = Process() if argv is None else None
     signal.signal(signal.SIGTERM, _terminate)
     try:
         code = run_command(argv)
@@ -56,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader, such as `head`, has what it wanted; Python would complain of it at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = UNREAD
+    if process is not None:
+        process.end(code)
     sys.exit(code)
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
+
+
+class Ask(Protocol):
+    """A query of one state of a table."""
+
+    def __call__(self, k: int, *, numbered: bool = False) -> pa.Table:
+        """The k rows that answer it best, best first; numbered, with their ``_rowid``."""
+        ...
 
 
 def current(rows: pa.Table) -> NDArray[np.bool_]:
@@ -20,6 +28,8 @@ def current(rows: pa.Table) -> NDArray[np.bool_]:
     Returns:
         ``(n,) bool``, in the order of the rows.
     """
+    if len(rows) == 1:  # as mostly of one record
+        return np.ones(1, bool)
     import polars as pl
 
     keys = cast("pl.DataFrame", pl.from_arrow(rows)).with_row_index("nth")
@@ -31,14 +41,14 @@ def current(rows: pa.Table) -> NDArray[np.bool_]:
     return mask
 
 
-def nearest(query: Any, dataset: Any, k: int) -> pa.Table:  # noqa: ANN401 - lancedb and lance ship no types
+def nearest(ask: Ask, dataset: Any, k: int) -> pa.Table:  # noqa: ANN401 - lance ships no types
     """The k current rows nearest to a query, exactly.
 
     More and more rows are asked for until enough of them are current: what a record was before is
     mostly near to what it is.
 
     Args:
-        query: a LanceDB query by a vector.
+        ask: the query.
         dataset: the same state of the table.
         k: how many rows.
     """
@@ -49,7 +59,7 @@ def nearest(query: Any, dataset: Any, k: int) -> pa.Table:  # noqa: ANN401 - lan
     latest = rows.column("_rowid").to_numpy()[current(rows)]
     asked = k
     while True:
-        found = query.with_row_id(True).limit(asked).to_arrow()  # noqa: FBT003 - LanceDB's own way
+        found = ask(asked, numbered=True)
         kept = np.isin(found.column("_rowid").to_numpy(), latest)
         if kept.sum() >= k or len(found) < asked:
             return found.filter(pa.array(kept)).slice(0, k).drop_columns("_rowid")

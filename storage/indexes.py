@@ -37,8 +37,10 @@ class Index:
 
 def indexes(vectors: Vectors, table: str, lance_version: int) -> list[Index]:
     """The indexes of a table at one Lance version, by column."""
-    opened = vectors.at(table, lance_version)
     with reading(table):
+        if not vectors.state(table, lance_version).has_index:
+            return []  # without LanceDB, which takes a second to import
+        opened = vectors.at(table, lance_version)
         found = [_index(one) for one in opened.list_indices()]
     return sorted(found, key=lambda index: index.column)
 

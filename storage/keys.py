@@ -143,13 +143,18 @@ class _Run:
 
 
 def _pieces(one: _Run, other: _Run) -> Iterator[Bytes16]:
-    """Two runs merged, in pieces that follow one another."""
-    longer = max(one.keys, other.keys, key=len)
-    bounds = longer[_MERGED::_MERGED].copy()
-    cuts = [[0, *np.searchsorted(run.keys, bounds), len(run.keys)] for run in (one, other)]
-    for i in range(len(bounds) + 1):
-        parts = [run.keys[cut[i] : cut[i + 1]] for run, cut in zip((one, other), cuts, strict=True)]
+    """Two runs merged, in pieces that follow one another, however many keys are equal."""
+    at = [0, 0]
+    while True:
+        parts = [run.keys[i : i + _MERGED] for run, i in zip((one, other), at, strict=True)]
+        if all(map(len, parts)):
+            # What is yet to come of either run is no less than what stands last here of it.
+            bound = min(part[-1] for part in parts)
+            parts = [part[: np.searchsorted(part, bound, side="right")] for part in parts]
+        if not any(map(len, parts)):
+            return
         # Stable is timsort for these, which merges what is sorted already in one pass.
         yield np.sort(np.concatenate(parts), kind="stable")
+        at = [i + len(part) for i, part in zip(at, parts, strict=True)]
         one.release()
         other.release()

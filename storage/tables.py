@@ -34,6 +34,7 @@ class Tables:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._pinned: tuple[tuple[str, int], Any] | None = None
+        self._read_again: tuple[tuple[str, int], Any] | None = None
 
     def _db(self) -> Any:  # noqa: ANN401 - lancedb ships no types
         import lancedb
@@ -127,6 +128,14 @@ class Tables:
             StorageError: if the table or the version is not there.
         """
         return self._dataset(table, lance_version)
+
+    def read_again(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
+        """As `state`; the last one is kept, as by `pinned`."""
+        key = (table, lance_version)
+        held = self._read_again
+        if held is None or held[0] != key:
+            held = self._read_again = (key, self.state(*key))
+        return held[1]
 
     def _dataset(self, table: str, lance_version: int | None) -> Any:  # noqa: ANN401 - as above
         """A table as Lance opens it, without LanceDB: importing that takes a second."""
@@ -243,7 +252,7 @@ class Tables:
 
     def drop(self, table: str) -> None:
         """Remove a table with all its Lance versions; one that is not there is no fault."""
-        self._pinned = None
+        self._pinned = self._read_again = None
         if self.folder is not None and not self.folder.is_dir():
             return
         with self.reaching():

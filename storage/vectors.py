@@ -175,37 +175,34 @@ class Vectors(Tables):
             The table's columns but the vector, and ``distance`` (cosine: 1 - cosine similarity;
             l2: squared Euclidean; dot: 1 - inner product, as LanceDB defines them).
         """
-        opened = self.pinned(table, lance_version)
-        if codes_of(opened.schema) is not None:
+        dataset = self.read_again(table, lance_version)
+        if codes_of(dataset.schema) is not None:
             from storage import scan
 
-            dataset = decoded(opened.to_lance())
-            return scan.nearest(dataset, table, vector, k, metric, history=history, where=where)
-        query = opened.search(vector, vector_column_name="vector").distance_type(metric)
-        if effort is None:
-            query = query.bypass_vector_index()
-        else:
-            query = query.nprobes(effort.probes).refine_factor(effort.refine)
-        return self.found(query, opened, table, k, history=history, where=where)
+            held = decoded(dataset)
+            return scan.nearest(held, table, vector, k, metric, history=history, where=where)
+        query = {"column": "vector", "q": vector, "metric": metric, **_effort(effort)}
+
+        # Not as a search of LanceDB's, which does the same: importing that takes a second.
+        def ask(k: int, *, numbered: bool = False) -> pa.Table:
+            return dataset.to_table(
+                nearest={**query, "k": k}, filter=where, prefilter=True, with_row_id=numbered
+            )
+
+        return self.found(ask, dataset, table, k, history=history)
 
     def found(
         self,
-        query: Any,  # noqa: ANN401 - lancedb ships no types
-        opened: Any,  # noqa: ANN401 - as above
+        ask: currents.Ask,
+        dataset: Any,  # noqa: ANN401 - lance ships no types
         table: str,
         k: int,
         *,
         history: bool,
-        where: str | None,
     ) -> pa.Table:
-        """What a query gives, without vectors, its measure called as we call it."""
-        if where is not None:
-            query = query.where(where, prefilter=True)
+        """What a query of a state gives, without vectors, its measure called as we call it."""
         with reading(table):
-            if history:
-                found = currents.nearest(query, opened.to_lance(), k)
-            else:
-                found = query.limit(k).to_arrow()
+            found = currents.nearest(ask, dataset, k) if history else ask(k)
         found = found.drop_columns("vector")
         # A kept column of that name gives way, numbered as SQL numbers a second one.
         names = {"_distance": "distance", "_score": "score"}
@@ -342,6 +339,13 @@ class Vectors(Tables):
     def _read(self, table: str, lance_version: int) -> Any:  # noqa: ANN401 - as above
         """A table at one Lance version, its vectors as float32."""
         return decoded(self.state(table, lance_version))
+
+
+def _effort(effort: Effort | None) -> dict[str, Any]:
+    """How hard Lance is to look, in its words."""
+    if effort is None:
+        return {"use_index": False}
+    return {"nprobes": effort.probes, "refine_factor": effort.refine}
 
 
 def decoded(dataset: Any) -> Any:  # noqa: ANN401 - lance ships no types

@@ -88,8 +88,14 @@ def _indexed(
 ) -> pa.Table:
     """By an index of the column; rows that it does not know are looked at one by one."""
     opened = vectors.pinned(*state)
-    query = opened.search(_match(words, column), query_type="fts")
-    return vectors.found(query, opened, state[0], k, history=history, where=where)
+
+    def ask(k: int, *, numbered: bool = False) -> pa.Table:
+        query = opened.search(_match(words, column), query_type="fts").limit(k)
+        if where is not None:
+            query = query.where(where, prefilter=True)
+        return query.with_row_id(numbered).to_arrow()
+
+    return vectors.found(ask, opened.to_lance(), state[0], k, history=history)
 
 
 def _through(

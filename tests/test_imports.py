@@ -108,11 +108,20 @@ def test_a_run_without_prefect_does_not_load_it() -> None:
     )
 
 
-def test_a_run_loads_only_what_reads_and_writes_first_or_again(tmp_path: Path) -> None:
+def test_a_command_loads_only_what_it_reads_and_writes_with(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("id,text\na,one\nb,two\n", encoding="utf-8")
     (tmp_path / "conf.toml").write_text(NOTES, encoding="utf-8")
-    ask = f"run_command(['run', '--direct', '--full', '--conf', {str(tmp_path / 'conf.toml')!r}])"
-    with_letters = "from tests.flows.plugins import install; install()"
-    run = f"{with_letters}; from flows.cli import run_command; assert {ask} == 0"
-    # LanceDB, which takes a second to import, is for those who search.
-    assert [loaded_by(run) for _ in range(2)] == [{"duckdb", "lance", "polars", "pyarrow"}] * 2
+    begun = "from tests.flows.plugins import install; install(); from flows.cli import run_command"
+
+    def loaded_by_commands(*commands: list[str]) -> set[str]:
+        conf = ["--conf", str(tmp_path / "conf.toml")]
+        asked = [f"assert run_command({[*words, *conf]!r}) == 0" for words in commands]
+        return loaded_by("; ".join([begun, *asked]))
+
+    # LanceDB, which takes a second to import, is for those who search by words.
+    run = ["run", "--direct", "--full"]
+    assert loaded_by_commands(run) == {"duckdb", "lance", "polars", "pyarrow"}
+    assert loaded_by_commands(run) == {"duckdb", "lance", "polars", "pyarrow"}
+    near = ["search", "notes"]
+    asked = [["status"], ["sql", "FROM notes"], [*near, "--id", "a"], [*near, "--text", "one"]]
+    assert loaded_by_commands(*asked) == {"duckdb", "lance", "pyarrow"}

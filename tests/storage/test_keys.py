@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,23 @@ def test_each_key_is_counted_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(keys, limit, 3)
     check(tmp_path)
     assert not [*tmp_path.iterdir()], "a run has a name, so a killed process would leave it behind"
+
+
+def test_equal_keys_are_merged_in_flat_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_HELD", 2**10)
+    monkeypatch.setattr(keys, "_MERGED", 2**10)
+    met, equal = Keys(tmp_path), np.full(2**16, b"x", "S16")
+    met.add(equal)
+    tracemalloc.start()
+    try:
+        met.add(equal)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 1.5 * equal.nbytes  # what was handed over, sorted, and little beside it
+    assert met.count(equal[:1]).tolist() == [2 * len(equal)]
 
 
 def test_a_key_is_that_of_its_values_alone() -> None:
