@@ -30,7 +30,7 @@ def serve(
     machine for its own life. Each run is a process of its own. When it ends, runs that go on are
     stopped: what they have encoded is kept, nothing half done is published, and the next run goes
     on from there; a second signal ends it at once. The exit code is 0 after SIGTERM, 130 after
-    Ctrl-C, and 1 where Prefect's server is gone.
+    Ctrl-C, and 1 where Prefect's server is gone, or another process serves a schedule already.
 
     Parameters
     ----------
@@ -46,6 +46,13 @@ def serve(
         table([row | {"next": _to_the_second(row["next"])} for row in rows], _COLUMNS)
     if show:
         return FINE
+    from flows.operations.alone import alone
+
+    with alone(settings):
+        return _served(settings, port)
+
+
+def _served(settings: Settings, port: int | None) -> int:
     # What runs log is what there is to see here; elsewhere it is told in our words.
     if os.environ.get("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL") == "CRITICAL":
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"

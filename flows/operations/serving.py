@@ -122,7 +122,7 @@ def serve(
     Raises:
         RunError: if the server cannot be reached, or takes no deployment.
     """
-    os.environ[ending.SERVED_BY] = str(os.getpid())
+    os.environ[ending.SERVED_BY] = str(os.getpid())  # for the processes of runs
     loop = asyncio.Runner()
     try:
         # Standard output is for results; Prefect prints its own errors there.
@@ -134,6 +134,8 @@ def serve(
         if not isinstance(cause, (HTTPError, PrefectException, DeploymentApplyError)):
             raise
         raise RunError(f"Prefect's server at {server.api}: {_named(cause)}") from error
+    finally:
+        del os.environ[ending.SERVED_BY]
     if ended.problem is None:
         loop.close()  # which waits for all that was begun
     return ended

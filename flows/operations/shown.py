@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from httpx import HTTPError
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -19,7 +19,7 @@ from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 from prefect.logging.loggers import flow_run_logger
 
-from flows.operations import lineage, lines
+from flows.operations import lineage, lines, unheard
 from flows.output.progress import listener
 from flows.output.redact import redact, redact_all
 
@@ -92,7 +92,7 @@ def serving_ends() -> None:
 def tag(tags: Iterable[str]) -> None:
     """Give the flow run that goes on here tags, beside those that it has."""
     context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    if context is None or context.flow_run is None or unheard.is_lost():
         return
     found = sorted({*context.flow_run.tags, *tags})
     if found == sorted(context.flow_run.tags):
@@ -102,7 +102,23 @@ def tag(tags: Iterable[str]) -> None:
         with get_client(sync_client=True) as client:
             client.update_flow_run(context.flow_run.id, tags=found)
     except (PrefectException, HTTPError) as error:
-        listener().note(f"Prefect did not take the run's tags: {error}")
+        untaken("tags", error)
+
+
+def page(text: str, key: str, description: str) -> None:
+    """Show a page with the flow run."""
+    if unheard.is_lost():
+        return
+    try:
+        create_markdown_artifact(redact(text), key=key, description=description)
+    except (PrefectException, HTTPError) as error:
+        untaken("page", error)
+
+
+def untaken(what: str, error: Exception) -> None:
+    """Say what of a run is not to be seen with Prefect, and ask a server no more that is gone."""
+    unheard.give_up(error)
+    listener().note(f"Prefect did not take the run's {what}: {error}")
 
 
 def table(schedule: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -116,7 +132,7 @@ def table(schedule: str, rows: Sequence[Mapping[str, Any]]) -> None:
     try:
         create_table_artifact(shown, key=key, description=f"What the schedule {schedule} did.")
     except (PrefectException, HTTPError) as error:
-        listener().note(f"Prefect did not take the run's table: {error}")
+        untaken("table", error)
 
 
 def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
@@ -125,7 +141,8 @@ def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
     Prefect's own server keeps assets as events: they are in its feed, with what they are made of,
     and automations can wait for them.
     """
-    if not any(row[change] for change in ("new", "changed", "updated", "deleted")):
+    changed = any(row[change] for change in ("new", "changed", "updated", "deleted"))
+    if unheard.is_lost() or not changed:
         return
     key = lineage.feature(settings, row["feature"])
     found = settings.feature(row["feature"])
