@@ -76,7 +76,7 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
     from flows import run
     from flows.operations import unheard
 
-    with listening(reporter), unheard.leaving():
+    with listening(reporter), unheard.leaving(run.unanswered):
         yield _Flows(settings, reporter, run)
 
 
@@ -186,17 +186,17 @@ class _Flows:
         """
         from flows.operations import unheard
 
-        if self.gone:
+        if self.gone and self.settings.engine.concurrency_limit is None:
             return instead(_Here(self.settings, self.reporter))
         with unheard.keeping() as kept:
             try:
                 return flow()
             except Exception as error:
-                why = unheard.why(error)
+                why = self.run.unanswered() if unheard.of_connection(error) else None
                 if why is None:
                     raise
                 if name not in kept.results:
                     raise RunError(f"{why}; {_START_IT}") from error
-                self.gone = self.settings.engine.concurrency_limit is None
+                self.gone = True
                 self.reporter.note(f"{why} any more; {_GOES_ON}")
                 return kept.results[name]

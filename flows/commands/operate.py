@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 
 from flows.commands._app import OPERATE, AsJson, Conf, Flag, app, load
 from flows.output.answers import complain, print_json, say, table
-from flows.output.codes import FAILED, FINE, INTERRUPTED
+from flows.output.codes import FINE
 
 if TYPE_CHECKING:
     from flows.config.settings import Settings
@@ -62,12 +61,10 @@ def _served(settings: Settings, port: int | None) -> int:
         say(f"Prefect's pages are at {serving.pages(server)}")
         ended = serving.serve(settings, server, say, lambda: say("serving; Ctrl-C ends it"))
     if ended.problem is not None:
-        complain(ended.problem, code=FAILED)
-        ending.at_once(FAILED)
+        complain(ended.problem, code=ended.code)
+        ending.at_once(ended.code)
     say("ended; the schedules are paused until they are served again")
-    if ended.signal is None:
-        return FAILED
-    return INTERRUPTED if ended.signal == signal.SIGINT else FINE
+    return ended.code
 
 
 @app.command(group=OPERATE)

@@ -5,9 +5,11 @@ What is published stays so where Prefect cannot take any of it.
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from httpx import HTTPError
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
@@ -39,6 +41,12 @@ _INNER = frozenset({"run", "lance_version", "fingerprint", "kind", "complete"})
 _TOLD = ("run", "rows", "new", "changed", "deleted", "dead", "lance_version", "fingerprint")
 
 
+_OF_EVENTS = "prefect.events.clients"
+"""The logger that complains of each try to send events to a server that does not answer."""
+_GIVEN_UP = "Service exceeded error threshold."
+_PRINTED = ("Failed the last ", "Examples of recent errors:", "Backing off due to ")
+"""How that begins which Prefect prints around the tracebacks of what it tries again and again."""
+_BY_CONNECTION = re.compile(r"httpx\.\w*(Connect|Read|Write|Pool|Protocol)\w*(Error|Timeout)\b")
 _ended = threading.Event()
 _told: set[UUID] = set()
 
@@ -53,7 +61,8 @@ class _Untold(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the terminal is to show it."""
         error = record.exc_info[1] if record.exc_info else None
-        return not (isinstance(error, Exception) and self._told(error))
+        is_told = isinstance(error, Exception) and self._told(error)
+        return not (is_told or record.name == _OF_EVENTS)
 
 
 def without_traces(told: Callable[[Exception], bool]) -> None:
@@ -61,14 +70,35 @@ def without_traces(told: Callable[[Exception], bool]) -> None:
 
     Prefect shows each of them three times, with all that lies between. Its server has them still.
     """
+    # Prefect's senders of logs, which have threads of their own, print what goes wrong otherwise.
+    logging.raiseExceptions = False
     for handler in logging.getLogger().handlers:
         handler.addFilter(_Untold(told))
 
 
 def of_connection(error: Exception) -> bool:
     """Whether an error says that Prefect's server is not there, which who serves looks after."""
-    known = isinstance(error, HTTPError | OSError)
-    return known or type(error).__module__.partition(".")[0] == "websockets"
+    known = isinstance(error, HTTPError | OSError) or str(error) == _GIVEN_UP
+    return known or type(error).__module__.partition(".")[0] in {"anyio", "websockets"}
+
+
+class InShort(io.TextIOBase):
+    """What Prefect prints as it serves, without the tracebacks: of each its last line.
+
+    Those of connections are left out, since who serves tells of a server that is gone.
+    """
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+
+    def write(self, text: str) -> int:
+        """Write what there is to say of it."""
+        lines = text.strip().splitlines()
+        if lines and not lines[0].startswith(_PRINTED):
+            is_trace = lines[0].startswith("Traceback")
+            if not (is_trace and _BY_CONNECTION.match(lines[-1])):
+                self._to.write(f"{lines[-1] if is_trace else text.strip()}\n")
+        return len(text)
 
 
 def cut_short(flow: object, flow_run: FlowRun, state: State) -> None:

@@ -9,21 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from httpx import TransportError
-from prefect.client.orchestration import get_client
-from prefect.settings import (
-    PREFECT_API_REQUEST_TIMEOUT,
-    PREFECT_API_URL,
-    PREFECT_CLIENT_MAX_RETRIES,
-    temporary_settings,
-)
 
 from flows.operations import ending
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
-_ONCE = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 10.0}
 
 
 @dataclass
@@ -74,43 +66,28 @@ def give_up(error: Exception) -> None:
         found.lost = True
 
 
-def why(error: BaseException) -> str | None:
-    """What an error says of a server that is gone, in a clause; None where it is of another kind.
-
-    A run talks to others too: that nobody answers there has to be so for Prefect's server.
-    """
-    if not isinstance(error, TransportError):
-        return None
-    url = PREFECT_API_URL.value()
-    if url is None:
-        return f"Prefect's temporary server does not answer ({_named(error)})"
-    now = _asked()
-    return None if now is None else f"Prefect's server at {url} does not answer ({_named(now)})"
+def of_connection(error: BaseException | None) -> bool:
+    """Whether nobody answered: Prefect raises that itself, or as the cause of its own error."""
+    while error is not None and not isinstance(error, TransportError):
+        error = error.__cause__
+    return error is not None
 
 
 @contextmanager
-def leaving() -> Iterator[None]:
+def leaving(unanswered: Callable[[], str | None]) -> Iterator[None]:
     """Have the process end without Prefect after the block, where its server does not answer.
 
     It would try for minutes to send what it still holds, and say of each piece that it cannot.
+
+    Args:
+        unanswered: `flows.run.unanswered`.
     """
     # Prefect's senders of logs, which have threads of their own, print what goes wrong otherwise.
     before, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         yield
     finally:
-        if PREFECT_API_URL.value() is not None and _asked() is not None:
-            ending.hurry()
-        else:
+        if unanswered() is None:
             logging.raiseExceptions = before
-
-
-def _asked() -> Exception | None:
-    """Why the server that is named does not answer, asked once."""
-    with temporary_settings(_ONCE), get_client(sync_client=True) as client:
-        error = client.api_healthcheck()
-    return error if isinstance(error, TransportError) else None
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
+        else:
+            ending.hurry()
