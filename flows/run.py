@@ -222,8 +222,10 @@ def unanswered() -> str | None:
     url = PREFECT_API_URL.value()
     if url is None:
         return None
-    once = {PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 10.0}
-    with temporary_settings(once), get_client(sync_client=True) as client:
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 10.0}),
+        get_client(sync_client=True) as client,
+    ):
         error = client.api_healthcheck()
     if not isinstance(error, TransportError):  # whatever else it says, it answers
         return None

@@ -184,14 +184,16 @@ def test_starts_are_refused_or_wait_and_what_is_stopped_is_gone_on_from(owning: 
 
 def _check_second_starts(served: Served, process: Process) -> None:
     """One waits and one is refused while the first goes on; what is cancelled is gone."""
-    served.begin("line")
-    waits = served.begin("line")
-    wait(
-        lambda: served.service.run(waits)["state_name"] == "AwaitingConcurrencySlot",
-        "the second to wait",
-        process.said,
-    )
-    served.service.cancel(waits)
+    line = [served.begin("line"), served.begin("line")]
+
+    def waiting() -> list[str]:
+        """Of the two: which comes first is the server's choice."""
+        waits = "AwaitingConcurrencySlot"
+        return [one for one in line if served.service.run(one)["state_name"] == waits]
+
+    wait(lambda: bool(waiting()), "one to wait", process.said)
+    for one in waiting():
+        served.service.cancel(one)
     first = served.begin("one")
     served.encoding(process)
     refused = served.service.ended(served.begin("one"), "CANCELLED")
