@@ -22,6 +22,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 from flows.commands import load_all
 from flows.commands._app import app
 from flows.commands._completing import offer_features
+from flows.operations import ending
 from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
 from flows.output.process import Process
@@ -63,6 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         # The reader, such as `head`, has what it wanted; Python would complain of it at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = UNREAD
+    if ending.hurried():
+        ending.at_once(code)
     if process is not None:
         process.end(code)
     sys.exit(code)
@@ -132,6 +135,8 @@ def _quieten() -> None:
     """Keep libraries' chatter out of the way of results and progress."""
     # Prefect prints a traceback of each failure, which is told in our words; a server hears of all.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    # A line for each event that a server did not take; that it is gone is told once.
+    os.environ.setdefault("PREFECT_INTERNAL_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore")
 

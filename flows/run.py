@@ -30,18 +30,24 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "600")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-from httpx import HTTPError
+from httpx import HTTPError, TransportError
 from prefect import flow
-from prefect.artifacts import create_markdown_artifact
+from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
 from flows.alerts.hooks import HookError
 from flows.config.configuration import load
 from flows.config.stores import Stores
 from flows.monitoring import looking as monitoring
-from flows.operations import shown
+from flows.operations import shown, unheard
 from flows.output.progress import listener
-from flows.output.redact import redact, redacting, redacts
+from flows.output.redact import redacting, redacts
 from flows.pipeline import backfills, unbegun, versions
 from flows.pipeline import fit as fitting_step
 from flows.pipeline import stages as pipeline
@@ -95,9 +101,9 @@ def embed(
         shown.materialized(settings, rows[-1])
         # After each, so that what is published is shown though a later one fails.
         page = "\n\n".join(_page(feature, row) for row in rows)
-        _keep_page(page, _key("run", feature), f"What the last run of {feature} did.")
+        shown.page(page, _key("run", feature), f"What the last run of {feature} did.")
     first, *others = rows
-    return {**first, "also": others} if others else first
+    return unheard.keep("embed", {**first, "also": others} if others else first)
 
 
 @flow(name="backfill", flow_run_name="backfill {feature}", persist_result=False)
@@ -147,8 +153,8 @@ def backfill(  # noqa: PLR0913 - the parameters that a deployment's form shows
         )
         rows = backfills.backfill(settings, feature, asked, carry_out, listener())
         told = f"What the last backfill of {feature} did."
-        _keep_page(_windows_page(feature, rows), _key("backfill", feature), told)
-        return [asdict(row) for row in rows]
+        shown.page(_windows_page(feature, rows), _key("backfill", feature), told)
+        return unheard.keep("backfill", [asdict(row) for row in rows])
 
 
 @flow(name="fit", flow_run_name="fit {feature}", persist_result=False)
@@ -177,8 +183,8 @@ def fit(
         shown.tag(["vecmill", feature])
         row = fitting_step.fit(settings, feature, Draw(sample, since, until), listener()).row()
         told = f"What the encoder of {feature} learned from."
-        _keep_page(_page(feature, row), _key("fit", feature), told)
-        return row
+        shown.page(_page(feature, row), _key("fit", feature), told)
+        return unheard.keep("fit", row)
 
 
 @flow(name="monitor", flow_run_name="monitor {feature}", persist_result=False)
@@ -207,8 +213,23 @@ def monitor(
     page = files.kept_page(settings, feature, version) if settings.reports.page else None
     written = str(page) if page is not None and page.is_file() else None
     told = f"What the monitors of {feature} found."
-    _keep_page(short.markdown(found, written), _key("findings", feature), told)
-    return [asdict(finding) for finding in findings]
+    shown.page(short.markdown(found, written), _key("findings", feature), told)
+    return unheard.keep("monitor", [asdict(finding) for finding in findings])
+
+
+def unanswered() -> str | None:
+    """That Prefect's server does not answer, and why; None where it does, or none is named."""
+    url = PREFECT_API_URL.value()
+    if url is None:
+        return None
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 10.0}),
+        get_client(sync_client=True) as client,
+    ):
+        error = client.api_healthcheck()
+    if not isinstance(error, TransportError):  # whatever else it says, it answers
+        return None
+    return f"Prefect's server at {url} does not answer ({type(error).__name__}: {error})"
 
 
 def notify(block: str, text: str) -> None:
@@ -257,14 +278,6 @@ def _targets(
         return ["configured"]
     with unbegun.noted(settings, feature):
         return versions.targets(settings.feature(feature), Stores.of(settings, listener()))
-
-
-def _keep_page(page: str, key: str, description: str) -> None:
-    """Show a page with the flow run; what is published stays so where Prefect cannot take it."""
-    try:
-        create_markdown_artifact(redact(page), key=key, description=description)
-    except (PrefectException, HTTPError) as error:
-        listener().note(f"Prefect did not take the run's page: {error}")
 
 
 def _key(what: str, feature: str) -> str:

@@ -12,15 +12,26 @@ from flows.output.progress import listening
 from flows.pipeline import backfills
 from flows.pipeline import fit as fitting_step
 from flows.pipeline import stages as pipeline
+from flows.pipeline.refusals import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flows.config.settings import Settings
     from flows.output.progress import Reporter
     from flows.pipeline.backfills import Asked
     from flows.pipeline.learning import Draw
     from flows.pipeline.scope import Scope, Target
+
+
+_START_IT = (
+    "start it, or name another (PREFECT_API_URL); with --direct nothing asks for one. What was "
+    "encoded is kept, and the next run goes on from it"
+)
+_GOES_ON = (
+    "what was done is done, though Prefect's pages may show it as going on, and what is left goes "
+    "on without Prefect"
+)
 
 
 class Runner(Protocol):
@@ -63,9 +74,10 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
         yield _Here(settings, reporter)
         return
     from flows import run
+    from flows.operations import unheard
 
-    with listening(reporter):
-        yield _Flows(settings, run)
+    with listening(reporter), unheard.leaving(run.unanswered):
+        yield _Flows(settings, reporter, run)
 
 
 @dataclass(frozen=True)
@@ -108,10 +120,14 @@ class _Here:
         return [asdict(finding) for finding in found]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Flows:
+    """Through Prefect, for as long as its server answers."""
+
     settings: Settings
+    reporter: Reporter
     run: Any  # the module flows.run, imported only when Prefect is wanted
+    gone: bool = False
 
     def embed(
         self,
@@ -122,27 +138,65 @@ class _Flows:
         scope: Scope | None = None,
     ) -> dict[str, Any]:
         plain = None if scope is None else scope.plain()
-        row: dict[str, Any] = self.run.embed(
-            feature, str(self.settings.conf), refit=refit, target=target, scope=plain
+        row: dict[str, Any] = self._carried(
+            "embed",
+            lambda: self.run.embed(feature, self._conf, refit=refit, target=target, scope=plain),
+            lambda here: here.embed(feature, refit=refit, target=target, scope=scope),
         )
         return row
 
     def backfill(self, feature: str, asked: Asked, workers: int | None) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.run.backfill(
-            feature, str(self.settings.conf), **asdict(asked), workers=workers
+        rows: list[dict[str, Any]] = self._carried(
+            "backfill",
+            lambda: self.run.backfill(feature, self._conf, **asdict(asked), workers=workers),
+            lambda here: here.backfill(feature, asked, workers),
         )
         return rows
 
     def fit(self, feature: str, draw: Draw) -> dict[str, Any]:
-        row: dict[str, Any] = self.run.fit(
-            feature, str(self.settings.conf), since=draw.since, until=draw.until, sample=draw.size
+        more = {"since": draw.since, "until": draw.until, "sample": draw.size}
+        row: dict[str, Any] = self._carried(
+            "fit",
+            lambda: self.run.fit(feature, self._conf, **more),
+            lambda here: here.fit(feature, draw),
         )
         return row
 
     def monitor(
         self, feature: str, version: int | None = None, *, again: bool = True
     ) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = self.run.monitor(
-            feature, str(self.settings.conf), version, again=again
+        rows: list[dict[str, Any]] = self._carried(
+            "monitor",
+            lambda: self.run.monitor(feature, self._conf, version, again=again),
+            lambda here: here.monitor(feature, version, again=again),
         )
         return rows
+
+    @property
+    def _conf(self) -> str:
+        return str(self.settings.conf)
+
+    def _carried(self, name: str, flow: Callable[[], Any], instead: Callable[[_Here], Any]) -> Any:  # noqa: ANN401 - of any flow
+        """What a flow comes to, also where Prefect's server is gone by its end.
+
+        What is left to do is then done without it, but where it hands out slots.
+
+        Raises:
+            RunError: if it was gone before.
+        """
+        from flows.operations import unheard
+
+        if self.gone and self.settings.engine.concurrency_limit is None:
+            return instead(_Here(self.settings, self.reporter))
+        with unheard.keeping() as kept:
+            try:
+                return flow()
+            except Exception as error:
+                why = self.run.unanswered() if unheard.of_connection(error) else None
+                if why is None:
+                    raise
+                if name not in kept.results:
+                    raise RunError(f"{why}; {_START_IT}") from error
+                self.gone = True
+                self.reporter.note(f"{why} any more; {_GOES_ON}")
+                return kept.results[name]

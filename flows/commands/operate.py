@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,7 @@ from cyclopts import Parameter
 
 from flows.commands._app import OPERATE, AsJson, Conf, Flag, app, load
 from flows.output.answers import complain, print_json, say, table
-from flows.output.codes import FAILED, FINE, INTERRUPTED
+from flows.output.codes import FINE
 
 if TYPE_CHECKING:
     from flows.config.settings import Settings
@@ -30,7 +29,7 @@ def serve(
     machine for its own life. Each run is a process of its own. When it ends, runs that go on are
     stopped: what they have encoded is kept, nothing half done is published, and the next run goes
     on from there; a second signal ends it at once. The exit code is 0 after SIGTERM, 130 after
-    Ctrl-C, and 1 where Prefect's server is gone.
+    Ctrl-C, and 1 where Prefect's server is gone, or another process serves a schedule already.
 
     Parameters
     ----------
@@ -46,6 +45,13 @@ def serve(
         table([row | {"next": _to_the_second(row["next"])} for row in rows], _COLUMNS)
     if show:
         return FINE
+    from flows.operations.alone import alone
+
+    with alone(settings):
+        return _served(settings, port)
+
+
+def _served(settings: Settings, port: int | None) -> int:
     # What runs log is what there is to see here; elsewhere it is told in our words.
     if os.environ.get("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL") == "CRITICAL":
         os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
@@ -55,12 +61,10 @@ def serve(
         say(f"Prefect's pages are at {serving.pages(server)}")
         ended = serving.serve(settings, server, say, lambda: say("serving; Ctrl-C ends it"))
     if ended.problem is not None:
-        complain(ended.problem, code=FAILED)
-        ending.at_once(FAILED)
+        complain(ended.problem, code=ended.code)
+        ending.at_once(ended.code)
     say("ended; the schedules are paused until they are served again")
-    if ended.signal is None:
-        return FAILED
-    return INTERRUPTED if ended.signal == signal.SIGINT else FINE
+    return ended.code
 
 
 @app.command(group=OPERATE)

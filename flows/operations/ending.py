@@ -15,9 +15,12 @@ if TYPE_CHECKING:
 
 SERVED_BY = "VECMILL_SERVED_BY"
 """The environment variable in which runs are told the id of the process that serves them."""
+_STARTED_FOR = "PREFECT__FLOW_RUN_ID"
+"""That in which Prefect tells a process which run it was started for."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _OFTEN = 0.5
 """Seconds between two looks whether that process is still there."""
+_hurried = threading.Event()
 
 
 def handle(first: Callable[[int], None], second: Callable[[int], None]) -> None:
@@ -33,6 +36,16 @@ def handle(first: Callable[[int], None], second: Callable[[int], None]) -> None:
         signal.signal(number, act)
 
 
+def hurry() -> None:
+    """Have this process end `at_once` when it is done: Prefect has nobody to wait for."""
+    _hurried.set()
+
+
+def hurried() -> bool:
+    """Whether this process is to end `at_once`."""
+    return _hurried.is_set()
+
+
 def at_once(code: int) -> NoReturn:
     """End this process without asking Prefect, which waits for a server that may be gone.
 
@@ -44,22 +57,32 @@ def at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def with_server() -> bool:
+def with_server(run: str | None) -> bool:
     """Within a run: end as in a crash once the process is gone that serves it.
 
-    A run that outlived it would be told of by nobody, while the next start begins another.
+    A run that outlived it would be told of by nobody, while the next start begins another. Only a
+    process that was started for that run ends so: what else runs in one that inherited the
+    variables, or goes through a flow within a program of its own, has to live.
+
+    Args:
+        run: the id of the flow run that goes on here.
 
     Returns:
         Whether there is one.
     """
     given = os.environ.get(SERVED_BY)
-    if given is None:
+    if given is None or run is None or os.environ.get(_STARTED_FOR) != run:
         return False
-    threading.Thread(target=_outlive_not, args=(int(given),), daemon=True).start()
+    with_parent(int(given))
     return True
 
 
-def _outlive_not(server: int) -> None:
-    while os.getppid() == server:
+def with_parent(parent: int) -> None:
+    """End this process as in a crash once it is not, or no more, the child of a process."""
+    threading.Thread(target=_outlive_not, args=(parent,), daemon=True).start()
+
+
+def _outlive_not(parent: int) -> None:
+    while os.getppid() == parent:
         time.sleep(_OFTEN)
     os.kill(os.getpid(), signal.SIGKILL)

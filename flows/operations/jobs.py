@@ -156,7 +156,7 @@ class _Job:
         return cls(settings, schedule, names, bool(given))
 
     def __enter__(self) -> Self:
-        if ending.with_server():
+        if ending.with_server(flow_run.id):
             shown.without_traces(_is_told)
         self._listening = listening(ToLogger(get_run_logger()))
         self._listening.__enter__()

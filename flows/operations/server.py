@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -84,11 +85,11 @@ def local(port: int | None, log: Path) -> Iterator[Server]:
             raise RunError(f"port {port} is taken; name another with --port")
         wanted = _any()
     log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "prefect", "server", "start"]
+    own = [sys.executable, "-m", "flows.operations.own", str(os.getpid())]
     with log.open("ab") as file:
         # Of a session of its own: Ctrl-C is for us, who still have to tell it how runs ended.
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [*command, "--host", "127.0.0.1", "--port", str(wanted)],
+            [*own, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(wanted)],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

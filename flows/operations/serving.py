@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, get_current_settin
 from flows.operations import catch_up, ending, lineage, names, shown
 from flows.operations import server as servers
 from flows.operations.deployments import deployment, full_name
+from flows.output.codes import FAILED, FINE, INTERRUPTED
 from flows.pipeline.refusals import RunError
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ _LONGEST = 90.0
 """Seconds that stopping may take: a run that does not end by itself is killed after thirty."""
 _STOPPED = (
     "What went on is stopped, nothing half done is published, and it goes on from there once "
-    "`vecmill serve` is started again"
+    "`vecmill serve` is started again; `vecmill status` shows what is published"
 )
 
 
@@ -64,6 +66,13 @@ class Ended:
 
     signal: int | None
     problem: str | None = None
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if self.problem is not None or self.signal is None:
+            return FAILED
+        return INTERRUPTED if self.signal == signal.SIGINT else FINE
 
 
 @contextmanager
@@ -122,11 +131,11 @@ def serve(
     Raises:
         RunError: if the server cannot be reached, or takes no deployment.
     """
-    os.environ[ending.SERVED_BY] = str(os.getpid())
+    os.environ[ending.SERVED_BY] = str(os.getpid())  # for the processes of runs
     loop = asyncio.Runner()
     try:
         # Standard output is for results; Prefect prints its own errors there.
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(shown.InShort(sys.stderr)):
             ended = loop.run(_Serving(settings, server, say).serve(ready))
     except Exception as error:
         loop.close()
@@ -134,6 +143,8 @@ def serve(
         if not isinstance(cause, (HTTPError, PrefectException, DeploymentApplyError)):
             raise
         raise RunError(f"Prefect's server at {server.api}: {_named(cause)}") from error
+    finally:
+        del os.environ[ending.SERVED_BY]
     if ended.problem is None:
         loop.close()  # which waits for all that was begun
     return ended
@@ -147,6 +158,8 @@ def _first(error: BaseException) -> BaseException:
 
 
 def _named(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"not within {_PATIENCE:g} s"
     return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 

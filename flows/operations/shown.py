@@ -5,12 +5,14 @@ What is published stays so where Prefect cannot take any of it.
 
 from __future__ import annotations
 
+import io
 import logging
+import re
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from httpx import HTTPError
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.assets import Asset, AssetProperties, add_asset_metadata, materialize
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
@@ -19,7 +21,7 @@ from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 from prefect.logging.loggers import flow_run_logger
 
-from flows.operations import lineage, lines
+from flows.operations import lineage, lines, unheard
 from flows.output.progress import listener
 from flows.output.redact import redact, redact_all
 
@@ -39,6 +41,12 @@ _INNER = frozenset({"run", "lance_version", "fingerprint", "kind", "complete"})
 _TOLD = ("run", "rows", "new", "changed", "deleted", "dead", "lance_version", "fingerprint")
 
 
+_OF_EVENTS = "prefect.events.clients"
+"""The logger that complains of each try to send events to a server that does not answer."""
+_GIVEN_UP = "Service exceeded error threshold."
+_PRINTED = ("Failed the last ", "Examples of recent errors:", "Backing off due to ")
+"""How that begins which Prefect prints around the tracebacks of what it tries again and again."""
+_BY_CONNECTION = re.compile(r"httpx\.\w*(Connect|Read|Write|Pool|Protocol)\w*(Error|Timeout)\b")
 _ended = threading.Event()
 _told: set[UUID] = set()
 
@@ -53,7 +61,8 @@ class _Untold(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the terminal is to show it."""
         error = record.exc_info[1] if record.exc_info else None
-        return not (isinstance(error, Exception) and self._told(error))
+        is_told = isinstance(error, Exception) and self._told(error)
+        return not (is_told or record.name == _OF_EVENTS)
 
 
 def without_traces(told: Callable[[Exception], bool]) -> None:
@@ -61,14 +70,35 @@ def without_traces(told: Callable[[Exception], bool]) -> None:
 
     Prefect shows each of them three times, with all that lies between. Its server has them still.
     """
+    # Prefect's senders of logs, which have threads of their own, print what goes wrong otherwise.
+    logging.raiseExceptions = False
     for handler in logging.getLogger().handlers:
         handler.addFilter(_Untold(told))
 
 
 def of_connection(error: Exception) -> bool:
     """Whether an error says that Prefect's server is not there, which who serves looks after."""
-    known = isinstance(error, HTTPError | OSError)
-    return known or type(error).__module__.partition(".")[0] == "websockets"
+    known = isinstance(error, HTTPError | OSError) or str(error) == _GIVEN_UP
+    return known or type(error).__module__.partition(".")[0] in {"anyio", "websockets"}
+
+
+class InShort(io.TextIOBase):
+    """What Prefect prints as it serves, without the tracebacks: of each its last line.
+
+    Those of connections are left out, since who serves tells of a server that is gone.
+    """
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+
+    def write(self, text: str) -> int:
+        """Write what there is to say of it."""
+        lines = text.strip().splitlines()
+        if lines and not lines[0].startswith(_PRINTED):
+            is_trace = lines[0].startswith("Traceback")
+            if not (is_trace and _BY_CONNECTION.match(lines[-1])):
+                self._to.write(f"{lines[-1] if is_trace else text.strip()}\n")
+        return len(text)
 
 
 def cut_short(flow: object, flow_run: FlowRun, state: State) -> None:
@@ -92,7 +122,7 @@ def serving_ends() -> None:
 def tag(tags: Iterable[str]) -> None:
     """Give the flow run that goes on here tags, beside those that it has."""
     context = FlowRunContext.get()
-    if context is None or context.flow_run is None:
+    if context is None or context.flow_run is None or unheard.is_lost():
         return
     found = sorted({*context.flow_run.tags, *tags})
     if found == sorted(context.flow_run.tags):
@@ -102,7 +132,23 @@ def tag(tags: Iterable[str]) -> None:
         with get_client(sync_client=True) as client:
             client.update_flow_run(context.flow_run.id, tags=found)
     except (PrefectException, HTTPError) as error:
-        listener().note(f"Prefect did not take the run's tags: {error}")
+        untaken("tags", error)
+
+
+def page(text: str, key: str, description: str) -> None:
+    """Show a page with the flow run."""
+    if unheard.is_lost():
+        return
+    try:
+        create_markdown_artifact(redact(text), key=key, description=description)
+    except (PrefectException, HTTPError) as error:
+        untaken("page", error)
+
+
+def untaken(what: str, error: Exception) -> None:
+    """Say what of a run is not to be seen with Prefect, and ask a server no more that is gone."""
+    unheard.give_up(error)
+    listener().note(f"Prefect did not take the run's {what}: {error}")
 
 
 def table(schedule: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -116,7 +162,7 @@ def table(schedule: str, rows: Sequence[Mapping[str, Any]]) -> None:
     try:
         create_table_artifact(shown, key=key, description=f"What the schedule {schedule} did.")
     except (PrefectException, HTTPError) as error:
-        listener().note(f"Prefect did not take the run's table: {error}")
+        untaken("table", error)
 
 
 def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
@@ -125,7 +171,8 @@ def materialized(settings: Settings, row: Mapping[str, Any]) -> None:
     Prefect's own server keeps assets as events: they are in its feed, with what they are made of,
     and automations can wait for them.
     """
-    if not any(row[change] for change in ("new", "changed", "updated", "deleted")):
+    changed = any(row[change] for change in ("new", "changed", "updated", "deleted"))
+    if unheard.is_lost() or not changed:
         return
     key = lineage.feature(settings, row["feature"])
     found = settings.feature(row["feature"])

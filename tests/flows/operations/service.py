@@ -315,9 +315,10 @@ class Served:
         self.project.more = more
         return str(self.project.settings().conf)
 
-    def serve(self, more: str) -> Process:
+    def serve(self, more: str, *arguments: str, **variables: str) -> Process:
         """Serve the schedules of a configuration with something more."""
-        self.process = self.service.vecmill("serve", "--conf", self.conf(more))
+        command = ["serve", "--conf", self.conf(more), *arguments]
+        self.process = self.service.vecmill(*command, **variables)
         self.process.says("serving; Ctrl-C ends it")
         return self.process
 

@@ -14,6 +14,8 @@ from flows.operations import ending
 from tests.conftest import REPOSITORY
 from tests.flows.operations.service import wait
 
+STARTED_FOR = "PREFECT__FLOW_RUN_ID"
+"""The variable in which Prefect tells a process of which run it is."""
 STUCK = """
 import threading
 
@@ -29,7 +31,7 @@ import time
 
 from flows.operations import ending
 
-print(ending.with_server(), flush=True)
+print(ending.with_server("one"), flush=True)
 time.sleep(600)
 """
 
@@ -56,10 +58,11 @@ def test_the_second_signal_ends_it_though_the_first_does_not(number: signal.Sign
 
 def test_a_run_ends_as_in_a_crash_with_the_process_that_serves_it() -> None:
     # A process that is no parent of the run stands for one that was, and is gone.
-    with started(RUN, **{ending.SERVED_BY: "1" if os.getpid() != 1 else "2"}) as run:
+    gone = "1" if os.getpid() != 1 else "2"
+    with started(RUN, **{ending.SERVED_BY: gone, STARTED_FOR: "one"}) as run:
         assert run.stdout is not None
         assert run.wait(60) == -signal.SIGKILL
-    with started(RUN, **{ending.SERVED_BY: str(os.getpid())}) as run:
+    with started(RUN, **{ending.SERVED_BY: str(os.getpid()), STARTED_FOR: "one"}) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "True\n"
         assert run.poll() is None
@@ -67,6 +70,40 @@ def test_a_run_ends_as_in_a_crash_with_the_process_that_serves_it() -> None:
         wait(lambda: not Path(f"/proc/{run.pid}/exe").exists(), "it to end")
 
 
+def test_a_server_of_ones_own_ends_with_who_started_it() -> None:
+    """As the name of a module stands one that goes on for ever; the parent named is gone."""
+    command = [sys.executable, "-m", "flows.operations.own"]
+    gone = "1" if os.getpid() != 1 else "2"
+    forever = ["http.server", "--bind", "127.0.0.1", "0"]
+    with subprocess.Popen([*command, gone, *forever], cwd=REPOSITORY) as server:  # noqa: S603 - our own interpreter and our own code
+        assert server.wait(60) == -signal.SIGKILL
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
+        [*command, str(os.getpid()), *forever],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    ) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline().startswith("Serving HTTP on 127.0.0.1")
+        server.terminate()
+        assert server.wait(60) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("started_for", [None, "another"])
+def test_a_flow_within_another_program_never_ends_that(
+    monkeypatch: pytest.MonkeyPatch, started_for: str | None
+) -> None:
+    """It may have inherited the variables: such a thread would kill all that goes on there."""
+    monkeypatch.setenv(ending.SERVED_BY, str(os.getppid()))
+    monkeypatch.delenv(STARTED_FOR, raising=False)
+    if started_for is not None:
+        monkeypatch.setenv(STARTED_FOR, started_for)
+    assert not ending.with_server("one")
+    assert not ending.with_server(None), "no flow at all"
+
+
 def test_a_run_that_nothing_serves_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ending.SERVED_BY, raising=False)
-    assert not ending.with_server()
+    monkeypatch.setenv(STARTED_FOR, "one")
+    assert not ending.with_server("one")

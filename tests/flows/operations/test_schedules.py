@@ -145,6 +145,23 @@ def test_it_is_due_when_prefect_has_it_due(recurrence: Recurrence, expected: str
         moment = recurrence.after(moment)
 
 
+@pytest.mark.parametrize(
+    "eve", [datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)]
+)
+def test_what_is_due_in_the_hour_that_the_clocks_skip_or_double_is_due_once(eve: datetime) -> None:
+    daily = Recurrence("cron", "30 2 * * *", BERLIN)
+    start = eve + timedelta(hours=12)
+    theirs = asyncio.run(_of_prefect(daily).get_dates(n=3, start=start))
+    ours = [start]
+    for _ in range(3):
+        due = daily.after(ours[-1])
+        assert due is not None
+        ours.append(due)
+    days = [(eve + timedelta(days=n)).date() for n in (1, 2, 3)]
+    assert [moment.astimezone(ZoneInfo(BERLIN)).date() for moment in theirs] == days
+    assert [moment.date() for moment in ours[1:]] == days
+
+
 def _of_prefect(recurrence: Recurrence) -> Any:  # noqa: ANN401 - one of three
     from prefect.server.schemas import schedules
 

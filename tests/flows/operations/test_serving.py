@@ -6,9 +6,12 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -16,11 +19,12 @@ from prefect.client.orchestration import get_client
 from flows.config.configuration import load
 from flows.operations import catch_up, server
 from flows.operations.deployments import deployment, full_name
+from flows.operations.serving import Ended
 from tests.flows.operations.service import Gateway, states, wait
 
 if TYPE_CHECKING:
     from flows.operations.catch_up import Missed
-    from tests.flows.operations.service import Row, Served, Service
+    from tests.flows.operations.service import Process, Row, Served, Service
 
 pytestmark = pytest.mark.slow
 
@@ -45,33 +49,37 @@ encoder = "mill"
 """
 
 
-def test_what_is_due_is_started_and_shown(served: Served) -> None:
+MANY = 160
+"""Records that are encoded slowly: a run of them goes on for as long as a test looks at it."""
+
+
+def test_what_is_due_is_started_and_shown_until_the_server_answers_no_more(served: Served) -> None:
     served.project.feature = {"monitors": ["health"]}
-    process = served.serve(SCHEDULES)
-    service, name = served.service, served.name("often")
-    wait(lambda: "Completed" in states(service.runs(name)), name, process.said)
-    service.pause(name)  # it has shown what it is to show, and each run costs
-    run = next(r for r in service.runs(name) if r["state_name"] == "Completed")
-    _check_run(served, run)
-    _check_asset(served)
+    with Gateway(served.service.api) as gateway:
+        process = served.serve(SCHEDULES, PREFECT_API_URL=gateway.api)
+        service, name = served.service, served.name("often")
+        wait(lambda: "Completed" in states(service.runs(name)), name, process.said)
+        service.pause(name)  # it has shown what it is to show, and each run costs
+        run = next(r for r in service.runs(name) if r["state_name"] == "Completed")
+        _check_run(served, run)
+        _check_asset(served)
 
-    failed = served.carried_out("broken")
-    assert failed["state_type"] == "FAILED"
-    assert "1 of 2 failed: broken: " in failed["state"]["message"]
-    assert sorted(states(service.inner(failed)))[-2:] == ["Failed"] * 2, "once, and once more"
-    assert '"status": "failed"' in service.artifacts(failed)["vecmill-schedule-broken"]["data"]
+        failed = served.carried_out("broken")
+        assert failed["state_type"] == "FAILED"
+        assert "1 of 2 failed: broken: " in failed["state"]["message"]
+        assert sorted(states(service.inner(failed)))[-2:] == ["Failed"] * 2, "once, and once more"
+        assert '"status": "failed"' in service.artifacts(failed)["vecmill-schedule-broken"]["data"]
 
-    process.says("notes v1 (live): 60 new, 0 changed, 0 deleted, 0 dead letters, 60 rows; monitors")
-    process.says(f"; see `vecmill logs {served.project.runs()[0]['run_id']}` and `vecmill report")
-    process.says("| ERROR   | Flow run 'broken 20")
-    process.says("broken: failed after ")
-    process.says("no file matches 'gone.csv'")
-    assert "Traceback" not in process.said()
-    assert process.end(signal.SIGTERM) == 0
-    assert "ended; the schedules are paused" in process.said()
-    found = service.deployment(served.name("broken"))
-    assert found is not None
-    assert found["paused"]
+        process.says("notes v1 (live): 60 new, 0 changed, 0 deleted, 0 dead letters, 60 rows; mon")
+        process.says(f"; see `vecmill logs {served.project.runs()[0]['run_id']}` and `vecmill rep")
+        process.says("| ERROR   | Flow run 'broken 20")
+        process.says("broken: failed after ")
+        process.says("no file matches 'gone.csv'")
+    assert process.code() == 1
+    said = process.said()
+    assert f"error: Prefect's server at {gateway.api} does not answer any more (" in said
+    assert "Traceback" not in said
+    assert "prefect.events.clients" not in said, "it complains of each event"
 
 
 def _check_run(served: Served, run: Row) -> None:
@@ -100,50 +108,118 @@ def _check_asset(served: Served) -> None:
     assert (event["payload"]["version"], event["payload"]["rows"]) == (1, 60)
 
 
-def test_starts_are_refused_or_wait_and_what_is_stopped_is_gone_on_from(served: Served) -> None:
-    served.project.encoder = {"breach": "slow"}
-    schedules = (
-        '[schedules.one]\nevery = "30 days"\n'
-        '[schedules.line]\ndoes = "monitor"\nevery = "30 days"\noverlap = "queue"\n'
-    )
-    process = served.serve(schedules)
-    service, name = served.service, served.name("one")
-    first = served.begin("one")
-    served.encoding(process)
-    refused = service.ended(served.begin("one"), "CANCELLED")
-    assert refused["state"]["message"] == "Deployment concurrency limit reached."
-    service.cancel(first)
-    assert service.ended(first, "CANCELLED")["state_name"] == "Cancelled"
-    process.says("one: it was cancelled")
-    assert served.project.rows_or_none() is None, "nothing half done is published"
-    before = served.encoded()
+@pytest.fixture
+def owning(served: Served, migrated: Path) -> Served:
+    """The project with a port and a home for a server of its own.
 
+    Of its own too, since another server over the same database would schedule for it.
+    """
+    shutil.copytree(migrated, served.project.root / "home")
+    served.project.write((f"r{i}", f"text {i}", "x") for i in range(MANY))
+    api = f"http://127.0.0.1:{served.service.port()}/api"
+    served.service = replace(served.service, api=api)
+    return served
+
+
+def serve_own(served: Served) -> Process:
+    """Serve by a server of its own, which schedules nothing by itself."""
+    process = served.serve(
+        '[schedules.one]\nevery = "30 days"\n'
+        '[schedules.line]\ndoes = "monitor"\nevery = "30 days"\noverlap = "queue"\n',
+        *("--port", str(urlsplit(served.service.api).port)),
+        PREFECT_API_URL="",
+        PREFECT_HOME=str(served.project.root / "home"),
+        PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
+        PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
+    )
+    assert f"Prefect's pages are at {served.service.api.removesuffix('/api')}\n" in process.said()
+    return process
+
+
+def test_starts_are_refused_or_wait_and_what_is_stopped_is_gone_on_from(owning: Served) -> None:
+    """And the server that was started for it: it is killed first, then ended by SIGTERM."""
+    served, service, name = owning, owning.service, owning.name("one")
+    served.project.encoder = {"breach": "slow"}
+    process = serve_own(served)
+    process.says("Prefect's server has scheduled nothing yet. Do its services run?")
+    _check_second_starts(served, process)
+    before = served.encoded()
     served.begin("one")
     wait(lambda: served.encoded() > before, "it to go on", process.said)
-    assert process.end(signal.SIGTERM) == 0
-    assert "stopping: what goes on is stopped too" in process.said()
-    assert process.said().count("one: stopped with `vecmill serve`; nothing") == 1
-    assert "| ERROR" not in process.said().partition("stopping: what goes on")[2]
-    assert set(states(service.runs(name))) == {"Cancelled"}
+    run = next(n for n, line in process.children().items() if "prefect.engine" in line)
+    os.kill(_server_of(process), signal.SIGKILL)
+    assert process.code() == 1
+    told = "error: Prefect's server, which was started with this process, has ended by SIGKILL"
+    assert told in process.said()
+    assert "Traceback" not in process.said()
+    wait(lambda: not Path(f"/proc/{run}").exists(), "the run to end with it", process.said)
     assert served.project.rows_or_none() is None
-    assert before < served.encoded() < 60
 
-    process = served.serve(schedules)
+    before = served.encoded()
+    process = serve_own(served)
     assert "one: its last run, due 20" in process.said()
     assert ", was stopped before its end; it is started now" in process.said()
-    line = [served.begin("line"), served.begin("line")]
-    wait(
-        lambda: "AwaitingConcurrencySlot" in states(map(service.run, line)),
-        "the second to wait",
-        process.said,
-    )
-    wait(lambda: states(service.runs(name))[-1] == "Completed", name, process.said)
+    with server.local(urlsplit(service.api).port, served.project.root / "other.log") as again:
+        assert again == server.Server(service.api), "one that answers is used, no other started"
+    wait(lambda: served.encoded() > before, "it to go on", process.said)
+    assert set(states(service.runs(name))) == {"Cancelled", "Crashed", "Running"}
     assert "catch-up" in service.runs(name)[-1]["tags"]
-    assert len(served.project.rows()) == 60
-    done = served.project.runs()[-1]
-    assert (done["status"], done["resumed"] + done["encoded"]) == ("done", 60)
-    assert done["resumed"] > 0, "it goes on from what the stopped ones had encoded"
-    assert process.end(signal.SIGINT) == 130
+    own = _server_of(process)
+    assert process.end(signal.SIGTERM) == 0
+    stopped = process.said().partition("stopping: what goes on is stopped too")[2]
+    assert stopped.count("one: stopped with `vecmill serve`; nothing") == 1
+    assert "ended; the schedules are paused" in stopped
+    assert "| ERROR" not in stopped
+    assert "Traceback" not in stopped
+    assert not Path(f"/proc/{own}").exists(), "the server ends with it"
+    _check_what_it_kept(served.project.root / "home" / "prefect.db")
+    assert served.project.rows_or_none() is None
+    assert before < served.encoded() < MANY
+
+    served.project.encoder = {}
+    counts = served.project.run().counts
+    assert counts.resumed + counts.encoded == len(served.project.rows()) == MANY
+    assert counts.resumed > 0, "it goes on from what the stopped ones had encoded"
+
+
+def _check_second_starts(served: Served, process: Process) -> None:
+    """One waits and one is refused while the first goes on; what is cancelled is gone."""
+    line = [served.begin("line"), served.begin("line")]
+
+    def waiting() -> list[str]:
+        """Of the two: which comes first is the server's choice."""
+        waits = "AwaitingConcurrencySlot"
+        return [one for one in line if served.service.run(one)["state_name"] == waits]
+
+    wait(lambda: bool(waiting()), "one to wait", process.said)
+    for one in waiting():
+        served.service.cancel(one)
+    first = served.begin("one")
+    served.encoding(process)
+    refused = served.service.ended(served.begin("one"), "CANCELLED")
+    assert refused["state"]["message"] == "Deployment concurrency limit reached."
+    served.service.cancel(first)
+    assert served.service.ended(first, "CANCELLED")["state_name"] == "Cancelled"
+    process.says("one: it was cancelled")
+    assert served.project.rows_or_none() is None, "nothing half done is published"
+
+
+def _server_of(process: Process) -> int:
+    """The id of the server that a process has started."""
+    return next(n for n, line in process.children().items() if "prefect server start" in line)
+
+
+def _check_what_it_kept(database: Path) -> None:
+    """Of the schedules, and of runs that are of no other, once the server is gone."""
+    with closing(sqlite3.connect(database)) as found:
+        assert set(found.execute("SELECT DISTINCT paused FROM deployment")) == {(1,)}
+        outer = "SELECT DISTINCT state_type FROM flow_run WHERE parent_task_run_id IS NULL"
+        assert ("RUNNING",) not in set(found.execute(outer))
+
+
+def test_the_exit_code_says_what_has_ended_it() -> None:
+    assert (Ended(signal.SIGTERM).code, Ended(signal.SIGINT).code) == (0, 130)
+    assert Ended(signal.SIGTERM, "Prefect could not be told").code == 1
 
 
 @pytest.mark.parametrize("how", [["--direct", "--json"], []], ids=["direct", "as a flow"])
@@ -163,53 +239,6 @@ def test_a_run_that_is_terminated_says_so_and_is_gone_on_from(
     served.project.encoder = {}
     assert served.project.run().counts.resumed > 0
     assert len(served.project.rows()) == 60
-
-
-def test_a_server_of_its_own_that_is_killed_ends_it_and_its_runs(
-    served: Served, service: Service, migrated: Path
-) -> None:
-    served.project.encoder = {"breach": "slow"}
-    conf = served.conf('[schedules.s]\nevery = "30 days"\n')
-    port = service.port()
-    process = service.vecmill(
-        *("serve", "--conf", conf, "--port", port),
-        PREFECT_API_URL="",
-        # A home of its own too: another server over the same database would schedule for it.
-        PREFECT_HOME=str(shutil.copytree(migrated, served.project.root / "home")),
-        PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED="false",
-        PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="1",
-    )
-    served.process = process
-    process.says("serving; Ctrl-C ends it")
-    assert f"Prefect's pages are at http://127.0.0.1:{port}\n" in process.said()
-    process.says("Prefect's server has scheduled nothing yet. Do its services run?")
-    replace(service, api=f"http://127.0.0.1:{port}/api").begin(served.name("s"))
-    served.encoding(process)
-    children = process.children()
-    prefect = next(n for n, line in children.items() if "prefect server start" in line)
-    run = next(n for n, line in children.items() if "prefect.engine" in line)
-    os.kill(prefect, signal.SIGKILL)
-    assert process.code() == 1
-    assert "error: Prefect's server, which was started with this process, has ended by SIGKILL" in (
-        process.said()
-    )
-    assert "Traceback" not in process.said()
-    wait(lambda: not Path(f"/proc/{run}").exists(), "the run to end with it", process.said)
-    assert served.project.rows_or_none() is None
-
-
-def test_a_server_of_its_own_lives_as_long_as_it_is_served(
-    service: Service, migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    port = service.port()
-    monkeypatch.setenv("PREFECT_HOME", str(shutil.copytree(migrated, tmp_path / "home")))
-    with server.local(port, tmp_path / "server.log") as own:
-        assert (own.api, own.ended()) == (f"http://127.0.0.1:{port}/api", None)
-        with server.local(port, tmp_path / "other.log") as again:
-            assert again == server.Server(own.api), "one that answers is used, and no other started"
-        assert service.answers(port)
-    assert not service.answers(port)
-    assert own.ended() is not None
 
 
 def test_what_a_lost_server_takes_to_go_on_is_a_crash_and_made_good(
@@ -232,24 +261,3 @@ def test_what_a_lost_server_takes_to_go_on_is_a_crash_and_made_good(
     assert asked.run(run)["state_type"] == "CRASHED"
     assert found is not None
     assert found.why.endswith("was stopped before its end")
-
-
-def test_a_server_that_is_not_there_is_told_in_a_line(served: Served, service: Service) -> None:
-    conf = served.conf('[schedules.s]\nevery = "30 days"\n')
-    address = f"http://127.0.0.1:{service.port()}/api"
-    process = service.vecmill("serve", "--conf", conf, PREFECT_API_URL=address)
-    assert process.code() == 1
-    assert f"error: Prefect's server at {address}: ConnectError" in process.said()
-    assert "Traceback" not in process.said()
-
-
-def test_a_server_that_does_not_answer_any_more_ends_it(served: Served, service: Service) -> None:
-    with Gateway(service.api) as gateway:
-        conf = served.conf('[schedules.s]\nevery = "30 days"\n')
-        process = service.vecmill("serve", "--conf", conf, PREFECT_API_URL=gateway.api)
-        served.process = process
-        process.says("serving; Ctrl-C ends it")
-    assert process.code() == 1
-    said = process.said()
-    assert f"error: Prefect's server at {gateway.api} does not answer any more" in said
-    assert "a fault of Vecmill" not in said

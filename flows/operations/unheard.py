@@ -1,0 +1,93 @@
+"""A Prefect server that is gone while a run goes on: what the run came to is told all the same."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from httpx import TransportError
+
+from flows.operations import ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+
+
+@dataclass
+class Kept:
+    """What flows have come to, and whether Prefect's server has been given up.
+
+    Attributes:
+        results: what each flow returned last, by its name.
+        lost: whether the server has left a whole round of tries unanswered.
+    """
+
+    results: dict[str, Any] = field(default_factory=dict)
+    lost: bool = False
+
+
+_kept: ContextVar[Kept | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def keeping() -> Iterator[Kept]:
+    """Keep what flows come to within the block: Prefect raises where it cannot be told of it."""
+    found = Kept()
+    token = _kept.set(found)
+    try:
+        yield found
+    finally:
+        _kept.reset(token)
+
+
+def keep(flow: str, result: T) -> T:
+    """Within a flow: keep what it returns for whoever has called it."""
+    found = _kept.get()
+    if found is not None:
+        found.results[flow] = result
+    return result
+
+
+def is_lost() -> bool:
+    """Whether Prefect's server has been given up; each try takes a minute."""
+    found = _kept.get()
+    return found is not None and found.lost
+
+
+def give_up(error: Exception) -> None:
+    """Ask Prefect's server no more, if the error says that it does not answer."""
+    found = _kept.get()
+    if found is not None and isinstance(error, TransportError):
+        found.lost = True
+
+
+def of_connection(error: BaseException | None) -> bool:
+    """Whether nobody answered: Prefect raises that itself, or as the cause of its own error."""
+    while error is not None and not isinstance(error, TransportError):
+        error = error.__cause__
+    return error is not None
+
+
+@contextmanager
+def leaving(unanswered: Callable[[], str | None]) -> Iterator[None]:
+    """Have the process end without Prefect after the block, where its server does not answer.
+
+    It would try for minutes to send what it still holds, and say of each piece that it cannot.
+
+    Args:
+        unanswered: `flows.run.unanswered`.
+    """
+    # Prefect's senders of logs, which have threads of their own, print what goes wrong otherwise.
+    before, logging.raiseExceptions = logging.raiseExceptions, False
+    try:
+        yield
+    finally:
+        if unanswered() is None:
+            logging.raiseExceptions = before
+        else:
+            ending.hurry()
