@@ -106,14 +106,6 @@ def unwritten(tmp_path: Path) -> Store:
     return begun(tmp_path)
 
 
-@pytest.fixture(scope="session")
-def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A catalog without rows: to make one takes longer than most tests, to copy one does not."""
-    store = begun(tmp_path_factory.mktemp("empty"))
-    with store.catalog.transaction():
-        return store.path
-
-
 @pytest.fixture
 def store(tmp_path: Path, empty_catalog: Path) -> Store:
     return begun(tmp_path, empty_catalog)

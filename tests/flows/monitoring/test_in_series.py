@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,8 @@ class Looks:
 
 
 @pytest.fixture
-def looks(tmp_path: Path) -> Looks:
-    looks = Looks(Catalog(tmp_path / "catalog.duckdb"))
+def looks(tmp_path: Path, empty_catalog: Path) -> Looks:
+    looks = Looks(Catalog(shutil.copyfile(empty_catalog, tmp_path / "catalog.duckdb")))
     looks.run()
     return looks
 
