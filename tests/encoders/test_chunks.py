@@ -77,7 +77,7 @@ def counts(tokenizer: Tokenizer, texts: Sequence[str], prompt: str = "") -> list
 
 @pytest.mark.parametrize("name", MAKERS)
 @pytest.mark.parametrize("prompt", ["", "the cat: "])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(text=TEXTS, room=st.integers(4, 20), overlap=st.integers(0, 12))
 def test_every_text_is_covered_within_the_limit(
     name: str, prompt: str, text: str, room: int, overlap: int
