@@ -17,7 +17,7 @@ SOURCES := docs encoders flows storage tests
 help:
 	@echo "make demo    run the main job on real records of four modalities"
 	@echo "make test    run all tests"
-	@echo "make test-quick  run the unit part, some thirty seconds"
+	@echo "make test-quick  run the unit part, less than half a minute"
 	@echo "make coverage    lines and branches that the tests reach"
 	@echo "make mutants     change ids and commits line by line, and see which change no test sees"
 	@echo "make check   lint, types, layers"

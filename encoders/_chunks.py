@@ -107,7 +107,8 @@ def windows(
     Args:
         text: the text.
         parts: its `units`.
-        size: tokens a span at most; a single unit that has more stands alone.
+        size: tokens a span at most; a single unit that has more stands alone, and so does a text
+            of white space, of which an encoder may leave out the end.
         overlap: tokens at most that neighbours share; fewer where a word would be cut.
         fits: whether a span, counted anew, really has no more than `size` tokens.
 

@@ -120,6 +120,16 @@ def data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog without rows: to make one takes longer than most tests, to copy one does not."""
+    from storage.catalog import Catalog
+
+    path = tmp_path_factory.mktemp("empty") / "catalog.duckdb"
+    with Catalog(path).transaction():
+        return path
+
+
+@pytest.fixture(scope="session")
 def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
     """An interpreter that has imported what a run needs, and forks for each piece of code."""
     found = Forking(tmp_path_factory.mktemp("forking"))

@@ -24,6 +24,7 @@ SLOW = (
     *("sentence_transformers", "torch", "torchvision", "transformers"),
     "tests.flows.monitors.samples",  # rates of error, which take hundreds of draws to see
 )
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 
 
@@ -37,10 +38,16 @@ def is_unit(file: Path) -> bool:
             continue
         seen.add(here)
         names = _imports(here)
-        if any(name == slow or name.startswith(f"{slow}.") for name in names for slow in SLOW):
+        if any(map(_is_slow, names)):
             return False
         ahead += [found for name in names if (found := _file(name)) is not None]
     return True
+
+
+@cache
+def _is_slow(name: str) -> bool:
+    """Whether a module is one of `SLOW`, or within one."""
+    return any(name == slow or name.startswith(f"{slow}.") for slow in SLOW)
 
 
 @cache
@@ -57,7 +64,9 @@ def _imports(file: Path) -> frozenset[str]:
             names |= {one.name for one in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
-        ahead += ast.iter_child_nodes(node)
+        # Statements alone: what stands within expressions is most of a file, and imports nothing.
+        for block in _BLOCKS:
+            ahead += getattr(node, block, ())
     return frozenset(names)
 
 

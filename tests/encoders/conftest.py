@@ -11,20 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from pydantic import TypeAdapter
 
 from encoders import base
-from tests.encoders import bridges, elmo_files, saved_models, speech_files, vggish_files
-from tests.encoders.endpoints import endpoint
 from tests.encoders.samples import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CONF = Path(__file__).parents[2] / "conf" / "test.toml"
-MADE_WHEN_ASKED = {"use": saved_models.made}
-"""What takes too long to be made for every session, by the kind that needs it."""
-
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -34,6 +28,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
     An endpoint for encoders that ask one is at ``VECMILL_TEST_ENDPOINT``.
     """
+    from tests.encoders import bridges, elmo_files, speech_files, vggish_files
+    from tests.encoders.endpoints import endpoint
+
     folder = tmp_path_factory.mktemp("weights")
     save_sentence_model(folder / "sentence-tiny")
     save_squeezenet(folder / "squeezenet1_1.safetensors")
@@ -68,9 +65,14 @@ def entries() -> dict[str, dict[str, Any]]:
 
 def params(name: str, **changes: object) -> tuple[str, Any]:
     """Kind and parameters of one entry, variables taken from the environment."""
+    from pydantic import TypeAdapter
+
+    from tests.encoders import saved_models
+
     entry = {key: expand(value) for key, value in entries()[name].items()}
     kind = entry.pop("kind")
-    MADE_WHEN_ASKED.get(kind, lambda: None)()
+    if kind == "use":  # which takes too long to be made for every session
+        saved_models.made()
     # As a configuration is read, so that tables within a table become what they stand for.
     return kind, TypeAdapter(base.params_type(kind)).validate_python({**entry, **changes})
 

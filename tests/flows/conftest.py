@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.pipeline import fitting
-from tests.flows.plugins import installed
-from tests.flows.project import Project
-from tests.flows.shop import NOTES, PHOTOS, Shop
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.flows.project import Project
+    from tests.flows.shop import Shop
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """A project with nothing in it yet."""
+    from flows.pipeline import fitting
+    from tests.flows.plugins import installed
+    from tests.flows.project import Project
+
     with installed():
         yield Project(tmp_path)
     fitting.forget()
@@ -27,6 +29,8 @@ def project(tmp_path: Path) -> Iterator[Project]:
 @pytest.fixture
 def shop(project: Project) -> Shop:
     """A feature over two others, with records and no vectors yet."""
+    from tests.flows.shop import NOTES, PHOTOS, Shop
+
     shop = Shop(project.root)
     shop.write(NOTES)
     shop.photos(PHOTOS)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 # A busy machine is no reason to fail, nor is a strategy that draws long texts slowly.
 _UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 QUICK = settings(
-    max_examples=100, deadline=None, derandomize=True, database=None,
+    max_examples=40, deadline=None, derandomize=True, database=None,
     suppress_health_check=_UNHURRIED,
 )  # fmt: skip
 # A busy machine takes a second for ten of these: the number that CI can pay; a person may pay more.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -90,7 +91,21 @@ class Store:
         return manifest
 
 
+def begun(folder: Path, catalog: Path | None = None) -> Store:
+    """A store in a folder, whose catalog begins as a copy of another; with none it has no file."""
+    path = folder / "new" / "catalog.duckdb"
+    if catalog is not None:
+        path.parent.mkdir(parents=True)
+        shutil.copyfile(catalog, path)
+    return Store(Catalog(path, 5.0), Vectors(str(folder / "vectors")), path)
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    path = tmp_path / "new" / "catalog.duckdb"
-    return Store(Catalog(path, 5.0), Vectors(str(tmp_path / "vectors")), path)
+def unwritten(tmp_path: Path) -> Store:
+    """A store of which there is no file yet."""
+    return begun(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_catalog: Path) -> Store:
+    return begun(tmp_path, empty_catalog)

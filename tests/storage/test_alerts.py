@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
+
+import pytest
 
 from storage import alerts
 from storage.alerts import Raised
@@ -20,6 +23,11 @@ KEY = {"feature": "notes", "version": 1, "run_id": "r", "channel": "ops"}
 NOTHING = ("nothing is sent",)
 
 
+@pytest.fixture
+def catalog(tmp_path: Path, empty_catalog: Path) -> Catalog:
+    return Catalog(shutil.copyfile(empty_catalog, tmp_path / "catalog.duckdb"))
+
+
 def sends(catalog: Catalog, verdict: str, *about: str) -> tuple[str, ...] | None:
     """What is sent as new of `drift`, None where all of it is; `NOTHING` where nothing is."""
     claimed = alerts.claim(catalog, KEY, {"drift": Raised(verdict, about)}, [])
@@ -29,8 +37,7 @@ def sends(catalog: Catalog, verdict: str, *about: str) -> tuple[str, ...] | None
     return claimed["drift"].new
 
 
-def test_a_graver_verdict_is_news_and_a_milder_one_is_not(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path / "catalog.duckdb")
+def test_a_graver_verdict_is_news_and_a_milder_one_is_not(catalog: Catalog) -> None:
     told = ("watch", "watch", "alarm", "watch", "alarm")
     sent = [sends(catalog, verdict) != NOTHING for verdict in told]
     assert sent == [True, False, True, False, False]
@@ -38,8 +45,7 @@ def test_a_graver_verdict_is_news_and_a_milder_one_is_not(tmp_path: Path) -> Non
     assert alerts.claim(catalog, KEY, {"drift": Raised("watch")}, []), "after it was quiet"
 
 
-def test_what_is_on_its_way_is_not_sent_twice_and_what_failed_is(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path / "catalog.duckdb")
+def test_what_is_on_its_way_is_not_sent_twice_and_what_failed_is(catalog: Catalog) -> None:
     first = alerts.claim(catalog, KEY, {"drift": Raised("alarm")}, [])
     assert not alerts.claim(catalog, KEY, {"drift": Raised("alarm")}, [])
     assert alerts.claim(catalog, KEY | {"channel": "other"}, {"drift": Raised("alarm")}, [])
@@ -47,8 +53,7 @@ def test_what_is_on_its_way_is_not_sent_twice_and_what_failed_is(tmp_path: Path)
     assert alerts.claim(catalog, KEY, {"drift": Raised("alarm")}, [])
 
 
-def test_what_an_alarm_was_not_about_before_is_news_once(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path / "catalog.duckdb")
+def test_what_an_alarm_was_not_about_before_is_news_once(catalog: Catalog) -> None:
     assert sends(catalog, "alarm", "slice a", "slice b") is None
     assert sends(catalog, "alarm", "slice b", "slice a") == NOTHING
     assert sends(catalog, "alarm", "slice a") == NOTHING, "what is gone is no news"
@@ -59,8 +64,7 @@ def test_what_an_alarm_was_not_about_before_is_news_once(tmp_path: Path) -> None
     assert sends(catalog, "alarm", "slice a") is None
 
 
-def test_news_that_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path / "catalog.duckdb")
+def test_news_that_could_not_be_sent_is_sent_later(catalog: Catalog) -> None:
     sends(catalog, "alarm", "slice a")
     tried = alerts.claim(catalog, KEY, {"drift": Raised("alarm", ("slice a", "slice b"))}, [])
     alerts.settle(catalog, [tried["drift"].alert_id], "it answers HTTP 500")
@@ -81,8 +85,7 @@ def test_an_alarm_that_an_earlier_release_sent_is_not_sent_again(tmp_path: Path)
     assert sends(catalog, "alarm", "slice a", "slice b") == ("slice b",)
 
 
-def test_an_erased_record_is_in_no_alert(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path / "catalog.duckdb")
+def test_an_erased_record_is_in_no_alert(catalog: Catalog) -> None:
     sends(catalog, "alarm", "record 'é-4711-815'", "record 'x'", "record 'é-4711-8150'")
     purge_catalog(catalog, "notes", ["é-4711-815", "x"], [], [])
     (row,) = catalog.query("SELECT about FROM alerts").to_pylist()

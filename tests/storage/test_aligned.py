@@ -35,7 +35,7 @@ names = st.integers(0, 9).map(str)
 
 
 @settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.lists(names, unique=True),

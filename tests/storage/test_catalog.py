@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def test_a_catalog_that_is_not_there_is_empty_and_stays_away(store: Store) -> None:
-    assert store.catalog.versions("notes") == []
-    assert store.catalog.live("notes") is None
-    assert {name: len(table) for name, table in store.catalog.tables().items()} == dict.fromkeys(
-        TABLES, 0
-    )
-    assert not store.path.parent.exists()
+def test_a_catalog_that_is_not_there_is_empty_and_stays_away(unwritten: Store) -> None:
+    assert unwritten.catalog.versions("notes") == []
+    assert unwritten.catalog.live("notes") is None
+    assert {
+        name: len(table) for name, table in unwritten.catalog.tables().items()
+    } == dict.fromkeys(TABLES, 0)
+    assert not unwritten.path.parent.exists()
 
 
 def test_versions_are_numbered_by_feature(store: Store) -> None:

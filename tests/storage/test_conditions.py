@@ -12,12 +12,11 @@ from storage import conditions
 from storage.conditions import both, for_lance, other_than
 from storage.model import UsageError
 from storage.pushed import Pushed
+from storage.vectors import Vectors
 from tests.storage.conftest import NOW, matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tests.storage.conftest import Store
 
 N = 12
 ROWS = {
@@ -29,12 +28,13 @@ ROWS = {
 }
 
 
-@pytest.fixture
-def table(store: Store) -> Any:  # noqa: ANN401 - pylance ships no types
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Any:  # noqa: ANN401 - pylance ships no types
+    held = Vectors(str(tmp_path_factory.mktemp("conditions")))
     flat = pa.array(matrix(N).reshape(-1))
     vectors = pa.FixedSizeListArray.from_arrays(flat, matrix(N).shape[1])
     rows = pa.table({**ROWS, "vector": vectors})
-    return store.vectors.state("t", store.vectors.rewrite("t", rows.to_reader()))
+    return held.state("t", held.rewrite("t", rows.to_reader()))
 
 
 @pytest.mark.parametrize(

@@ -106,14 +106,14 @@ def test_an_old_scratch_file_is_made_anew(tmp_path: Path) -> None:
 
 def test_what_a_difference_lets_go_of_leaves_memory_and_is_read_again(tmp_path: Path) -> None:
     difference = Difference(tmp_path / "scratch", None, KEPT)
-    for start in range(0, 12_000, 4_000):
-        ids = [f"{i:05}{hash_text(str(i)) * 60}" for i in range(start, start + 4_000)]
+    for start in range(0, 6_000, 2_000):
+        ids = [f"{i:05}{hash_text(str(i)) * 60}" for i in range(start, start + 2_000)]
         difference.add(records(ids, ids, [0] * len(ids)), [])
     difference.counts(remove_vanished=True)
     assert held(difference) > 10 * 2**20
     difference.let_go()
     assert held(difference) < 6 * 2**20
-    assert difference.counts(remove_vanished=True).new == 12_000
+    assert difference.counts(remove_vanished=True).new == 6_000
     difference.close()
 
 

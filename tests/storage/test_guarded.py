@@ -23,21 +23,27 @@ if TYPE_CHECKING:
     from tests.storage.conftest import Store
 
 
-@pytest.fixture
-def con(tmp_path: Path) -> Iterator[Connection]:
-    """A session over a table, a view of Arrow's, and a view of a file."""
-    rows = pa.table({"a": [1, 2, 3]})
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files that a session may read, and others."""
+    found = tmp_path_factory.mktemp("guarded")
     for name in ("own.parquet", "other.parquet"):
-        pq.write_table(rows, tmp_path / name)
-    (tmp_path / "secret.csv").write_text("word\nhidden\n")
+        pq.write_table(pa.table({"a": [1, 2, 3]}), found / name)
+    (found / "secret.csv").write_text("word\nhidden\n")
+    return found
+
+
+@pytest.fixture(scope="module")
+def con(folder: Path) -> Iterator[Connection]:
+    """A session over a table, a view of Arrow's, and a view of a file: no statement changes it."""
     with duckdb.connect() as found:
         found.execute("CREATE TABLE runs AS SELECT 1 AS run")
         found.execute(
             "CREATE SCHEMA vecmill; CREATE TABLE vecmill.missing (name VARCHAR, why VARCHAR)"
         )
-        found.register("notes", rows)
-        found.execute(f"CREATE VIEW groups AS FROM read_parquet('{tmp_path}/own.parquet')")
-        guarded.shut(found, [tmp_path / "own.parquet"], Limits())
+        found.register("notes", pa.table({"a": [1, 2, 3]}))
+        found.execute(f"CREATE VIEW groups AS FROM read_parquet('{folder}/own.parquet')")
+        guarded.shut(found, [folder / "own.parquet"], Limits())
         yield found
 
 
@@ -90,12 +96,12 @@ def test_what_reads_is_answered(con: Connection, sql: str, rows: int) -> None:
         "EXPLAIN ANALYZE COPY (SELECT 1) TO '{folder}/out.csv'",
     ],
 )
-def test_nothing_else_of_the_machine_can_be_had(con: Connection, tmp_path: Path, sql: str) -> None:
+def test_nothing_else_of_the_machine_can_be_had(con: Connection, folder: Path, sql: str) -> None:
     rows = pa.table({"local": [1]})  # which DuckDB would otherwise find by its name
-    before = sorted(tmp_path.iterdir())
+    before = sorted(folder.iterdir())
     with pytest.raises(QueryError, match=r"(?s).+"):
-        asked(con, sql.format(folder=tmp_path))
-    assert sorted(tmp_path.iterdir()) == before
+        asked(con, sql.format(folder=folder))
+    assert sorted(folder.iterdir()) == before
     assert rows.num_rows == 1
 
 
@@ -117,9 +123,9 @@ def test_nothing_else_of_the_machine_can_be_had(con: Connection, tmp_path: Path,
         ("CALL enable_logging()", "CALL"),
     ],
 )
-def test_only_what_reads_is_taken(con: Connection, tmp_path: Path, sql: str, kind: str) -> None:
+def test_only_what_reads_is_taken(con: Connection, folder: Path, sql: str, kind: str) -> None:
     with pytest.raises(QueryError, match=rf"^({kind}) is not answered here: only what reads is"):
-        asked(con, sql.format(folder=tmp_path))
+        asked(con, sql.format(folder=folder))
     assert asked(con, "FROM runs").table.num_rows == 1
 
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from storage import query
 from storage.joins import point_in_time
 from storage.model import UsageError
-from tests.storage.conftest import DIM, NOW
+from tests.storage.conftest import DIM, NOW, begun
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import duckdb
 
@@ -140,9 +141,12 @@ def test_the_answer_is_the_last_row_that_was_valid(
     assert [who for who, _ in current] == sorted({row[0] for row in rows})
 
 
-@pytest.fixture
-def numbers(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+@pytest.fixture(scope="module")
+def numbers(
+    tmp_path_factory: pytest.TempPathFactory, empty_catalog: Path
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Records 1 and 007, each with a row at the first and one at the second of January."""
+    store = begun(tmp_path_factory.mktemp("numbers"), empty_catalog)
     rows = [
         (who, START + timedelta(days=n), f"hash {n}", "run") for who in ("1", "007") for n in (0, 1)
     ]

@@ -11,7 +11,7 @@ import pytest
 
 from storage import query
 from storage.model import StorageError, UsageError
-from tests.storage.conftest import matrix, reader
+from tests.storage.conftest import begun, matrix, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,14 +22,29 @@ if TYPE_CHECKING:
     from tests.storage.conftest import Store
 
 
-@pytest.fixture
-def con(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, empty_catalog: Path) -> Store:
+    """One store for all tests, none of which changes it: that SQL cannot is what they prove."""
+    store = begun(tmp_path_factory.mktemp("shown"), empty_catalog)
     version = store.version()
     lance_version = store.vectors.rewrite(version.table, reader(["a", "b", "c"]))
     store.publish(version, "r1", lance_version)
     store.vectors.rewrite(version.table, reader(["not", "published"]))
     store.version("f2")
-    with query.connect(store.catalog, store.vectors) as session:
+    return store
+
+
+@pytest.fixture(scope="module")
+def con(shown: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session for all tests that leave nothing behind in it."""
+    with query.connect(shown.catalog, shown.vectors) as session:
+        yield session
+
+
+@pytest.fixture
+def own(shown: Store) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A session for a test that makes or sets something in it."""
+    with query.connect(shown.catalog, shown.vectors) as session:
         yield session
 
 
@@ -79,13 +94,13 @@ def test_errors_say_which_names_there_are(con: duckdb.DuckDBPyConnection) -> Non
         query.as_table(relation, 80)
 
 
-def test_a_statement_without_rows_is_done(con: duckdb.DuckDBPyConnection) -> None:
-    assert query.run(con, "CREATE TABLE mine AS FROM notes").fetchall() in ([("done",)], [(3,)])
-    assert "FLOAT[4]" in query.as_table(query.run(con, "DESCRIBE notes"), 120)
+def test_a_statement_without_rows_is_done(own: duckdb.DuckDBPyConnection) -> None:
+    assert query.run(own, "CREATE TABLE mine AS FROM notes").fetchall() in ([("done",)], [(3,)])
+    assert "FLOAT[4]" in query.as_table(query.run(own, "DESCRIBE notes"), 120)
 
 
-def test_rows_are_exported_in_every_form(con: duckdb.DuckDBPyConnection, store: Store) -> None:
-    folder = store.path.parent / "it's out"
+def test_rows_are_exported_in_every_form(con: duckdb.DuckDBPyConnection, shown: Store) -> None:
+    folder = shown.path.parent / "it's out"
     folder.mkdir()
     relation = query.run(con, "SELECT record_id, label FROM notes ORDER BY 1")
     for form in ("csv", "json", "parquet"):
@@ -98,25 +113,25 @@ def test_rows_are_exported_in_every_form(con: duckdb.DuckDBPyConnection, store: 
 
 
 def test_an_export_is_whole_or_leaves_what_was_there(
-    con: duckdb.DuckDBPyConnection, store: Store
+    con: duckdb.DuckDBPyConnection, shown: Store
 ) -> None:
-    output = store.path.parent / "out.csv"
+    output = shown.path.parent / "out.csv"
     output.write_text("before")
     bad = query.run(con, "SELECT CASE WHEN label < 2 THEN 1 ELSE record_id::INT END FROM notes")
     with pytest.raises(query.QueryError, match="Conversion Error"):
         query.export(bad, "csv", output)
     assert output.read_text() == "before"
     good = query.run(con, "FROM notes")
-    for target in (output / "below", store.path.parent):
+    for target in (output / "below", shown.path.parent):
         with pytest.raises(StorageError, match=r"there is no folder|cannot write the rows"):
             query.export(good, "csv", target)
-    assert not list(store.path.parent.glob("*vecmill-sql*"))
+    assert not list(shown.path.parent.glob("*vecmill-sql*"))
 
 
-def test_a_store_that_is_not_there_has_empty_tables(store: Store) -> None:
-    with query.connect(store.catalog, store.vectors) as con:
+def test_a_store_that_is_not_there_has_empty_tables(unwritten: Store) -> None:
+    with query.connect(unwritten.catalog, unwritten.vectors) as con:
         assert con.sql("SELECT count(*) FROM manifests").fetchall() == [(0,)]
-    assert not store.path.parent.exists()
+    assert not unwritten.path.parent.exists()
 
 
 def test_vectors_are_shown_by_their_first_numbers(con: duckdb.DuckDBPyConnection) -> None:
@@ -181,9 +196,9 @@ def test_the_copy_of_the_catalog_is_not_changed_wherever_it_stands(
 
 
 def test_files_of_the_store_are_neither_opened_nor_written(
-    con: duckdb.DuckDBPyConnection, store: Store, monkeypatch: pytest.MonkeyPatch
+    con: duckdb.DuckDBPyConnection, shown: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    catalog, vectors = store.catalog.path, store.vectors.folder
+    catalog, vectors = shown.catalog.path, shown.vectors.folder
     assert vectors is not None
     before = catalog.read_bytes(), sorted(vectors.rglob("*"))
     monkeypatch.chdir(catalog.parent)
@@ -239,10 +254,10 @@ def test_files_of_the_store_are_neither_opened_nor_written(
     ],
 )
 def test_no_other_way_to_name_a_file_leads_to_those_of_the_store(
-    con: duckdb.DuckDBPyConnection, store: Store, monkeypatch: pytest.MonkeyPatch, sql: str,
+    con: duckdb.DuckDBPyConnection, shown: Store, monkeypatch: pytest.MonkeyPatch, sql: str,
     words: str,
 ) -> None:  # fmt: skip
-    catalog, vectors = store.catalog.path, store.vectors.folder
+    catalog, vectors = shown.catalog.path, shown.vectors.folder
     before = catalog.read_bytes(), sorted(catalog.parent.rglob("*"))
     given = {"C": catalog, "V": vectors, "folder": catalog.parent, "name": catalog.name}
     given["tail"] = catalog.name[3:]
@@ -255,11 +270,11 @@ def test_no_other_way_to_name_a_file_leads_to_those_of_the_store(
 
 
 def test_a_home_of_the_sessions_own_is_looked_in(
-    con: duckdb.DuckDBPyConnection, store: Store
+    own: duckdb.DuckDBPyConnection, shown: Store
 ) -> None:
-    query.run(con, f"SET home_directory = '{store.catalog.path.parent}'")
+    query.run(own, f"SET home_directory = '{shown.catalog.path.parent}'")
     with pytest.raises(UsageError, match="is of the store"):
-        query.run(con, f"ATTACH '~/{store.catalog.path.name}' AS x")
+        query.run(own, f"ATTACH '~/{shown.catalog.path.name}' AS x")
 
 
 @pytest.mark.parametrize(
@@ -274,24 +289,24 @@ def test_a_home_of_the_sessions_own_is_looked_in(
     ],
 )
 def test_a_file_elsewhere_is_written_whatever_else_a_statement_says(
-    con: duckdb.DuckDBPyConnection, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    own: duckdb.DuckDBPyConnection, shown: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     sql: str,
 ) -> None:  # fmt: skip
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
-    query.run(con, sql.format(C=store.catalog.path, V=store.vectors.folder))
+    query.run(own, sql.format(C=shown.catalog.path, V=shown.vectors.folder))
     assert [file.name for file in folder.iterdir()] == ["it's.csv"]
 
 
-def test_columns_called_as_statements_are_no_statements(con: duckdb.DuckDBPyConnection) -> None:
-    query.run(con, "CREATE MACRO same(copy) AS (copy)")
-    found = query.run(con, "EXPLAIN SELECT same(1) AS copy, 2 AS export")
+def test_columns_called_as_statements_are_no_statements(own: duckdb.DuckDBPyConnection) -> None:
+    query.run(own, "CREATE MACRO same(copy) AS (copy)")
+    found = query.run(own, "EXPLAIN SELECT same(1) AS copy, 2 AS export")
     assert len(found.fetchall()) == 1
 
 
-def test_a_transaction_that_failed_can_be_ended(con: duckdb.DuckDBPyConnection) -> None:
+def test_a_transaction_that_failed_can_be_ended(own: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(StorageError, match="Could not convert"):
-        query.table(query.run(con, "BEGIN; SELECT CAST('x' AS INTEGER)"))
-    query.run(con, "ROLLBACK")
+        query.table(query.run(own, "BEGIN; SELECT CAST('x' AS INTEGER)"))
+    query.run(own, "ROLLBACK")

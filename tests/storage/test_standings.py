@@ -10,15 +10,31 @@ import pytest
 
 from storage import standings
 from storage.model import FindingRow, UsageError
+from tests.storage.conftest import begun
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.storage.conftest import Store
 
 
-def three(store: Store) -> None:
-    """Three published versions, the first live."""
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, empty_catalog: Path) -> Path:
+    """The catalog of three published versions, the first live."""
+    store = begun(tmp_path_factory.mktemp("three"), empty_catalog)
     for mark in ("f1", "f2", "f3"):
         store.publish(store.version(mark), f"run {mark}", 1)
+    return store.path
+
+
+@pytest.fixture
+def store(tmp_path: Path, three: Path) -> Store:
+    return begun(tmp_path, three)
+
+
+@pytest.fixture
+def empty(tmp_path: Path, empty_catalog: Path) -> Store:
+    return begun(tmp_path, empty_catalog)
 
 
 def promote(store: Store, number: int) -> bool:
@@ -41,7 +57,6 @@ def entries(store: Store) -> list[tuple[int, str, str]]:
 
 
 def test_a_promotion_is_logged_with_what_the_gates_said(store: Store) -> None:
-    three(store)
     basis = standings.basis(store.catalog, "notes", 2)
     assert (basis.live, basis.live_run, basis.run, basis.complete) == (1, "run f1", "run f2", True)
     said = [{"gate": "min_overlap", "passed": False, "found": 0.5}]
@@ -58,7 +73,6 @@ def test_a_promotion_is_logged_with_what_the_gates_said(store: Store) -> None:
 
 @pytest.mark.parametrize("change", ["candidate", "live", "promotion", "finding", "drop", "forget"])
 def test_what_changed_since_it_was_decided_is_decided_again(store: Store, change: str) -> None:
-    three(store)
     basis = standings.basis(store.catalog, "notes", 2)
     versions = store.catalog.versions("notes")
     if change == "candidate":
@@ -82,7 +96,6 @@ def test_what_changed_since_it_was_decided_is_decided_again(store: Store, change
 
 
 def test_what_changed_elsewhere_is_none_of_its_business(store: Store) -> None:
-    three(store)
     basis = standings.basis(store.catalog, "notes", 2)
     store.publish(store.catalog.versions("notes")[2], "another run", 2)
     store.publish(store.version("f9", "others"), "yet another", 1)
@@ -90,7 +103,6 @@ def test_what_changed_elsewhere_is_none_of_its_business(store: Store) -> None:
 
 
 def test_readers_are_never_given_nothing(store: Store) -> None:
-    three(store)
     store.version("f4")
     with pytest.raises(UsageError, match="notes_v4 has no published run"):
         promote(store, 4)
@@ -103,7 +115,6 @@ def test_readers_are_never_given_nothing(store: Store) -> None:
 
 
 def test_rolling_back_walks_back_and_stops_at_the_first(store: Store) -> None:
-    three(store)
     promote(store, 2)
     promote(store, 3)
     assert standings.rollback(store.catalog, "notes", "worse") == (3, 2)
@@ -116,7 +127,6 @@ def test_rolling_back_walks_back_and_stops_at_the_first(store: Store) -> None:
 
 
 def test_a_promotion_after_a_rollback_is_what_is_gone_back_from(store: Store) -> None:
-    three(store)
     promote(store, 2)
     standings.rollback(store.catalog, "notes")
     promote(store, 3)
@@ -124,7 +134,6 @@ def test_a_promotion_after_a_rollback_is_what_is_gone_back_from(store: Store) ->
 
 
 def test_to_promote_an_earlier_one_again_is_a_step_on(store: Store) -> None:
-    three(store)
     for number in (2, 3, 1):
         promote(store, number)
     walked = [standings.rollback(store.catalog, "notes") for _ in range(2)]
@@ -134,7 +143,6 @@ def test_to_promote_an_earlier_one_again_is_a_step_on(store: Store) -> None:
 
 
 def test_a_dropped_version_is_not_gone_back_to(store: Store) -> None:
-    three(store)
     promote(store, 2)
     drop(store, 1)
     with pytest.raises(UsageError, match="notes_v1, which was live before v2, was dropped on"):
@@ -143,7 +151,6 @@ def test_a_dropped_version_is_not_gone_back_to(store: Store) -> None:
 
 
 def test_the_log_is_read_in_its_order_though_the_clock_is_set_back(store: Store) -> None:
-    three(store)
     promote(store, 2)
     with store.catalog.transaction() as con:
         con.execute("UPDATE standings SET changed_at = ?", [datetime(2020, 1, 1, tzinfo=UTC)])
@@ -151,14 +158,13 @@ def test_the_log_is_read_in_its_order_though_the_clock_is_set_back(store: Store)
     assert standings.rollback(store.catalog, "notes") == (3, 2)
 
 
-def test_a_feature_without_a_live_version_has_no_way_back(store: Store) -> None:
-    store.version("f1")
+def test_a_feature_without_a_live_version_has_no_way_back(empty: Store) -> None:
+    empty.version("f1")
     with pytest.raises(UsageError, match="notes has no live version to go back from"):
-        standings.rollback(store.catalog, "notes")
+        standings.rollback(empty.catalog, "notes")
 
 
 def test_a_candidate_is_retired_and_promoted_again(store: Store) -> None:
-    three(store)
     assert standings.retire(store.catalog, "notes", 2, "not needed")
     assert not standings.retire(store.catalog, "notes", 2)
     assert now(store) == ["live", "retired", "candidate"]
@@ -172,7 +178,6 @@ def test_a_candidate_is_retired_and_promoted_again(store: Store) -> None:
 
 
 def test_all_versions_are_retired_together(store: Store) -> None:
-    three(store)
     store.publish(store.version("f9", "others"), "another", 1)
     promote(store, 2)
     assert standings.retire_all(store.catalog, "notes") == [2, 3]
@@ -184,7 +189,6 @@ def test_all_versions_are_retired_together(store: Store) -> None:
 
 
 def test_the_path_is_what_the_log_says(store: Store) -> None:
-    three(store)
     promote(store, 2)
     log = standings.log(store.catalog, "notes")
     assert standings.walked(log) == [1, 2]
@@ -192,14 +196,14 @@ def test_the_path_is_what_the_log_says(store: Store) -> None:
     assert standings.walked([*log, lost]) == [7]
 
 
-def test_what_was_given_up_is_a_candidate_again(store: Store) -> None:
+def test_what_was_given_up_is_a_candidate_again(empty: Store) -> None:
     for number in (1, 2):
-        store.publish(store.version(f"f{number}"), f"r{number}", number)
-    assert not standings.reinstate(store.catalog, "notes", 2), "it is a candidate"
-    assert standings.retire(store.catalog, "notes", 2)
-    assert standings.reinstate(store.catalog, "notes", 2, "wanted again")
-    assert not standings.reinstate(store.catalog, "notes", 1), "it is live"
-    assert [v.standing for v in store.catalog.versions("notes")] == ["live", "candidate"]
-    last = standings.log(store.catalog, "notes")[-1]
+        empty.publish(empty.version(f"f{number}"), f"r{number}", number)
+    assert not standings.reinstate(empty.catalog, "notes", 2), "it is a candidate"
+    assert standings.retire(empty.catalog, "notes", 2)
+    assert standings.reinstate(empty.catalog, "notes", 2, "wanted again")
+    assert not standings.reinstate(empty.catalog, "notes", 1), "it is live"
+    assert [v.standing for v in empty.catalog.versions("notes")] == ["live", "candidate"]
+    last = standings.log(empty.catalog, "notes")[-1]
     told = (last.version, last.standing, last.action, last.reason)
     assert told == (2, "candidate", "reinstate", "wanted again")

@@ -10,10 +10,12 @@ import pytest
 
 from storage import query, views
 from storage.model import UsageError
+from tests.storage.conftest import begun
 from tests.storage.test_joins import START, TICK, session, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import duckdb
 
@@ -28,9 +30,11 @@ ROWS = [
 ]
 
 
-@pytest.fixture
-def con(store: Store) -> Iterator[duckdb.DuckDBPyConnection]:
-    with session(store, ROWS) as opened:
+@pytest.fixture(scope="module")
+def con(
+    tmp_path_factory: pytest.TempPathFactory, empty_catalog: Path
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    with session(begun(tmp_path_factory.mktemp("views"), empty_catalog), ROWS) as opened:
         yield opened
 
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from sklearn.cluster import HDBSCAN
-from sklearn.metrics import adjusted_rand_score
 
 from flows.analysis import clustering, describing
 from flows.analysis.clustering import NOISE, Model, nearest
@@ -28,6 +26,13 @@ def blobs(n: int, k: int, dim: int, seed: int, spread: float = 0.05) -> Labelled
     return rows.astype(np.float32), labels
 
 
+def agreement(truth: NDArray[np.int64], found: NDArray[np.int64]) -> float:
+    """The adjusted Rand index of two groupings."""
+    from sklearn.metrics import adjusted_rand_score
+
+    return float(adjusted_rand_score(truth, found))
+
+
 @pytest.mark.parametrize("spherical", [True, False])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_kmeans_finds_blobs_though_rows_come_sorted(seed: int, *, spherical: bool) -> None:
@@ -38,7 +43,7 @@ def test_kmeans_finds_blobs_though_rows_come_sorted(seed: int, *, spherical: boo
     blocks = (rows[start : start + 512] for start in range(0, len(rows), 512))
     model = clustering.kmeans(sample, blocks, 7, rng, spherical=spherical)
     found = model.assign(rows)
-    assert adjusted_rand_score(labels, found) == pytest.approx(1.0)
+    assert agreement(labels, found) == pytest.approx(1.0)
     means = np.stack([rows[found == c].mean(axis=0) for c in range(7)])
     if spherical:
         means = unit(means)
@@ -95,6 +100,8 @@ def test_a_centre_that_is_gone_gets_nothing() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_hdbscan_is_that_of_scikit_learn_and_numbers_by_size(seed: int) -> None:
+    from sklearn.cluster import HDBSCAN
+
     rows, _ = blobs(300, 4, 3, seed)
     stray = np.random.default_rng(seed).uniform(-6, 6, (30, 3)).astype(np.float32)
     rows = np.concatenate([rows, stray])
@@ -102,7 +109,7 @@ def test_hdbscan_is_that_of_scikit_learn_and_numbers_by_size(seed: int) -> None:
     oracle = HDBSCAN(min_cluster_size=15, copy=True).fit_predict(
         (rows - rows.mean(axis=0)).astype(np.float64)
     )
-    assert adjusted_rand_score(oracle, labels) == pytest.approx(1.0)
+    assert agreement(oracle, labels) == pytest.approx(1.0)
     np.testing.assert_array_equal(labels == NOISE, oracle < 0)
     sizes = np.bincount(labels[labels >= 0])
     assert (np.diff(sizes) <= 0).all()
@@ -129,7 +136,7 @@ def test_new_rows_go_with_the_nearest_labelled_one_within_its_reach() -> None:
 def test_wide_rows_are_turned_onto_their_principal_directions() -> None:
     rows, truth = blobs(240, 3, 60, 4)
     labels, model = clustering.hdbscan(comparable(rows, "cosine"), 20, spherical=True)
-    assert adjusted_rand_score(truth, labels) > 0.95
+    assert agreement(truth, labels) > 0.95
     assert model.directions is not None
     assert model.directions.shape == (20, 60)
     again = clustering.of_arrays(model.arrays(), spherical=True)

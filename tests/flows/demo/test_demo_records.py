@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from flows.demo.records import Change, Disturbance
 
 
+pytestmark = pytest.mark.slow  # all of Python's library is parsed, and 3,500 files are written
+
+
 @dataclass(frozen=True)
 class Demo:
     """Content hashes by record id, before and after; lines that cannot be read are left out."""
@@ -83,7 +86,6 @@ def test_a_line_is_broken_and_an_id_doubled(demo: Demo) -> None:
     assert {name for name in ids if ids.count(name) > 1} == set(demo.done.texts.doubled)
 
 
-@pytest.mark.slow
 def test_broken_files_cannot_be_read_and_the_others_can(demo: Demo) -> None:
     import soundfile
     from PIL import Image
@@ -123,7 +125,6 @@ def test_a_seed_gives_the_same_bytes(demo: Demo, tmp_path: Path) -> None:
     assert files(tmp_path) == files(demo.folder)
 
 
-@pytest.mark.slow
 def test_the_shift_adds_code_and_leaves_the_rest(tmp_path: Path) -> None:
     path = tmp_path / demo_records.TEXTS
     path.parent.mkdir(parents=True)

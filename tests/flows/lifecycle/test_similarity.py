@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from scipy.spatial import procrustes as scipy_procrustes
-from scipy.spatial.distance import cdist
-from scipy.stats import ortho_group
 
 from flows.lifecycle import similarity
 from flows.lifecycle.similarity import cka, neighbours, overlap, procrustes, rank_biased_overlap
@@ -25,6 +22,8 @@ def drawn(n: int, d: int, seed: int = 0) -> NDArray[np.float64]:
 
 
 def turned(vectors: NDArray[np.float64], seed: int = 1) -> NDArray[np.float64]:
+    from scipy.stats import ortho_group
+
     rotation: Any = ortho_group.rvs(vectors.shape[1], random_state=np.random.default_rng(seed))
     product: NDArray[np.float64] = vectors @ rotation
     return product
@@ -37,6 +36,8 @@ def test_neighbours_of_points_on_a_line() -> None:
 
 @pytest.mark.parametrize(("metric", "name"), [("cosine", "cosine"), ("l2", "euclidean")])
 def test_neighbours_are_those_of_scipy(metric: str, name: Any) -> None:  # noqa: ANN401 - scipy types the names
+    from scipy.spatial.distance import cdist
+
     vectors = drawn(60, 5)
     far = cdist(vectors, vectors, name)
     np.fill_diagonal(far, np.inf)
@@ -136,9 +137,11 @@ def test_cka_is_that_of_the_kernels() -> None:
 
 
 def test_the_residual_is_the_disparity_of_scipy() -> None:
+    from scipy.spatial import procrustes as of_scipy
+
     first, second = drawn(40, 5), drawn(40, 3, 1) + drawn(40, 5)[:, :3]
     padded = np.hstack([second, np.zeros((40, 2))])
-    _, _, expected = scipy_procrustes(first, padded)
+    _, _, expected = of_scipy(first, padded)
     found = procrustes(first, second, np.random.default_rng(0))
     assert found is not None
     assert found.value == pytest.approx(expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,8 @@ class Looks:
 
 
 @pytest.fixture
-def looks(tmp_path: Path) -> Looks:
-    looks = Looks(Catalog(tmp_path / "catalog.duckdb"))
+def looks(tmp_path: Path, empty_catalog: Path) -> Looks:
+    looks = Looks(Catalog(shutil.copyfile(empty_catalog, tmp_path / "catalog.duckdb")))
     looks.run()
     return looks
 
@@ -184,17 +185,17 @@ def test_looks_that_are_all_a_little_low_are_an_alarm_together(looks: Looks) -> 
 
 def test_a_change_too_small_to_matter_is_none_however_often_it_is_seen(looks: Looks) -> None:
     looks.params = drift.Params(min_effect=2.0)
-    for _ in range(20):
+    for _ in range(12):
         finding = looks.look(0.001, verdict="quiet")
     assert finding.verdict == "quiet"
     assert float(finding.series["e_value"]) < 1
-    assert finding.series["low"] == 20, "the measured rate is of what was found"
+    assert finding.series["low"] == 12, "the measured rate is of what was found"
 
 
 def test_where_permutations_are_too_few_the_summary_says_so(looks: Looks) -> None:
     looks.feature = replace(looks.feature, reference="first")
     looks.look()
-    summaries = [looks.look().summary for _ in range(20)]
+    summaries = [looks.look().summary for _ in range(8)]
     assert summaries[0] == "as seen"
     assert summaries[-1].endswith("so no single look can be one: raise permutations")
 

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bench.drift_data import encode_news
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -23,4 +21,6 @@ def news() -> NDArray[np.float32]:
     data = os.environ.get("VECMILL_TEST_DATA")
     if data is None:
         pytest.skip("VECMILL_TEST_DATA is not set")
+    from tests.bench.drift_data import encode_news
+
     return encode_news(Path(data), NEWS)[0]

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.flows.sources import servers
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.flows.sources import servers
 
 
 @pytest.fixture(scope="session")
 def database() -> Iterator[servers.Postgres]:
     """A PostgreSQL server; whoever stops it starts it again."""
+    from tests.flows.sources import servers
+
     with servers.postgres() as server:
         yield server
 
@@ -22,6 +24,8 @@ def database() -> Iterator[servers.Postgres]:
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[servers.S3]:
     """An S3 server with an empty bucket."""
+    from tests.flows.sources import servers
+
     with servers.s3() as server:
         yield server
 

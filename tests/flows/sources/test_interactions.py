@@ -123,7 +123,7 @@ def test_many_interactions_give_the_same_from_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(9)
-    rows = [f"{u},{i},{n}" for u, i, n in rng.integers(0, [60, 40, 9], (20_000, 3))]
+    rows = [f"{u},{i},{n}" for u, i, n in rng.integers(0, [60, 40, 9], (6_000, 3))]
     source = opened(tmp_path, "\n".join(["user,item,n", *rows]), weight="n")
     held = everything(source).records
     pairs = {tuple(row.split(",")[:2]) for row in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,11 +19,13 @@ from storage import cleaning
 from storage.locks import exclusive
 from storage.model import StorageError, UsageError
 from tests.flows.interruptions import Interruption, Stopping, stop
-from tests.flows.project import vector
+from tests.flows.plugins import installed
+from tests.flows.project import Project, vector
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.upkeep.leftovers import Item
-    from tests.flows.project import Project
     from tests.processes import Forking
 
 NONE_STAYS = Gc(keep_runs=1, keep_days=0, drop_retired_after_days=0, grace_hours=0)
@@ -34,6 +37,22 @@ def runs(project: Project, n: int, first: int = 0) -> None:
         rows = [(k, f"text {k} {i if k == i % 40 else 0}", "x") for k in range(40 + i)]
         project.write(rows)
         project.run()
+
+
+@pytest.fixture(scope="module")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project with six runs."""
+    with installed():
+        project = Project(tmp_path_factory.mktemp("six"))
+        runs(project, 6)
+    return project.root
+
+
+@pytest.fixture
+def grown(project: Project, six: Path) -> Project:
+    """A project with six runs, from which each test takes what it likes."""
+    shutil.copytree(six, project.root, dirs_exist_ok=True)
+    return project
 
 
 def collect(project: Project, policy: Gc = NONE_STAYS, *, orphans: bool = False) -> list[Item]:
@@ -71,31 +90,29 @@ def rows_equal(project: Project, before: dict[str, dict[str, object]]) -> None:
         assert {**after[record_id], "vector": 0} == {**row, "vector": 0}
 
 
-def test_a_dry_run_writes_nothing_and_tells_of_everything(project: Project) -> None:
-    runs(project, 4)
-    data = project.root / "data"
+def test_a_dry_run_writes_nothing_and_tells_of_everything(grown: Project) -> None:
+    data = grown.root / "data"
     before = {file: file.stat().st_mtime_ns for file in cleaning.files_under(data)}
-    items = Collector(project.settings(), NONE_STAYS).look([])
+    items = Collector(grown.settings(), NONE_STAYS).look([])
     assert before == {file: file.stat().st_mtime_ns for file in cleaning.files_under(data)}
     states = [item for item in items if item.kind == "state"]
-    assert [item.goes for item in states] == [True, True, True, False]
+    assert [item.goes for item in states] == [*[True] * 5, False]
     assert states[-1].why == "readers see it"
     (leftover,) = [item for item in items if item.kind == "leftover"]
     assert leftover.goes
     assert leftover.bytes > 0
 
 
-def test_states_go_with_their_bytes_and_the_published_one_stays(project: Project) -> None:
-    runs(project, 6)
-    before, bytes_before = project.rows(), size(project)
-    (leftover,) = [i for i in collect(project) if i.kind == "leftover"]
-    assert bytes_before - size(project) >= leftover.bytes > 0
-    rows_equal(project, before)
-    assert lance_versions(project) == readable(project)
-    assert len(readable(project)) == 1
-    assert [i for i in collect(project) if i.goes] == [], "a second gc finds something"
-    runs(project, 2, first=6)
-    assert len(project.rows()) == 47
+def test_states_go_with_their_bytes_and_the_published_one_stays(grown: Project) -> None:
+    before, bytes_before = grown.rows(), size(grown)
+    (leftover,) = [i for i in collect(grown) if i.kind == "leftover"]
+    assert bytes_before - size(grown) >= leftover.bytes > 0
+    rows_equal(grown, before)
+    assert lance_versions(grown) == readable(grown)
+    assert len(readable(grown)) == 1
+    assert [i for i in collect(grown) if i.goes] == [], "a second gc finds something"
+    runs(grown, 2, first=6)
+    assert len(grown.rows()) == 47
 
 
 @pytest.mark.parametrize(
@@ -109,26 +126,24 @@ def test_states_go_with_their_bytes_and_the_published_one_stays(project: Project
     ],
 )
 def test_age_and_count_must_both_allow_it(
-    project: Project, policy: dict[str, float], left: int
+    grown: Project, policy: dict[str, float], left: int
 ) -> None:
-    runs(project, 6)
-    age(project, 10)
-    collect(project, dataclasses.replace(NONE_STAYS, **policy))  # type: ignore[arg-type] # some are whole
-    assert len(readable(project)) == left
-    (version,) = project.versions()
-    manifests = project.stores().catalog.manifests(version)
+    age(grown, 10)
+    collect(grown, dataclasses.replace(NONE_STAYS, **policy))  # type: ignore[arg-type] # some are whole
+    assert len(readable(grown)) == left
+    (version,) = grown.versions()
+    manifests = grown.stores().catalog.manifests(version)
     forgotten = [m for m in manifests if m.forgotten_at is not None]
     assert {m.forgotten_by for m in forgotten} <= {"gc"}
-    for lance_version in readable(project):
-        assert project.stores().vectors.rows("notes_v1", lance_version) >= 40
+    for lance_version in readable(grown):
+        assert grown.stores().vectors.rows("notes_v1", lance_version) >= 40
 
 
-def test_a_state_that_was_read_lately_stays_however_old_its_run(project: Project) -> None:
-    runs(project, 2)
-    age(project, 100)
-    runs(project, 1, first=2)
-    collect(project, dataclasses.replace(NONE_STAYS, keep_days=30))
-    assert len(readable(project)) == 2, "what readers saw until a moment ago"
+def test_a_state_that_was_read_lately_stays_however_old_its_run(grown: Project) -> None:
+    age(grown, 100)
+    runs(grown, 1, first=6)
+    collect(grown, dataclasses.replace(NONE_STAYS, keep_days=30))
+    assert len(readable(grown)) == 2, "what readers saw until a moment ago"
 
 
 def test_the_first_state_stays_while_monitors_compare_with_it(project: Project) -> None:
@@ -140,47 +155,44 @@ def test_the_first_state_stays_while_monitors_compare_with_it(project: Project) 
     assert len(readable(project)) == 2
 
 
-def test_monitors_go_on_after_states_are_gone(project: Project) -> None:
+def test_monitors_go_on_after_states_are_gone(grown: Project) -> None:
     from flows.monitoring.looking import monitor
 
-    runs(project, 4)
-    collect(project)
-    assert monitor(project.settings(), "notes", Silent())
-    runs(project, 1, first=4)
-    assert monitor(project.settings(), "notes", Silent())
+    collect(grown)
+    assert monitor(grown.settings(), "notes", Silent())
+    runs(grown, 1, first=6)
+    assert monitor(grown.settings(), "notes", Silent())
 
 
-def test_what_a_tag_pins_stays(project: Project) -> None:
-    runs(project, 4)
-    pinned = readable(project)[1]
-    project.stores().vectors.head("notes_v1").tags.create("mine", pinned)
-    items = collect(project)
+def test_what_a_tag_pins_stays(grown: Project) -> None:
+    pinned = readable(grown)[1]
+    grown.stores().vectors.head("notes_v1").tags.create("mine", pinned)
+    items = collect(grown)
     assert "the tag 'mine' pins it" in {item.why for item in items}
-    assert pinned in lance_versions(project)
-    assert len(lance_versions(project)) == 2
-    project.stores().vectors.rows("notes_v1", pinned)
+    assert pinned in lance_versions(grown)
+    assert len(lance_versions(grown)) == 2
+    grown.stores().vectors.rows("notes_v1", pinned)
 
 
-def test_many_small_fragments_are_put_together(project: Project) -> None:
-    runs(project, 6)
-    before = project.rows()
-    vectors = project.stores().vectors
+def test_many_small_fragments_are_put_together(grown: Project) -> None:
+    before = grown.rows()
+    vectors = grown.stores().vectors
     assert cleaning.physical(vectors, "notes_v1").small_fragments >= 6
     policy = dataclasses.replace(NONE_STAYS, compact_fragments=4)
-    collect(project, policy)
+    collect(grown, policy)
     found = cleaning.physical(vectors, "notes_v1")
     assert found.small_fragments == 1
-    rows_equal(project, before)
-    (version,) = project.versions()
-    last = project.stores().catalog.published(version)
+    rows_equal(grown, before)
+    (version,) = grown.versions()
+    last = grown.stores().catalog.published(version)
     assert last is not None
     assert (last.kind, last.rows, last.counts.records) == ("gc", len(before), 0)
     assert last.lance_version == found.head
-    collect(project, policy)  # what readers saw until the compaction
-    assert readable(project) == [found.head]
-    assert [i for i in collect(project, policy) if i.goes] == []
-    runs(project, 1, first=6)
-    assert len(project.rows()) == 46
+    collect(grown, policy)  # what readers saw until the compaction
+    assert readable(grown) == [found.head]
+    assert [i for i in collect(grown, policy) if i.goes] == []
+    runs(grown, 1, first=6)
+    assert len(grown.rows()) == 46
 
 
 def test_dead_letters_and_standings_stay_through_a_compaction(project: Project) -> None:
@@ -195,17 +207,16 @@ def test_dead_letters_and_standings_stay_through_a_compaction(project: Project) 
     assert [run["status"] for run in project.runs()] == ["done", "done"]
 
 
-def test_what_a_run_left_that_broke_off_goes(project: Project) -> None:
-    runs(project, 2)
-    before = project.rows()
-    project.write([(k, f"another {k}", "x") for k in range(60)])
+def test_what_a_run_left_that_broke_off_goes(grown: Project) -> None:
+    before = grown.rows()
+    grown.write([(k, f"another {k}", "x") for k in range(60)])
     with pytest.raises(Interruption, match="stopped here"):
-        project.run(Stopping(point="commit", how=stop))
-    collect(project)
-    rows_equal(project, before)
-    assert lance_versions(project) == readable(project)
-    project.run()
-    assert len(project.rows()) == 60
+        grown.run(Stopping(point="commit", how=stop))
+    collect(grown)
+    rows_equal(grown, before)
+    assert lance_versions(grown) == readable(grown)
+    grown.run()
+    assert len(grown.rows()) == 60
 
 
 def test_staged_work_stays_and_what_is_beside_it_goes(project: Project) -> None:
@@ -328,18 +339,28 @@ with installed():
 """
 
 
+@pytest.fixture(scope="module")
+def torn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project with two versions, and a run that was stopped as it committed."""
+    with installed():
+        project = Project(tmp_path_factory.mktemp("torn"))
+        runs(project, 1)
+        project.encoder = {"revision": 2}
+        runs(project, 3, first=1)
+        project.promote(2)
+        project.write([(k, f"another {k}", "x") for k in range(60)])
+        with pytest.raises(Interruption, match="stopped here"):
+            project.run(Stopping(point="commit", how=stop))
+    return project.root
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["restore", "compact", "publish", "forget", "remove", "staging"])
 def test_killed_anywhere_the_next_one_finishes(
-    forking: Forking, project: Project, point: str
+    forking: Forking, project: Project, torn: Path, point: str
 ) -> None:
-    runs(project, 1)
+    shutil.copytree(torn, project.root, dirs_exist_ok=True)
     project.encoder = {"revision": 2}
-    runs(project, 3, first=1)
-    project.promote(2)
-    project.write([(k, f"another {k}", "x") for k in range(60)])
-    with pytest.raises(Interruption, match="stopped here"):
-        project.run(Stopping(point="commit", how=stop))
     before = project.rows()
     killed = forking.run(KILL, project.root, point)
     assert killed.code == -9, killed.err
@@ -354,9 +375,8 @@ def test_killed_anywhere_the_next_one_finishes(
     assert project.run().rows == 60
 
 
-def test_clocks_that_were_set_back_lose_nothing(project: Project) -> None:
-    runs(project, 3)
-    with project.stores().catalog.transaction() as con:
+def test_clocks_that_were_set_back_lose_nothing(grown: Project) -> None:
+    with grown.stores().catalog.transaction() as con:
         con.execute("UPDATE manifests SET published_at = ?", [datetime.now(UTC) + timedelta(9)])
-    collect(project, dataclasses.replace(NONE_STAYS, keep_days=1))
-    assert len(readable(project)) == 3
+    collect(grown, dataclasses.replace(NONE_STAYS, keep_days=1))
+    assert len(readable(grown)) == 6
