@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from storage.catalog import Catalog
+from storage.difference import Difference
 from storage.entries import dead_table
 from storage.model import Counts, DeadLetter, Manifest, Publication, Version
 from storage.vectors import Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -94,3 +95,17 @@ class Store:
 def store(tmp_path: Path) -> Store:
     path = tmp_path / "new" / "catalog.duckdb"
     return Store(Catalog(path, 5.0), Vectors(str(tmp_path / "vectors")), path)
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Iterator[Callable[..., Difference]]:
+    """Begins a difference, to be closed when the test ends; takes what it takes but the scratch."""
+    begun: list[Difference] = []
+
+    def begin(*given: Any, **more: Any) -> Difference:  # noqa: ANN401 - as `Difference` has them
+        begun.append(Difference(tmp_path / f"scratch-{len(begun)}", *given, **more))
+        return begun[-1]
+
+    yield begin
+    for difference in begun:
+        difference.close()
