@@ -28,12 +28,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).parents[1]
-_TESTS = [
-    f"tests/storage/test_difference_{name}.py" for name in ("counts", "rows", "histories", "parts")
+_QUICK = [
+    *("tests/storage/test_difference_counts.py", "tests/storage/test_difference_rows.py"),
+    *("tests/storage/test_difference_histories.py", "tests/storage/test_difference_parts.py"),
 ]
+_TESTS = [*_QUICK, "tests/storage/test_random_differences.py"]
 FILES = {
-    f"storage/_difference_{name}.py": _TESTS[::-1] if name == "parts" else _TESTS
-    for name in ("sql", "parts", "scratch", "chunks", "told", "rows")
+    "storage/_difference_sql.py": _TESTS,
+    "storage/_difference_scratch.py": _TESTS,
+    "storage/_difference_chunks.py": _TESTS,
+    "storage/_difference_told.py": _TESTS,
+    "storage/_difference_rows.py": _TESTS,
+    "storage/_difference_parts.py": _QUICK[::-1],
 }
 """Files with SQL, and the tests that each is put to; the quick ones first."""
 

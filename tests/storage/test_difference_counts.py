@@ -25,7 +25,7 @@ def test_each_record_counts_as_what_became_of_it(compare: Compare) -> None:
     base = [Row(name, name, day=1) for name in "abcdegj"]
     difference = compare(table(*base), LABEL)
     difference.know_dead(failures(["bad", "bad", "unmet"]))
-    difference.know_staged(source(Row("", "once staged")))
+    difference.know_staged(source(Row("", "once staged"), Row("", "once staged")))
     wanted = difference.add(
         source(
             Row("a", "a", day=1),
@@ -191,8 +191,9 @@ def test_each_known_record_counts_once(compare: Compare) -> None:
         DeadLetter("g:3", "not JSON", "read", "new"),
         DeadLetter("g:4", "no id", "read"),
         DeadLetter("g:5", "duplicate id, first seen at f:0", "read", "b"),
+        DeadLetter("g:6", "another that is called so", "read", "a"),
     ]
-    assert difference.known_records(dead_table(dead)) == 3 + 3
+    assert difference.known_records(dead_table(dead)) == 3 + 4
     assert difference.known_records(dead_table([])) == 3
 
 

@@ -45,6 +45,7 @@ def test_vectors_come_from_where_they_are(compare: Compare, tmp_path: Path) -> N
             Row("newer", "x"),
             Row("d", "d", 3),
             Row("f", "a", 5),
+            Row("newest", "b", 7),
         ),
         [],
     )
@@ -56,10 +57,11 @@ def test_vectors_come_from_where_they_are(compare: Compare, tmp_path: Path) -> N
         ("new", 0, [14] * DIM),
         ("c", 0, [0] * DIM),
         ("b", 9, [1] * DIM),
+        ("newest", 7, [1] * DIM),
     ]
-    assert [row["run_id"] for row in rows] == ["now"] * 4 + ["old"]
-    assert [row["encoded_at"] for row in rows] == [NOW] * 3 + [OLD] * 2
-    assert [row["content_hash"] for row in rows] == [f"hash {c}" for c in "xyzab"]
+    assert [row["run_id"] for row in rows] == [*["now"] * 4, "old", "now"]
+    assert [row["encoded_at"] for row in rows] == [*[NOW] * 3, *[OLD] * 3]
+    assert [row["content_hash"] for row in rows] == [f"hash {c}" for c in "xyzabb"]
     assert [*difference.gone(remove_vanished=True)] == [0, 1, 2, 4]
     assert [*difference.gone(remove_vanished=False)] == [0, 1, 2]
 
