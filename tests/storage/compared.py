@@ -33,9 +33,9 @@ OLD, NOW = datetime(2025, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
 TIME = pa.timestamp("us", tz="UTC")
 
 
-def day(number: int) -> datetime | None:
-    """A day of January; day 0 is no time."""
-    return datetime(2026, 1, number, tzinfo=UTC) if number else None
+def day(number: int) -> datetime:
+    """A day of January."""
+    return datetime(2026, 1, number, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Row:
     """A row of a source or a table.
 
     Attributes:
-        day: of its event time.
+        day: of its event time, 0 for none.
         run: that wrote it, in a table.
         of: where it is a part, the record, the record's content, and which part.
     """
@@ -70,7 +70,7 @@ def source(*rows: Row, first: int = 0) -> pl.DataFrame:
             "place": [f"f:{first + at}" for at in range(len(rows))],
             "content": [row.content for row in rows],
             "content_hash": [f"hash {row.content}" for row in rows],
-            "event_time": [day(row.day) for row in rows],
+            "event_time": [_time(row) for row in rows],
         },
         {
             "record_id": pl.String, "place": pl.String, "content": pl.String,
@@ -88,7 +88,7 @@ def table(*rows: Row) -> ds.Dataset:
         "record_id": pa.array([row.name for row in rows], pa.string()),
         "vector": pa.FixedSizeListArray.from_arrays(pa.array(flat), DIM),
         "content_hash": pa.array([f"hash {row.content}" for row in rows], pa.string()),
-        "event_time": pa.array([day(row.day) for row in rows], TIME),
+        "event_time": pa.array([_time(row) for row in rows], TIME),
         "encoded_at": pa.array([OLD] * len(rows), TIME),
         "run_id": pa.array([row.run for row in rows], pa.string()),
     }
@@ -123,6 +123,10 @@ def letters(difference: Difference) -> list[tuple[str, str, str]]:
     """Record, place and reason of each dead letter, in order."""
     found = difference.dead_letters().to_pylist()
     return sorted((row["record_id"], row["place"], row["reason"]) for row in found)
+
+
+def _time(row: Row) -> datetime | None:
+    return day(row.day) if row.day else None
 
 
 def _kept(rows: Sequence[Row]) -> pa.Table:

@@ -103,8 +103,9 @@ def test_a_record_of_an_id_that_came_before_is_dead_and_says_where(compare: Comp
 def test_records_that_go_by_their_content_are_numbered(compare: Compare, tmp_path: Path) -> None:
     x, y, z = ([Row(f"hash {c}", c, n) for n in range(4)] for c in "xyz")
     difference = compare(None, LABEL)
-    difference.add(source(Row("own", "o"), *x[:2], z[0], Row("hash p", "o")), [])
-    difference.add(source(y[0], Row("p", "x"), x[2], *z[1:3], first=5), [])
+    refused = Row("own", "y")
+    difference.add(source(Row("own", "o"), refused, *x[:2], z[0], Row("hash p", "o")), [])
+    difference.add(source(y[0], Row("p", "x"), x[2], *z[1:3], first=6), [])
     file = staged(tmp_path / "staged-0.parquet", {"o": 0, "x": 1, "y": 2, "z": 3})
     rows = difference.rows([file], DIM, "now", remove_vanished=True).read_all()
     named = zip(rows["record_id"].to_pylist(), rows["label"].to_pylist(), strict=True)
