@@ -84,6 +84,22 @@ def test_without_a_table_all_is_new(compare: Compare) -> None:
     assert (difference.rewrites, difference.published_ids()) == (False, 0)
 
 
+def test_what_is_new_to_the_version_is_told_once_by_its_first_record(compare: Compare) -> None:
+    difference = compare(table(Row("z", "z")), LABEL)
+    difference.know_dead(failures(["failed before"]))
+    difference.know_dead(failures(["failed"]), staged=True)
+    difference.know_staged(source(Row("", "staged")))
+    contents = ["new", "staged", "staged", "failed", "newer", "z", "failed before"]
+    rows = [Row(f"r{n}", content) for n, content in enumerate(contents)]
+    given = source(rows[0], Row("r0", "staged"), *rows[1:], *rows)
+    assert difference.add(given, [])["content"].to_list() == ["new", "newer"]
+    assert difference.fresh(given)["place"].to_list() == ["f:0", "f:2", "f:4", "f:5"]
+    more = [Row(f"s{n}", content) for n, content in enumerate([*contents, "newest"])]
+    later = source(*more, first=len(given))
+    assert difference.add(later, [])["content"].to_list() == ["newest"]
+    assert difference.fresh(later)["content"].to_list() == ["newest"]
+
+
 def test_a_record_of_an_id_that_came_before_is_dead_and_says_where(compare: Compare) -> None:
     difference = compare(None, LABEL)
     difference.add(source(Row("a", "1"), Row("b", "2"), Row("b", "3"), Row("b", "3")), [])
