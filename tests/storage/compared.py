@@ -50,7 +50,7 @@ class Row:
 
     name: str
     content: str
-    label: int = 0
+    label: int | None = 0
     day: int = 0
     run: str = "old"
     of: tuple[str, str, int] | None = None

@@ -33,7 +33,7 @@ def test_each_record_counts_as_what_became_of_it(compare: Compare) -> None:
             Row("c", "c", 1, day=1),
             Row("d", "d"),
             Row("e", "bad", day=1),
-            Row("f", "made new"),
+            Row("f", "made new", None),  # as bare as a row that is not there
             Row("h", "a"),
             Row("i", "once staged"),
             Row("k", "bad"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from storage import _difference_rows
 from storage.model import Counts
 from tests.storage.compared import LABEL, NOW, OLD, Row, failures, source, staged, table
 from tests.storage.conftest import DIM
@@ -64,6 +66,19 @@ def test_vectors_come_from_where_they_are(compare: Compare, tmp_path: Path) -> N
     assert [row["content_hash"] for row in rows] == [f"hash {c}" for c in "xyzabb"]
     assert [*difference.gone(remove_vanished=True)] == [0, 1, 2, 4]
     assert [*difference.gone(remove_vanished=False)] == [0, 1, 2]
+
+
+def test_rows_of_many_batches_meet_their_vectors(
+    compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_difference_rows, "_BATCH", 2048)
+    n = 6000
+    difference = compare(None, LABEL)
+    difference.add(source(*(Row(f"r{at}", f"c{at}", at) for at in range(n))), [])
+    file = staged(tmp_path / "staged-0.parquet", {f"c{at}": at for at in reversed(range(n))})
+    rows = difference.rows([file], DIM, "now", remove_vanished=True).read_all()
+    assert rows["label"].to_pylist() == [*reversed(range(n))]
+    assert pc.list_element(rows["vector"], 0).to_pylist() == [*reversed(range(n))]
 
 
 def test_what_failed_as_it_was_encoded_is_not_written(compare: Compare, tmp_path: Path) -> None:
