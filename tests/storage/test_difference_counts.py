@@ -215,7 +215,7 @@ def test_each_known_record_counts_once(compare: Compare) -> None:
 
 
 def test_windows_count_their_records_and_what_is_first_encoded_in_them(compare: Compare) -> None:
-    difference = compare(table(Row("a", "a", day=1), Row("b", "b", day=2)), LABEL)
+    difference = compare(table(*(Row(name, name, day=1) for name in "abi")), LABEL)
     difference.know_staged(source(Row("", "staged")))
     difference.know_dead(failures(["bad"]))
     difference.add(
@@ -228,8 +228,9 @@ def test_windows_count_their_records_and_what_is_first_encoded_in_them(compare: 
             Row("f", "bad", day=2),
             Row("g", "late", day=5),
             Row("h", "timeless"),
+            Row("i", "changed", day=2),
         ),
         [],
     )
     bounds = [day(1), day(2), day(3), day(5)]
-    assert difference.by_window(bounds) == [(1, 0), (3, 1), (2, 1)]
+    assert difference.by_window(bounds) == [(1, 0), (4, 2), (2, 1)]
