@@ -88,3 +88,13 @@ def test_runs_are_merged_as_they_grow_and_long_ones_leave_memory(
     in_files = [run.pages is not None for run in met._runs]  # noqa: SLF001 - as above
     assert in_files == [length > 64 for length in lengths]
     assert len({*in_files}) == 2
+
+
+def test_long_runs_lie_in_the_folder_that_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_HELD", 1)
+    met = Keys(tmp_path / "gone")
+    met.add(np.array([b"a"], "S16"))
+    with pytest.raises(FileNotFoundError, match="gone"):
+        met.add(np.array([b"b"], "S16"))
