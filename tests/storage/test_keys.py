@@ -90,6 +90,14 @@ def test_runs_are_merged_as_they_grow_and_long_ones_leave_memory(
     assert len({*in_files}) == 2
 
 
+def test_a_key_of_several_runs_is_counted_in_all(tmp_path: Path) -> None:
+    met = Keys(tmp_path)
+    met.add(np.array([b"%d" % number for number in range(9)], "S16"))
+    met.add(np.array([b"1", b"1"], "S16"))
+    found = met.count(np.array([b"x", b"1", b"2"], "S16"))
+    assert (found.tolist(), found.dtype) == ([0, 3, 1], np.dtype(np.int64))
+
+
 def test_long_runs_lie_in_the_folder_that_was_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
