@@ -19,7 +19,7 @@ help:
 	@echo "make test    run all tests"
 	@echo "make test-quick  run the unit part, less than half a minute"
 	@echo "make coverage    lines and branches that the tests reach"
-	@echo "make mutants     change ids and commits line by line, and see which change no test sees"
+	@echo "make mutants     change ids, plans and commits word by word, and see which change no test sees"
 	@echo "make check   lint, types, layers"
 	@echo "make fmt     format the code"
 	@echo "make docs    build the documentation's pages into .cache/site"
@@ -43,11 +43,13 @@ coverage: $(VENV)/.dev $(VENV_USE)/.made
 	OMP_NUM_THREADS=1 $(BIN)/pytest $(if $(filter unit,$(PART)),$(UNIT)) --numprocesses auto --dist loadfile \
 	  --cov --cov-report term:skip-covered --cov-report html:.cache/coverage
 
-# Lines changed one at a time where data would be lost or confused: which change does no test see?
+# Lines, and words of SQL, changed one at a time where data would be lost or confused: which change
+# does no test see?
 mutants: $(VENV)/.dev
 	@$(INSTALL) --group mutants
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
+	$(BIN)/python -m tests.sql_mutants
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check $(SOURCES)

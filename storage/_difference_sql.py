@@ -22,8 +22,8 @@ CREATE OR REPLACE TEMP TABLE given AS
 WITH numbered AS (
     SELECT *, row_number() OVER (PARTITION BY record_id ORDER BY seq) AS nth FROM {chunk})
 SELECT g.* EXCLUDE (nth) REPLACE (CASE
-    WHEN g.record_id <> g.content_hash OR g.nth + coalesce(c.n, 0) = 1 THEN g.record_id
-    ELSE g.record_id || '#' || (g.nth + coalesce(c.n, 0)) END AS record_id)
+    WHEN g.record_id <> g.content_hash OR g.nth + c.n = 1 THEN g.record_id
+    ELSE g.record_id || '#' || (g.nth + c.n) END AS record_id)
 FROM numbered g LEFT JOIN counted c USING (content_hash)
 """
 REFUSE_TIMELESS = f"""

@@ -5,19 +5,20 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from storage.catalog import Catalog
+from storage.difference import Difference
 from storage.entries import dead_table
 from storage.model import Counts, DeadLetter, Manifest, Publication, Version
 from storage.vectors import Vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -109,3 +110,17 @@ def unwritten(tmp_path: Path) -> Store:
 @pytest.fixture
 def store(tmp_path: Path, empty_catalog: Path) -> Store:
     return begun(tmp_path, empty_catalog)
+
+
+@pytest.fixture
+def compare(tmp_path: Path) -> Iterator[Callable[..., Difference]]:
+    """Begins a difference, to be closed when the test ends; takes what it takes but the scratch."""
+    made: list[Difference] = []
+
+    def begin(*given: Any, **more: Any) -> Difference:  # noqa: ANN401 - as `Difference` has them
+        made.append(Difference(tmp_path / f"scratch-{len(made)}", *given, **more))
+        return made[-1]
+
+    yield begin
+    for difference in made:
+        difference.close()
