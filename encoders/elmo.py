@@ -21,7 +21,8 @@ from encoders._hub import sha256
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._reader import Reader
-from encoders.base import State, Truncated
+from encoders.abilities import Truncated
+from encoders.base import State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from encoders._precision import Dtype, resolved
 from encoders._prompts import Prompts, prompts_of
 from encoders._sentence_model import is_routed, is_static, load, set_max_tokens
 from encoders._tokenizer import tokenizer_of
-from encoders.base import EncoderUsageError, Json, Metric, Modality, Truncated
+from encoders.abilities import Truncated
+from encoders.base import EncoderUsageError, Json, Metric, Modality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from encoders import base
+from encoders import registry
 from tests.encoders import bridges, elmo_files, saved_models, speech_files, vggish_files
 from tests.encoders.endpoints import endpoint
 from tests.encoders.samples import WORDS
@@ -72,7 +72,7 @@ def params(name: str, **changes: object) -> tuple[str, Any]:
     kind = entry.pop("kind")
     MADE_WHEN_ASKED.get(kind, lambda: None)()
     # As a configuration is read, so that tables within a table become what they stand for.
-    return kind, TypeAdapter(base.params_type(kind)).validate_python({**entry, **changes})
+    return kind, TypeAdapter(registry.params_type(kind)).validate_python({**entry, **changes})
 
 
 def lacking(name: str) -> list[str]:

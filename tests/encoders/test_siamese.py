@@ -17,7 +17,8 @@ from encoders._metric import Objective, distances
 from encoders._siamese import begun, project
 from encoders._verification import Spread, check_collapse, nearest, separation
 from encoders._views import Bank, Net
-from encoders.base import EncoderError, Labelled, State
+from encoders.abilities import Labelled
+from encoders.base import EncoderError, State
 from encoders.learning import QUIET
 from encoders.siamese import Params, Siamese, build
 from tests.encoders import samples
