@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from encoders import _graphs, _messages, _nodes, _sage, _words
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
+from encoders._ranges import check_counts, check_steps
 from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.learning import QUIET, Watch
 
@@ -80,15 +81,10 @@ class Params:
 
     def __post_init__(self) -> None:
         _nodes.check(self)
-        for name in ("hidden", "dim", "walk", "negative", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, ("hidden", "dim", "walk", "negative", "epochs", "batch_size"))
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
-        if not (self.rate > 0 and self.decay >= 0):
-            raise ValueError(
-                f"rate must be above 0 and decay not below, got {self.rate} and {self.decay}"
-            )
+        check_steps(self.rate, self.decay)
 
 
 def build(params: Params) -> Sage:
