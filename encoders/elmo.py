@@ -109,7 +109,8 @@ class LearnedElmo(Learned[_Learnt]):
         Raises:
             EncoderError: if there are too few texts with words, or the fit diverges.
         """
-        from encoders._bilm_training import Objective, learn
+        from encoders._bilm_training import learn
+        from encoders._corpus import Objective
         from encoders._descent import Descent
         from encoders._repeatable import one_core
 

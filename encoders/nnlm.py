@@ -140,8 +140,9 @@ class Nnlm(Learned[_Learnt]):
             EncoderError: if there are too few texts with words, no word is frequent enough, or
                 the fit diverges.
         """
+        from encoders._corpus import Objective
         from encoders._descent import Descent
-        from encoders._nnlm import Objective, learn
+        from encoders._nnlm import learn
 
         params = self._params
         objective = Objective(
