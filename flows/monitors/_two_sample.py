@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from flows.monitors import _analytic, _moments, _rows, _told
+from flows.monitors._ranges import at_least, check_alpha
 from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ class Params:
     max_ids: int = 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.01 is usual")
+        check_alpha(self.alpha, usual=0.01)
         at_least(self, permutations=1, most_permutations=0, min_rows=2, max_rows=2, max_ids=0)
         if self.max_rows < self.min_rows:
             raise ValueError(
@@ -81,17 +81,6 @@ class Params:
 
 
 P = TypeVar("P", bound=Params)
-
-
-def at_least(params: object, **least: int) -> None:
-    """See that these parameters are not too small.
-
-    Raises:
-        ValueError: if one is.
-    """
-    for name, value in least.items():
-        if getattr(params, name) < value:
-            raise ValueError(f"{name} must be at least {value}, got {getattr(params, name)}")
 
 
 @dataclass(frozen=True)

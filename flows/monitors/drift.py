@@ -35,6 +35,7 @@ from flows.monitors import (
     _two_sample,
 )
 from flows.monitors._explain import explain
+from flows.monitors._ranges import at_least
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +69,7 @@ class Params(_two_sample.Params):
     def __post_init__(self) -> None:
         super().__post_init__()
         _rff.check_features(self.features)
-        _two_sample.at_least(self, cells=2, components=1)
+        at_least(self, cells=2, components=1)
 
 
 def compare(

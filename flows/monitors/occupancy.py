@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from flows.monitors import _cells, _clusters, _components, _sketched, _splits, _two_sample
 from flows.monitors._power import visible_to
+from flows.monitors._ranges import at_least
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +39,7 @@ class Params(_two_sample.Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _two_sample.at_least(self, cells=2, components=1)
+        at_least(self, cells=2, components=1)
 
 
 def compare(

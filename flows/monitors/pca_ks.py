@@ -18,6 +18,7 @@ import numpy as np
 from flows.monitors import _components, _ks, _sketched, _splits, _told, _two_sample
 from flows.monitors._multiple import benjamini_hochberg
 from flows.monitors._power import visible_to
+from flows.monitors._ranges import at_least
 from flows.monitors.base import Part
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Params(_two_sample.Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _two_sample.at_least(self, components=1)
+        at_least(self, components=1)
 
 
 def compare(
