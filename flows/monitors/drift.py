@@ -33,6 +33,7 @@ from flows.monitors import (
     _sketched,
     _splits,
     _two_sample,
+    _wording,
 )
 from flows.monitors._explain import explain
 from flows.monitors._ranges import at_least
@@ -122,7 +123,7 @@ def _run(
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=_two_sample.told_shift(sides.mean_shift),
+        told=_wording.told_shift(sides.mean_shift),
         figures={
             "bandwidth": bandwidth,
             "mmd2": mmd2,
