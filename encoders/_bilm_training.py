@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from encoders import _bilm
-from encoders._descent import Descent, descend, dropping, seeded
-from encoders._lexicon import BOUNDARY, Lexicon, split
+from encoders._corpus import Corpus
+from encoders._descent import descend, dropping, seeded
+from encoders._lexicon import BOUNDARY, Lexicon
 from encoders._reader import Reader
 from encoders._softmax import Draws, exact_loss, sampled_loss
-from encoders.base import EncoderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from encoders._bilm import Shape
+    from encoders._corpus import Objective, Text
     from encoders.base import Json
     from encoders.learning import EarlyStopping, Watch
-
-    Text = Sequence[str]
 
 _BATCH_TOKENS = 512
 """On news, three epochs of three times as many came to 156 where these came to 112."""
@@ -34,28 +33,6 @@ _LEAST_STEPS = 40
 _MEASURED_TOKENS = 2048
 _LIKE_LENGTH = 16
 """Batches whose texts are sorted by length together, so that little of them is padding."""
-_LEAST_TEXTS = 10
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What to learn from, and how long.
-
-    Attributes:
-        min_count: how often a word must stand in the texts to be predicted as itself.
-        vocabulary: how many words are, at most.
-        noise: words drawn a batch, in place of the whole vocabulary.
-        held_out: the share of the texts that is not learned from.
-        dropout: share of each layer's input and output that is left out.
-        descent: rate and epochs.
-    """
-
-    min_count: int
-    vocabulary: int
-    noise: int
-    held_out: float
-    dropout: float
-    descent: Descent
 
 
 @dataclass(frozen=True)
@@ -130,20 +107,8 @@ def learn(
     """
     import torch
 
-    texts = [text for text in texts if text]
-    if len(texts) < _LEAST_TEXTS:
-        raise EncoderError(
-            f"elmo needs {_LEAST_TEXTS} texts with words or more to learn from, got {len(texts)}"
-        )
-    rows, kept = split(len(texts), objective.held_out, rng)
-    train, held = [texts[row] for row in rows], [texts[row] for row in kept]
-    lexicon = Lexicon.of(train, min_count=objective.min_count, most=objective.vocabulary)
-    if not lexicon.words:
-        raise EncoderError(
-            f"no word of the {len(train)} texts stands {objective.min_count} times or "
-            "more in them: elmo has nothing to predict; lower min_count or give more texts"
-        )
-    frequencies = lexicon.frequencies()
+    corpus = Corpus.of(texts, objective, "elmo", rng)
+    lexicon, frequencies = corpus.lexicon, corpus.lexicon.frequencies()
     drawn = _bilm.initial(shape, rng)
     drawn["word.table"] = rng.normal(0, 0.05, (lexicon.size, shape.projection)).astype(np.float32)
     # From the frequencies on, there is only context left to learn.
@@ -156,9 +121,9 @@ def learn(
     )
     stopping = descend(
         weights,
-        lambda: _batches(train, rng),
+        lambda: _batches(corpus.train, rng),
         lambda batch: predictor.estimate(batch, drop, draws(rng, device)),
-        lambda: sum(predictor.losses(held)) / 2,
+        lambda: sum(predictor.losses(corpus.held)) / 2,
         objective.descent,
         watch=watch,
     )
@@ -166,7 +131,7 @@ def learn(
     predictor = Predictor(
         replace(predictor.reader, weights=final), lexicon, final["word.table"], final["word.bias"]
     )
-    return predictor, _figures(predictor, stopping, train, held)
+    return predictor, _figures(predictor, stopping, corpus)
 
 
 def _batches(texts: Sequence[Text], rng: np.random.Generator) -> list[list[Text]]:
@@ -182,20 +147,15 @@ def _batches(texts: Sequence[Text], rng: np.random.Generator) -> list[list[Text]
     return [[texts[row] for row in batches[at]] for at in places]
 
 
-def _figures(
-    predictor: Predictor, stopping: EarlyStopping, train: Sequence[Text], held: Sequence[Text]
-) -> dict[str, Json]:
-    forward, backward = predictor.losses(held)
+def _figures(predictor: Predictor, stopping: EarlyStopping, corpus: Corpus) -> dict[str, Json]:
+    forward, backward = predictor.losses(corpus.held)
     return {
         **stopping.figures(),
-        "texts": len(train),
-        "held_out_texts": len(held),
-        "tokens": sum(map(len, train)),
-        "vocabulary": len(predictor.lexicon.words),
+        **corpus.figures(),
         "held_out_perplexity": math.exp((forward + backward) / 2),
         "forward_perplexity": math.exp(forward),
         "backward_perplexity": math.exp(backward),
-        "unigram_perplexity": math.exp(unigram_loss(predictor.lexicon, held)),
+        "unigram_perplexity": math.exp(unigram_loss(corpus.lexicon, corpus.held)),
     }
 
 

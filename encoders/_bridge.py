@@ -12,7 +12,8 @@ from encoders._code import check_code
 from encoders._pictures import unit
 from encoders._precision import Dtype, resolved
 from encoders._towers import files_recipe
-from encoders.base import EncoderUsageError, Json, Metric, Modality, Truncated
+from encoders.abilities import Truncated
+from encoders.base import EncoderUsageError, Json, Metric, Modality
 from encoders.wording import check_wording, worded
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class Bridge:
 
     @property
     def scale(self) -> float:
-        """See `encoders.base.Bridging`; 1 / temperature, at most 100 in CLIP."""
+        """See `encoders.abilities.Bridging`; 1 / temperature, at most 100 in CLIP."""
         return self._towers.scale
 
     def recipe(self) -> dict[str, Json]:

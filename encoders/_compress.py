@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, ClassVar
 from encoders import _reading, _tables
 from encoders._learned import Learned, expect
 from encoders._mlp import ACTIVATIONS, Activation, Mlp
-from encoders._reading import Reading, at_least_one
+from encoders._ranges import check_count, check_counts, check_held_out, check_steps
+from encoders._reading import Reading
 from encoders._rows import blocks, each
 from encoders._svd import gathered
 from encoders.base import EncoderError, State
@@ -76,33 +77,21 @@ class Deep(Reading):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name in ("dim", "epochs", "patience", "batch_size"):
-            at_least_one(name, getattr(self, name))
+        check_counts(self, ("dim", "epochs", "patience", "batch_size"))
         for width in self.hidden:
-            at_least_one("a width of hidden", width)
+            check_count("a width of hidden", width)
         if self.activation not in ACTIVATIONS:
             raise ValueError(
                 f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}"
             )
-        check_descent(self.held_out, self.rate, self.decay)
+        check_held_out(self.held_out)
+        check_steps(self.rate, self.decay)
 
     def descent(self) -> Descent:
         """How to descend."""
         from encoders._descent import Descent
 
         return Descent(self.epochs, self.rate, self.decay, self.patience)
-
-
-def check_descent(held_out: float, rate: float, decay: float) -> None:
-    """Check what every descent takes.
-
-    Raises:
-        ValueError: if a value is out of its range.
-    """
-    if not 0 < held_out <= 0.5:  # noqa: PLR2004 - half
-        raise ValueError(f"held_out must be above 0 and at most 0.5, got {held_out}")
-    if not (rate > 0 and decay >= 0):
-        raise ValueError(f"rate must be positive and decay not negative, got {rate} and {decay}")
 
 
 @dataclass(frozen=True)

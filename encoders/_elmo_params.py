@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from encoders import _characters
 from encoders._bilm import Shape
+from encoders._ranges import check_count, check_dropout, check_held_out, check_steps
 from encoders.base import EncoderUsageError
 
 if TYPE_CHECKING:
@@ -92,8 +93,7 @@ class Params:
     def _check_sizes(self) -> None:
         for name in _COUNTS:
             least = 0 if name == "highways" else 1
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least)
         if self.projection >= self.cell:
             raise ValueError(
                 f"projection must be less than cell, got {self.projection} of {self.cell}"
@@ -107,14 +107,9 @@ class Params:
             )
 
     def _check_learning(self) -> None:
-        if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
-            raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
-        if not 0 <= self.dropout <= 0.9:  # noqa: PLR2004 - beyond it nothing is left to learn with
-            raise ValueError(f"dropout must be from 0 to 0.9, got {self.dropout}")
-        if not (self.rate > 0 and self.decay >= 0):  # NaN too
-            raise ValueError(
-                f"rate must be positive and decay not negative, got {self.rate} and {self.decay}"
-            )
+        check_held_out(self.held_out)
+        check_dropout(self.dropout)
+        check_steps(self.rate, self.decay)
         if self.pooling not in {"mean", "max"}:
             raise ValueError(f"pooling must be 'mean' or 'max', got {self.pooling!r}")
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from math import log
 from typing import TYPE_CHECKING
 
+from encoders._ranges import check_count
 from encoders._resample import resample
 from encoders.base import EncoderError
 
@@ -52,8 +53,7 @@ class Mel:
 
     def __post_init__(self) -> None:
         for name, least in {"mels": 1, "rate": 1000}.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least)
         if not 0 < self.hop_ms <= self.window_ms:
             raise ValueError(
                 "hop_ms and window_ms must be 0 < hop_ms <= window_ms, "

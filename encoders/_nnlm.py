@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from encoders._descent import Descent, descend, dropping, seeded
-from encoders._lexicon import BOUNDARY, Lexicon, split
+from encoders._corpus import Corpus
+from encoders._descent import descend, dropping, seeded
+from encoders._lexicon import BOUNDARY, Lexicon
 from encoders._softmax import Draws, exact_loss, sampled_loss
-from encoders.base import EncoderError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,14 +24,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from encoders._corpus import Objective, Text
     from encoders._descent import Drop
     from encoders.base import Json
     from encoders.learning import Watch
 
-    Text = Sequence[str]
-
 _BATCH = 256
-_LEAST_TEXTS = 10
 
 
 @dataclass(frozen=True)
@@ -61,18 +59,6 @@ class Sizes:
             "b_bias": (symbols,),
         }
         return found | ({"W": (symbols, wide)} if self.direct else {})
-
-
-@dataclass(frozen=True)
-class Objective:
-    """What to learn from, and how long: see `encoders.nnlm.Params`."""
-
-    min_count: int
-    vocabulary: int
-    noise: int
-    held_out: float
-    dropout: float
-    descent: Descent
 
 
 @dataclass(frozen=True)
@@ -156,43 +142,29 @@ def learn(
     """
     import torch
 
-    texts = [text for text in texts if text]
-    if len(texts) < _LEAST_TEXTS:
-        raise EncoderError(
-            f"nnlm needs {_LEAST_TEXTS} texts with words or more to learn from, got {len(texts)}"
-        )
-    rows, kept = split(len(texts), objective.held_out, rng)
-    train, held = [texts[row] for row in rows], [texts[row] for row in kept]
-    lexicon = Lexicon.of(train, min_count=objective.min_count, most=objective.vocabulary)
-    if not lexicon.words:
-        raise EncoderError(
-            f"no word of the {len(train)} texts stands {objective.min_count} times or "
-            "more in them: nnlm has nothing to predict; lower min_count or give more texts"
-        )
+    corpus = Corpus.of(texts, objective, "nnlm", rng)
+    lexicon = corpus.lexicon
     weights = {
         name: torch.from_numpy(array).to(device)
         for name, array in _initial(sizes, lexicon, rng).items()
     }
     model = Model(sizes, lexicon, weights)
-    data = windows(train, lexicon, sizes.context)
+    data = windows(corpus.train, lexicon, sizes.context)
     draws = Draws(lexicon.frequencies(), objective.noise)
     drop = dropping(objective.dropout, seeded(rng, device))
     stopping = descend(
         weights,
         lambda: _batches(data, rng),
         lambda batch: model.estimate(batch, drop, draws(rng, device)),
-        lambda: model.loss(held),
+        lambda: model.loss(corpus.held),
         objective.descent,
         watch=watch,
     )
     model = Model(sizes, lexicon, {name: weight.detach() for name, weight in weights.items()})
     return model, {
         **stopping.figures(),
-        "texts": len(train),
-        "held_out_texts": len(held),
-        "tokens": len(data[1]) - len(train),
-        "vocabulary": len(lexicon.words),
-        "held_out_perplexity": math.exp(model.loss(held)),
+        **corpus.figures(),
+        "held_out_perplexity": math.exp(model.loss(corpus.held)),
     }
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from encoders import _columns
+from encoders._ranges import check_counts
 from encoders._terms import by_frequency, count, in_texts
 from encoders.base import EncoderError
 
@@ -88,9 +89,7 @@ def check(reads: Reads) -> None:
                 f"{name} must be a list of column names, got {getattr(reads, name)!r}"
             )
         object.__setattr__(reads, name, tuple(getattr(reads, name)))
-    for name in ("min_count", "max_words"):
-        if getattr(reads, name) < 1:
-            raise ValueError(f"{name} must be 1 or more, got {getattr(reads, name)}")
+    check_counts(reads, ("min_count", "max_words"))
 
 
 def learn(features: pl.DataFrame, reads: Reads, kind: str) -> tuple[Column, ...]:

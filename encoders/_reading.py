@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from encoders._ranges import check_counts
 from encoders.base import EncoderUsageError, Modality
 from encoders.vectors import Part, check_parts
 
@@ -51,8 +52,7 @@ class Reading:
         if self.scale not in _SCALES:
             raise ValueError(f"scale must be one of {', '.join(_SCALES)}, got {self.scale!r}")
         object.__setattr__(self, "categories", column_names(self.categories))
-        for name in ("min_count", "max_categories"):
-            at_least_one(name, getattr(self, name))
+        check_counts(self, ("min_count", "max_categories"))
         others = ("categories",) if self.reads == "vector" else ("scale", "parts")
         for name in others:
             if getattr(self, name) != getattr(Reading, name):
@@ -80,16 +80,6 @@ def column_names(given: tuple[str, ...] | str) -> tuple[str, ...]:
             f"categories must be a list of column names, got {given!r}"
         )
     return tuple(sorted(given))
-
-
-def at_least_one(name: str, value: int | None) -> None:
-    """Check a parameter that counts.
-
-    Raises:
-        ValueError: if it is there, and under 1.
-    """
-    if value is not None and value < 1:
-        raise ValueError(f"{name} must be 1 or more, got {value}")
 
 
 def check(kind: str, reading: Reading) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from encoders._mel import Mel
+from encoders._ranges import check_count, check_counts, check_dropout, check_held_out, check_steps
 from encoders._recurrent import CELLS, POOLINGS, Cell, Pooling, Shape
 from encoders._warp import Warp
 
@@ -86,9 +87,7 @@ class Params(Mel):
         self._check_learning()
 
     def _check_network(self) -> None:
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, _COUNTS)
         for name, known in {"cell": CELLS, "pooling": POOLINGS}.items():
             if getattr(self, name) not in known:
                 raise ValueError(
@@ -104,17 +103,10 @@ class Params(Mel):
         for name, most in _WARPS.items():
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be from 0 to {most}, got {getattr(self, name)}")
-        if self.masks < 0:
-            raise ValueError(f"masks must be 0 or more, got {self.masks}")
-        if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
-            raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
-        if not 0 <= self.dropout <= 0.9:  # noqa: PLR2004 - beyond it nothing is left to learn with
-            raise ValueError(f"dropout must be from 0 to 0.9, got {self.dropout}")
-        if not (self.learning_rate > 0 and self.decay >= 0):  # NaN too
-            raise ValueError(
-                "learning_rate must be positive and decay not negative, "
-                f"got {self.learning_rate} and {self.decay}"
-            )
+        check_count("masks", self.masks, 0)
+        check_held_out(self.held_out)
+        check_dropout(self.dropout)
+        check_steps(self.learning_rate, self.decay, "learning_rate")
 
     def shape(self) -> Shape:
         """The sizes of the network."""

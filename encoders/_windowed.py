@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 import numpy as np
 
 from encoders import windows
-from encoders.base import Asked, Bridging, Labelled, Learner
+from encoders.abilities import Asked, Bridging, Labelled
+from encoders.base import Learner
 from encoders.learning import QUIET, Watch
 from encoders.windows import Window
 

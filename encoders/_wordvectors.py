@@ -15,6 +15,7 @@ from encoders import _pooling, _vectorfiles, _words
 from encoders._hub import sha256
 from encoders._libraries import majors
 from encoders._pooling import METHODS, Method, Pool, Sif
+from encoders._ranges import check_counts
 from encoders._wordtable import Table
 from encoders.base import EncoderError, State, digest
 from encoders.learning import QUIET, Watch
@@ -60,7 +61,7 @@ class Shared:
     batch_size: int = 1024
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "limit", "batch_size")
+        check_counts(self, ("limit", "batch_size"))
         if self.pooling not in METHODS:
             raise ValueError(f"pooling must be one of {', '.join(METHODS)}, got {self.pooling!r}")
         if not 0 < self.sif_a < 1:
@@ -77,18 +78,6 @@ class Shared:
 
 
 _SHARED = frozenset(field.name for field in fields(Shared))
-
-
-def at_least(params: object, least: float, *names: str) -> None:
-    """Refuse values below the least.
-
-    Raises:
-        ValueError: naming the first of them.
-    """
-    for name in names:
-        value = getattr(params, name)
-        if value is not None and value < least:
-            raise ValueError(f"{name} must be {least} or more, got {value}")
 
 
 class Train(Protocol):

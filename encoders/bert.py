@@ -19,7 +19,8 @@ from encoders._code import check_code
 from encoders._device import pick_device
 from encoders._libraries import majors
 from encoders._precision import Dtype, resolved
-from encoders.base import EncoderError, EncoderUsageError, Json, Metric, Modality, Truncated
+from encoders.abilities import Truncated
+from encoders.base import EncoderError, EncoderUsageError, Json, Metric, Modality
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

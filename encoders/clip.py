@@ -6,7 +6,7 @@ Checkpoints of CLIP, SigLIP (Zhai et al. 2023), ALIGN (Jia et al. 2021) and Chin
 al. 2022) are read, from a folder or the hub.
 
 An encoder reads records of one modality, and puts queries of the other into the same space
-(`encoders.base.Bridging`).
+(`encoders.abilities.Bridging`).
 """
 
 from __future__ import annotations

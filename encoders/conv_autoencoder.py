@@ -18,6 +18,7 @@ from encoders._device import pick_device
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._pictures import squeezed, unit
+from encoders._ranges import check_counts, check_held_out, check_steps
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
@@ -79,9 +80,7 @@ class Params:
     batch_size: int = 128
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, _COUNTS)
         if self.size < _STEP or self.size % _STEP:
             raise ValueError(
                 f"size must be a multiple of {_STEP}, which three halvings leave whole, got "
@@ -89,12 +88,8 @@ class Params:
             )
         if not 0 <= self.noise <= 2:  # noqa: PLR2004 - beyond it nothing is seen of the image
             raise ValueError(f"noise must be from 0 to 2, got {self.noise}")
-        if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
-            raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
-        if not (self.rate > 0 and self.decay >= 0):
-            raise ValueError(
-                f"rate must be positive and decay not negative, got {self.rate} and {self.decay}"
-            )
+        check_held_out(self.held_out)
+        check_steps(self.rate, self.decay)
 
     def sizes(self) -> Sizes:
         """Those of the network."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from encoders import _hub, base
+from encoders import _hub, registry
 from encoders._device import pick_device
 from encoders._paths import as_path
 
@@ -31,6 +31,6 @@ def text_model() -> str:
 
 def missing_files(kind: str, params: object) -> dict[str, str]:
     """The files and folders that parameters of a kind name and that are not there, by key."""
-    values = {key: getattr(params, key, None) for key in base.paths(kind)}
+    values = {key: getattr(params, key, None) for key in registry.paths(kind)}
     paths = {key: as_path(value) for key, value in values.items() if isinstance(value, str)}
     return {key: str(path) for key, path in paths.items() if path and not path.exists()}

@@ -21,7 +21,8 @@ from encoders._hub import sha256
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._reader import Reader
-from encoders.base import State, Truncated
+from encoders.abilities import Truncated
+from encoders.base import State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ class LearnedElmo(Learned[_Learnt]):
         Raises:
             EncoderError: if there are too few texts with words, or the fit diverges.
         """
-        from encoders._bilm_training import Objective, learn
+        from encoders._bilm_training import learn
+        from encoders._corpus import Objective
         from encoders._descent import Descent
         from encoders._repeatable import one_core
 

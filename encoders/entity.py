@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 from encoders import _fields
 from encoders._columns import Category, learn
-from encoders._compress import check_descent
 from encoders._fields import Field, from_fields, learn_field
 from encoders._learned import Learned, expect
-from encoders._reading import at_least_one, column_names
+from encoders._ranges import check_count, check_counts, check_held_out, check_steps
+from encoders._reading import column_names
 from encoders._tables import require
 from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.learning import QUIET, Watch
@@ -86,12 +86,11 @@ class Params:
     def __post_init__(self) -> None:
         object.__setattr__(self, "categories", column_names(self.categories))
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        for name in ("min_count", "max_categories", "epochs", "patience", "batch_size"):
-            at_least_one(name, getattr(self, name))
+        check_counts(self, ("min_count", "max_categories", "epochs", "patience", "batch_size"))
         for width in self.hidden:
-            at_least_one("a width of hidden", width)
+            check_count("a width of hidden", width)
         for name, dim in self.dims.items():
-            at_least_one(f"dims.{name}", dim)
+            check_count(f"dims.{name}", dim)
         least = 0 if self.label is not None else 2
         if self.bins < least:
             why = ", since without a label ranges are told" if least else ""
@@ -102,7 +101,8 @@ class Params:
             raise ValueError("target = 'number' needs the column that holds it: set label")
         if not 0 < self.dropping < 0.5:  # noqa: PLR2004 - twice it is taken away
             raise ValueError(f"dropping must be above 0 and under 0.5, got {self.dropping}")
-        check_descent(self.held_out, self.rate, self.decay)
+        check_held_out(self.held_out)
+        check_steps(self.rate, self.decay)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from encoders import _confidence, _ratings, interactions
 from encoders._entities import Entities, matrix, met
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
+from encoders._ranges import check_counts, check_held_out
 from encoders._ridge import solved
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
@@ -77,15 +78,12 @@ class Params:
     batch_size: int = 4096
 
     def __post_init__(self) -> None:
-        for name in ("factors", "iterations", "patience", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, ("factors", "iterations", "patience", "batch_size"))
         for name in ("regularization", "alpha"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be above 0 and finite, got {value}")
-        if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
-            raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
+        check_held_out(self.held_out)
 
     @property
     def confidence(self) -> _confidence.Confidence:

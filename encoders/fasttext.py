@@ -11,12 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from encoders import _gensim, _wordvectors, word2vec
+from encoders._ranges import check_counts
 from encoders._wordtable import Subwords, Table
-from encoders._wordvectors import WordVectors, at_least
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from encoders._wordvectors import WordVectors
     from encoders.base import Json, Modality
     from encoders.learning import Watch
 
@@ -44,7 +45,7 @@ class Params(word2vec.Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, 1, "shortest", "buckets")
+        check_counts(self, ("shortest", "buckets"))
         if self.longest < self.shortest:
             raise ValueError(
                 f"longest must be at least shortest, got {self.longest} and {self.shortest}"

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from encoders._ranges import check_count
 from encoders.base import EncoderError, EncoderUsageError, State, digest
 from encoders.learning import QUIET, Watch
 from encoders.vectors import Part, check_parts, matrix
@@ -64,8 +65,7 @@ class Params:
     parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        check_count("batch_size", self.batch_size)
         for name, weight in self.weights.items():
             if not 0 <= weight < float("inf"):  # so that NaN is refused too
                 raise ValueError(f"weights.{name} must be 0 or more, and finite, got {weight}")

@@ -10,13 +10,13 @@ paper, and they see two edges far, as that does.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
-from encoders import _graphs, _messages, _nodes, _words
-from encoders._learned import Learned, expect
-from encoders._libraries import majors
-from encoders.base import EncoderError, EncoderUsageError, State
+from encoders import _graphs, _messages, _nodes
+from encoders._learned import expect
+from encoders._passing import HOPS, Passing, check
+from encoders.base import EncoderUsageError, State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from encoders._nodes import Column
-    from encoders.base import Json, Metric, Modality
+    from encoders.base import Json, Modality
 
 MODALITY: Modality = "graph"
 REVISION = 1
 """Raised whenever equal parameters and state would give other vectors than before."""
-
-_HOPS = 2
 
 
 @dataclass(frozen=True)
@@ -71,16 +69,7 @@ class Params:
     batch_size: int = 256
 
     def __post_init__(self) -> None:
-        _nodes.check(self)
-        for name in ("dim", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
-        if not (self.rate > 0 and self.decay >= 0):
-            raise ValueError(
-                f"rate must be above 0 and decay not below, got {self.rate} and {self.decay}"
-            )
+        check(self)
 
 
 def build(params: Params) -> Gcn:
@@ -99,24 +88,11 @@ class _Model:
         return self.arrays[name].astype("float64")
 
 
-class Gcn(Learned[_Model]):
+class Gcn(Passing[_Model, Params]):
     """Nodes to ``(n, dim)`` float32, none below 0."""
 
-    modality: ClassVar[Modality] = "graph"
-    metric: Metric = "cosine"
-    fit_size = 100_000
     kind = "gcn"
-
-    def __init__(self, params: Params) -> None:
-        super().__init__()
-        self.params = params
-        self.label: str | None = params.label
-        self.batch_size = params.batch_size
-
-    @property
-    def dim(self) -> int:
-        """The width of the vectors."""
-        return self.params.dim
+    revision = REVISION
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -151,16 +127,12 @@ class Gcn(Learned[_Model]):
             EncoderError: if the sample is no graph of 2 hops, has no features or fewer than two
                 classes, or the fit diverges.
         """
-        _graphs.check(sample, self.kind, _HOPS)
-        if len(labels) != sample.height:
-            raise EncoderError(f"got {len(labels)} labels for {sample.height} nodes")
-        classes, there, targets = _messages.classes_of(labels, self.kind, watch)
-        graph = _graphs.together(sample)
+        graph, classes, nodes, targets = self._labelled(sample, labels, watch)
         columns = _nodes.learn(graph.features, self.params, self.kind)
         features = _nodes.matrix(graph.features, columns)
         edges = _messages.symmetric(graph)
-        arrays, losses = self._learn(features, edges, (graph.roots[there], targets), rng, watch)
-        figures: Json = {"nodes": len(graph.ids), "labelled": len(there), "classes": len(classes),
+        arrays, losses = self._learn(features, edges, (nodes, targets), rng, watch)
+        figures: Json = {"nodes": len(graph.ids), "labelled": len(nodes), "classes": len(classes),
                          "train_loss": losses[-1]}  # fmt: skip
         self._take(_Model(columns, classes, arrays, figures))
 
@@ -229,21 +201,6 @@ class Gcn(Learned[_Model]):
         expect(state, shapes)
         return _Model(columns, classes, dict(state.arrays), state.meta.get("figures"))
 
-    def recipe(self) -> dict[str, Json]:
-        """Kind, revisions, parameters, libraries, and the digest of what was learned."""
-        params: dict[str, Json] = asdict(self.params)
-        params["words"] = [*sorted(self.params.words)]
-        params["categories"] = [*sorted(self.params.categories)]
-        del params["batch_size"]  # does not change the vectors
-        return {
-            "kind": self.kind,
-            "revision": REVISION,
-            "words": _words.REVISION,
-            "params": params,
-            "libraries": majors("torch"),
-            "state": self._digest,
-        }
-
     def encode(self, batch: pl.DataFrame) -> NDArray[np.float32]:
         """Encode nodes: ``(n, dim)`` float32, finite; zeros where nothing known is near.
 
@@ -267,7 +224,7 @@ class Gcn(Learned[_Model]):
         import numpy as np
 
         known = self._known()
-        _graphs.check(batch, self.kind, _HOPS)
+        _graphs.check(batch, self.kind, HOPS)
         if batch.is_empty():
             return np.zeros((0, self.dim))
         graph = _graphs.apart(batch)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from encoders import _gensim, _glove, _wordvectors
+from encoders._ranges import check_counts
 from encoders._wordtable import Table
-from encoders._wordvectors import Shared, WordVectors, at_least
+from encoders._wordvectors import Shared, WordVectors
 from encoders.base import EncoderError
 from encoders.learning import EarlyStopping
 
@@ -62,7 +63,7 @@ class Params(Shared):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least(self, 1, "dim", "window", "min_count", "epochs", "patience")
+        check_counts(self, ("dim", "window", "min_count", "epochs", "patience"))
         for name in ("x_max", "rate"):
             if not getattr(self, name) > 0:  # NaN too
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from encoders._mel import Mel, filters, log_mel
 from encoders._moments import Moments
+from encoders._ranges import check_counts
 
 if TYPE_CHECKING:
     from encoders.base import Modality
@@ -42,9 +43,7 @@ class Params(Mel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("segments", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, ("segments", "batch_size"))
 
 
 class LogMel(Moments):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from encoders import _terms, _words
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
+from encoders._ranges import check_counts
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
@@ -62,9 +63,7 @@ class Params:
     batch_size: int = 4096
 
     def __post_init__(self) -> None:
-        for name in ("dim", "ngrams", "min_texts", "max_terms", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, ("dim", "ngrams", "min_texts", "max_terms", "batch_size"))
         if not 0 < self.max_share <= 1:
             raise ValueError(f"max_share must be above 0 and at most 1, got {self.max_share}")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from encoders._cepstrum import deltas, mfcc
 from encoders._mel import Mel, filters
 from encoders._moments import Moments, pool
+from encoders._ranges import check_counts
 
 if TYPE_CHECKING:
     from encoders.base import Modality
@@ -46,9 +47,7 @@ class Params(Mel):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("coefficients", "segments", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, ("coefficients", "segments", "batch_size"))
         if self.coefficients > self.mels:
             raise ValueError(
                 f"coefficients must be at most mels, got {self.coefficients} of {self.mels} bands"

@@ -17,6 +17,7 @@ from encoders._device import pick_device
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._pooling import METHODS, Method, Pool, Sif
+from encoders._ranges import check_counts, check_dropout, check_held_out, check_steps
 from encoders._words import words
 from encoders._wordtable import Table
 from encoders.base import State
@@ -86,17 +87,10 @@ class Params:
     batch_size: int = 1024
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
-            raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
-        if not 0 <= self.dropout <= 0.9:  # noqa: PLR2004 - beyond it nothing is left to learn with
-            raise ValueError(f"dropout must be from 0 to 0.9, got {self.dropout}")
-        if not (self.rate > 0 and self.decay >= 0):  # NaN too
-            raise ValueError(
-                f"rate must be positive and decay not negative, got {self.rate} and {self.decay}"
-            )
+        check_counts(self, _COUNTS)
+        check_held_out(self.held_out)
+        check_dropout(self.dropout)
+        check_steps(self.rate, self.decay)
         if self.pooling not in METHODS:
             raise ValueError(f"pooling must be one of {', '.join(METHODS)}, got {self.pooling!r}")
         if not 0 < self.sif_a < 1:
@@ -146,8 +140,9 @@ class Nnlm(Learned[_Learnt]):
             EncoderError: if there are too few texts with words, no word is frequent enough, or
                 the fit diverges.
         """
+        from encoders._corpus import Objective
         from encoders._descent import Descent
-        from encoders._nnlm import Objective, learn
+        from encoders._nnlm import learn
 
         params = self._params
         objective = Objective(

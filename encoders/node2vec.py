@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 from encoders import _gensim, _graphs
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
+from encoders._ranges import check_counts
 from encoders._walks import END, Walker
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
@@ -74,9 +75,7 @@ class Params:
     batch_size: int = 4096
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, _COUNTS)
         if self.length < 2:  # noqa: PLR2004 - one step
             raise ValueError(f"length must be 2 or more, got {self.length}")
         for name in ("p", "q"):

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from encoders import _reading, _tables
 from encoders._learned import Learned, expect
-from encoders._reading import READS, Reading, at_least_one
+from encoders._ranges import check_counts
+from encoders._reading import READS, Reading
 from encoders._rows import BLOCK, blocks, each
 from encoders._svd import gathered
 from encoders.base import EncoderError, State
@@ -58,8 +59,7 @@ class Params(Reading):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("dim", "batch_size"):
-            at_least_one(name, getattr(self, name))
+        check_counts(self, ("dim", "batch_size"))
 
 
 @dataclass(frozen=True)

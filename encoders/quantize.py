@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from encoders._learned import Learned, expect
 from encoders._one_part import one_part, vectors_of
+from encoders._ranges import check_count
 from encoders.base import EncoderError, State
 from encoders.codes import Codes
 from encoders.learning import QUIET, Watch
@@ -70,8 +71,7 @@ class Params:
             raise ValueError(f"bits must be 8 or 1, got {self.bits}")
         if not 0 <= self.quantile < 0.5:  # noqa: PLR2004 - the median
             raise ValueError(f"quantile must be from 0 to below 0.5, got {self.quantile}")
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        check_count("batch_size", self.batch_size)
 
 
 class _Quantize:

@@ -11,12 +11,12 @@ walks are alike, and others are not (equation 1 there). Cosines are divided by a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
-from encoders import _graphs, _messages, _nodes, _sage, _words
-from encoders._learned import Learned, expect
-from encoders._libraries import majors
+from encoders import _graphs, _messages, _nodes, _sage
+from encoders._learned import expect
+from encoders._passing import HOPS, Passing, check
 from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.learning import QUIET, Watch
 
@@ -29,13 +29,11 @@ if TYPE_CHECKING:
 
     from encoders._graphs import Graph
     from encoders._nodes import Column
-    from encoders.base import Json, Metric, Modality
+    from encoders.base import Json, Modality
 
 MODALITY: Modality = "graph"
 REVISION = 1
 """Raised whenever equal parameters and state would give other vectors than before."""
-
-_HOPS = 2
 
 
 @dataclass(frozen=True)
@@ -79,16 +77,7 @@ class Params:
     batch_size: int = 256
 
     def __post_init__(self) -> None:
-        _nodes.check(self)
-        for name in ("hidden", "dim", "walk", "negative", "epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be from 0 to below 1, got {self.dropout}")
-        if not (self.rate > 0 and self.decay >= 0):
-            raise ValueError(
-                f"rate must be above 0 and decay not below, got {self.rate} and {self.decay}"
-            )
+        check(self, "hidden", "walk", "negative")
 
 
 def build(params: Params) -> Sage:
@@ -106,24 +95,11 @@ class _Model:
         return self.arrays[name].astype("float64")
 
 
-class Sage(Learned[_Model]):
+class Sage(Passing[_Model, Params]):
     """Nodes to ``(n, dim)`` float32 of L2 norm 1."""
 
-    modality: ClassVar[Modality] = "graph"
-    metric: Metric = "cosine"
-    fit_size = 100_000
     kind = "sage"
-
-    def __init__(self, params: Params) -> None:
-        super().__init__()
-        self.params = params
-        self.label = params.label
-        self.batch_size = params.batch_size
-
-    @property
-    def dim(self) -> int:
-        """The width of the vectors."""
-        return self.params.dim
+    revision = REVISION
 
     def fit(self, sample: pl.DataFrame, rng: np.random.Generator, watch: Watch = QUIET) -> None:
         """Learn from the edges of the graph that the sample makes; with a `label`, refuse.
@@ -137,8 +113,7 @@ class Sage(Learned[_Model]):
                 f"label = {self.label!r} asks to learn from labels, got nodes alone; call "
                 "fit_labelled, or leave label out"
             )
-        _graphs.check(sample, self.kind, _HOPS)
-        graph = _graphs.together(sample)
+        graph = self._whole(sample)
         if not graph.rows.nnz:
             raise EncoderError(
                 f"sage learns from edges where it has no label, and the {len(graph.roots)} nodes "
@@ -159,12 +134,8 @@ class Sage(Learned[_Model]):
         Raises:
             EncoderError: as `fit` does, or if there are fewer than two classes.
         """
-        _graphs.check(sample, self.kind, _HOPS)
-        if len(labels) != sample.height:
-            raise EncoderError(f"got {len(labels)} labels for {sample.height} nodes")
-        _, there, targets = _messages.classes_of(labels, self.kind, watch)
-        graph = _graphs.together(sample)
-        self._fit(graph, _sage.Classes(graph.roots[there], targets, self.dim, rng), rng, watch)
+        graph, _, nodes, targets = self._labelled(sample, labels, watch)
+        self._fit(graph, _sage.Classes(nodes, targets, self.dim, rng), rng, watch)
 
     def _fit(self, graph: Graph, goal: _sage.Goal, rng: np.random.Generator, watch: Watch) -> None:
         params = self.params
@@ -191,21 +162,6 @@ class Sage(Learned[_Model]):
         expect(state, _sage.shapes(_nodes.width(columns), self.params.hidden, self.dim))
         return _Model(columns, dict(state.arrays), state.meta.get("figures"))
 
-    def recipe(self) -> dict[str, Json]:
-        """Kind, revisions, parameters, libraries, and the digest of what was learned."""
-        params: dict[str, Json] = asdict(self.params)
-        params["words"] = [*sorted(self.params.words)]
-        params["categories"] = [*sorted(self.params.categories)]
-        del params["batch_size"]  # does not change the vectors
-        return {
-            "kind": self.kind,
-            "revision": REVISION,
-            "words": _words.REVISION,
-            "params": params,
-            "libraries": majors("torch"),
-            "state": self._digest,
-        }
-
     def encode(self, batch: pl.DataFrame) -> NDArray[np.float32]:
         """Encode nodes: ``(n, dim)`` float32, finite.
 
@@ -216,7 +172,7 @@ class Sage(Learned[_Model]):
         import numpy as np
 
         known = self._known()
-        _graphs.check(batch, self.kind, _HOPS)
+        _graphs.check(batch, self.kind, HOPS)
         if batch.is_empty():
             return np.zeros((0, self.dim), np.float32)
         graph = _graphs.apart(batch)

@@ -10,29 +10,28 @@ code. A model that brings code of its own is refused, unless ``trust_remote_code
 
 from __future__ import annotations
 
-import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from encoders import _cached, _chunks, _hub, _openvino, _shapes, _streams
-from encoders._chunks import Chunk, Cutter
-from encoders._code import check_code
-from encoders._features import Features, vectors
-from encoders._libraries import majors
-from encoders._precision import Dtype, resolved
-from encoders._prompts import Prompts, prompts_of
+from encoders import _hub, _openvino, _streams
+from encoders._chunks import Chunk  # noqa: TC001 - the configuration reads the types of Params
+from encoders._features import vectors
+from encoders._precision import Dtype  # noqa: TC001 - as above
 from encoders._sentence_model import is_routed, is_static, load, set_max_tokens
-from encoders._tokenizer import tokenizer_of
-from encoders.base import EncoderUsageError, Json, Metric, Modality, Truncated
+from encoders._sentence_reader import Reader
+from encoders._sentence_setup import Setup, check_chunk
+from encoders.abilities import Truncated
+from encoders.base import EncoderUsageError, Json, Metric, Modality
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from encoders._chunks import Cutter
     from encoders.base import Splitter
 
 Backend: TypeAlias = Literal["torch", "openvino"]
@@ -40,7 +39,7 @@ Backend: TypeAlias = Literal["torch", "openvino"]
 MODALITY: Modality = "text"
 PATHS = ("model",)
 REVISION = 1
-"""To be raised with any change of this file that changes vectors."""
+"""To be raised with any change of the code that changes vectors."""
 
 
 @dataclass(frozen=True)
@@ -107,29 +106,17 @@ class SentenceEncoder:
             raise EncoderUsageError(f"batch_size must be at least 1, got {params.batch_size}")
         if params.batch_tokens is not None and params.batch_tokens < 1:
             raise EncoderUsageError(f"batch_tokens must be at least 1, got {params.batch_tokens}")
-        folder = _located(params)
-        dtype = _dtype(folder, params)
-        _check_backend(folder, params, dtype)
-        self._recipe = _recipe(folder, params)
+        setup = Setup.of(params)
+        setup.check_backend()
+        self._recipe = setup.recipe(REVISION)
         self._params = params
-        self._prompts = _prompts(folder, params)
-        # The tokenizer keeps its padding and truncation as its own state: a call at a time.
-        self._lock = threading.Lock()
-        self._read: tuple[list[str], list[list[int]]] = ([], [])
-        self._features: dict[str, Features | None] = {}
-        self._fixed = _fixes_shapes(folder, params.backend, dtype)
-        whole = "float32" if params.backend == "openvino" else dtype
-        self._model = load(folder, params.model, whole, params.device, params.trust_remote_code)
-        if params.backend == "openvino":
-            _openvino.replace(self._model, dtype, params.model)
-        self._streams = _may_stream(self._model, folder, params)
+        self._prompts = setup.prompts
+        self._reader = _reader(setup)
         self.batch_size = params.batch_size
-        self._budget = params.batch_tokens or self._room()
-        set_max_tokens(self._model, params.max_tokens, params.model)
-        _check_chunk(params, self._limit())
+        check_chunk(params, self._reader.limit)
         self._pooled: Cutter | None = None
         if params.chunk is not None and params.chunk.pool is not None:
-            self._pooled = _cutter(folder, params.chunk, params)
+            self._pooled = setup.cutter(params.chunk)
         self._dim = _kept_dim(params.truncate_dim, len(self._embed(["width"], query=True)[0]))
 
     @property
@@ -157,22 +144,16 @@ class SentenceEncoder:
 
     def truncated(self, batch: Sequence[str]) -> Truncated:
         """How much of these texts the model does not read, prompt and all."""
-        limit = self._limit()
+        limit = self._reader.limit
         if limit is None or len(batch) == 0 or self._pooled is not None:
             return Truncated()
-        with self._lock:
-            tokens = self._tokens([self._prompts.document + text for text in batch])
-            return Truncated.of([*map(len, tokens)], limit)
+        return Truncated.of(self._reader.lengths(batch, self._prompts.document), limit)
 
     def together(self, batch: Sequence[str]) -> list[list[int]]:
         """The texts that run through the model together, by their places in the batch."""
-        limit = self._limit()
-        if limit is None or self._fixed or self._pooled is not None:
+        if self._pooled is not None:
             return [[*range(len(batch))]]
-        with self._lock:
-            tokens = self._tokens([self._prompts.document + text for text in batch])
-        read = [min(len(own), limit) for own in tokens]
-        return [*_cached.parts(read, self.batch_size, self._budget)]
+        return self._reader.together(batch, self._prompts.document)
 
     def _of_windows(self, batch: Sequence[str], cutter: Cutter) -> NDArray[np.float32]:
         """One vector a text, of the vectors of its windows."""
@@ -200,73 +181,7 @@ class SentenceEncoder:
 
     def _embed(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
         prompt = self._prompts.query if query else self._prompts.document
-        limit = self._limit()
-        encode = self._model.encode_query if query else self._model.encode_document
-        with self._lock:
-            # One that knows no limit looks tokens up, and pads nothing.
-            if limit is None or (self._budget is None and not self._fixed):
-                return self._encoded(encode, texts, prompt, self.batch_size)
-            tokens = self._tokens([prompt + text for text in texts])
-            if self._fixed:
-                made = self._made(prompt)
-                streams = self._streams
-                return _shapes.embed(self._model, texts, prompt, tokens, made, streams=streams)
-            read = [min(len(own), limit) for own in tokens]
-            parts = [*_cached.parts(read, self.batch_size, self._budget)]
-            made = self._made(prompt) if self._streams else None
-
-            def found(part: list[int]) -> NDArray[np.float32]:
-                if made is None:
-                    return self._encoded(encode, [texts[at] for at in part], prompt, len(part))
-                longest = max(read[at] for at in part)
-                return vectors(self._model, made.made([tokens[at] for at in part], longest))
-
-            device = None if made is None else self._model.device.type
-            rows = np.concatenate(_streams.mapped(found, parts, device))
-        ordered = np.empty_like(rows)
-        ordered[[at for part in parts for at in part]] = rows
-        return ordered
-
-    def _encoded(
-        self, encode: Callable[..., Any], texts: Sequence[str], prompt: str, rows: int
-    ) -> NDArray[np.float32]:
-        """What the library makes of texts, so many at a time."""
-        found = encode(
-            list(texts),
-            prompt=prompt,
-            batch_size=rows,
-            show_progress_bar=False,
-            convert_to_tensor=True,
-        )
-        vectors: NDArray[np.float32] = found.float().cpu().numpy()
-        return vectors
-
-    def _room(self) -> int | None:
-        width = self._model.get_embedding_dimension() or _cached.WIDE
-        return _cached.budget(str(self._model.device), int(width))
-
-    def _made(self, prompt: str) -> Features | None:
-        if prompt not in self._features:
-            self._features[prompt] = Features.of(self._model, prompt)
-        return self._features[prompt]
-
-    def _tokens(self, texts: list[str]) -> list[list[int]]:
-        """The tokens of each text, special ones too, none cut off; only while holding the lock.
-
-        A run asks what was cut of the texts that it has just encoded: they are read once.
-        """
-        known, tokens = self._read
-        if known != texts:
-            found = self._model.tokenizer(
-                texts, truncation=False, padding=False, return_attention_mask=False, verbose=False
-            )
-            tokens = found["input_ids"]
-            self._read = (texts, tokens)
-        return tokens
-
-    def _limit(self) -> int | None:
-        limit = self._model.max_seq_length
-        return None if limit is None or not np.isfinite(limit) else int(limit)
+        return self._reader.embed(texts, prompt, query=query)
 
 
 def build(params: Params) -> SentenceEncoder:
@@ -280,9 +195,9 @@ def recipe(params: Params) -> dict[str, Json]:
     Raises:
         EncoderError: if the model is nowhere to be had.
     """
-    folder = _located(params)
-    _check_backend(folder, params, _dtype(folder, params))
-    return _recipe(folder, params)
+    setup = Setup.of(params)
+    setup.check_backend()
+    return setup.recipe(REVISION)
 
 
 def splitter(params: Params) -> Splitter | None:
@@ -296,20 +211,8 @@ def splitter(params: Params) -> Splitter | None:
     """
     if params.chunk is None or params.chunk.pool is not None:
         return None
-    _check_chunk(params, params.max_tokens)
-    return _cutter(_located(params), params.chunk, params)
-
-
-def _check_chunk(params: Params, limit: int | None) -> None:
-    if params.chunk is not None and limit is not None and params.chunk.tokens > limit:
-        raise EncoderUsageError(
-            f"chunk = {{tokens = {params.chunk.tokens}}} is more than the {limit} tokens that "
-            f"{params.model!r} reads; set tokens to {limit} or less"
-        )
-
-
-def _cutter(folder: Path, chunk: Chunk, params: Params) -> Cutter:
-    return Cutter(tokenizer_of(folder), chunk, _prompts(folder, params).document)
+    check_chunk(params, params.max_tokens)
+    return Setup.of(params).cutter(params.chunk)
 
 
 def _pool(
@@ -325,34 +228,22 @@ def _pool(
     return mean
 
 
-def _located(params: Params) -> Path:
-    folder = _hub.locate(params.model, params.revision, code=params.trust_remote_code)
-    check_code(folder, trusted=params.trust_remote_code)
-    return folder
-
-
-def _prompts(folder: Path, params: Params) -> Prompts:
-    return prompts_of(folder, params.prompt, params.query_prompt)
-
-
-def _dtype(folder: Path, params: Params) -> str:
-    return resolved(params.dtype, params.device, short=not is_static(folder))
-
-
-def _check_backend(folder: Path, params: Params, dtype: str) -> None:
-    _openvino.check(params.backend, dtype, params.device)
-    if params.backend == "openvino" and (is_static(folder) or is_routed(folder)):
-        raise EncoderUsageError(
-            f"backend = 'openvino' is for models of one transformer, and {params.model!r} is none; "
-            "leave backend out"
-        )
-
-
-def _fixes_shapes(folder: Path, backend: str, dtype: str) -> bool:
-    """Whether texts run in a few shapes: for short types, and since OpenVINO prepares for each."""
-    if is_static(folder) or is_routed(folder):
-        return False
-    return backend == "openvino" or dtype != "float32"
+def _reader(setup: Setup) -> Reader:
+    """The model, loaded."""
+    params = setup.params
+    whole = "float32" if params.backend == "openvino" else setup.dtype
+    model = load(setup.folder, params.model, whole, params.device, params.trust_remote_code)
+    if params.backend == "openvino":
+        _openvino.replace(model, setup.dtype, params.model)
+    streams = _may_stream(model, setup.folder, params)
+    set_max_tokens(model, params.max_tokens, params.model)
+    return Reader(
+        model,
+        params.batch_size,
+        params.batch_tokens,
+        fixed=setup.fixes_shapes,
+        streams=streams,
+    )
 
 
 def _may_stream(model: Any, folder: Path, params: Params) -> bool:  # noqa: ANN401 - the library ships no types
@@ -366,37 +257,6 @@ def _may_stream(model: Any, folder: Path, params: Params) -> bool:  # noqa: ANN4
         lambda words: vectors(model, model.preprocess(["stone " * words])),
         model.max_seq_length or np.inf,
     )
-
-
-def _recipe(folder: Path, params: Params) -> dict[str, Json]:
-    prompts, dtype = _prompts(folder, params), _dtype(folder, params)
-    # Said only where it is so: the fingerprints of all others are what they were.
-    said: dict[str, Json] = {}
-    if params.trust_remote_code:
-        said["trust_remote_code"] = True
-    if params.chunk is not None:
-        said["chunk"] = {**asdict(params.chunk), "code": _chunks.REVISION}
-    if is_routed(folder):
-        said["task"] = "document"
-    if _fixes_shapes(folder, params.backend, dtype):
-        said["shapes"] = _shapes.REVISION
-    libraries = ["sentence-transformers", "tokenizers", "transformers"]
-    if params.backend == "openvino":
-        said["backend"] = {"name": params.backend, "code": _openvino.REVISION}
-        libraries.append("openvino")
-    named = params.prompt is None and prompts.document != prompts.usual
-    return {
-        **said,
-        "kind": "sentence",
-        "code": REVISION,
-        "files": dict(_hub.digest_files(folder, code=params.trust_remote_code)),
-        "normalize": params.normalize,
-        "prompt": prompts.document if named else params.prompt,
-        "truncate_dim": params.truncate_dim,
-        "max_tokens": params.max_tokens,
-        "dtype": dtype,
-        "libraries": majors(*libraries),
-    }
 
 
 def _kept_dim(wanted: int | None, dim: int) -> int:

@@ -16,6 +16,7 @@ from encoders._augment import Augment
 from encoders._device import pick_device
 from encoders._learned import Learned, expect
 from encoders._metric import LOSSES, MININGS, Loss, Mining
+from encoders._ranges import check_count, check_held_out, check_steps
 from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.learning import QUIET, Watch
 
@@ -124,8 +125,7 @@ class Params:
 
     def __post_init__(self) -> None:
         for name, least in _COUNTS.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least)
         self._check_network()
         self._check_learning()
         if self.label is None and self.augment().nothing:
@@ -160,12 +160,8 @@ class Params:
                 f"margin must be below 2, the furthest that vectors of norm 1 can be, got "
                 f"{self.margin}; lower it or set normalize = false"
             )
-        if not 0 < self.held_out <= 0.5:  # noqa: PLR2004 - half
-            raise ValueError(f"held_out must be above 0 and at most 0.5, got {self.held_out}")
-        if not (self.rate > 0 and self.decay >= 0):
-            raise ValueError(
-                f"rate must be positive and decay not negative, got {self.rate} and {self.decay}"
-            )
+        check_held_out(self.held_out)
+        check_steps(self.rate, self.decay)
 
     def augment(self) -> Augment:
         """How far views may lie from their images."""

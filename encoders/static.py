@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from encoders import _distil, _hub, _words
 from encoders._code import check_code
 from encoders._libraries import majors
+from encoders._ranges import check_count
 from encoders._terms import by_frequency
 from encoders.base import EncoderError, State, digest
 from encoders.learning import QUIET, Watch
@@ -66,8 +67,7 @@ class Params:
 
     def __post_init__(self) -> None:
         for name, least in (("dim", 1), ("words", 0), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+            check_count(name, getattr(self, name), least)
         if not 0 < self.sif < 1:
             raise ValueError(f"sif must be between 0 and 1, got {self.sif}")
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from encoders._columns import from_json, learn, to_json
 from encoders._learned import Learned, expect
+from encoders._ranges import check_counts
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
@@ -64,10 +65,7 @@ class Params:
                 f"categories must be a list of column names, got {self.categories!r}"
             )
         object.__setattr__(self, "categories", tuple(self.categories))
-        for name in ("dim", "min_count", "max_categories", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be 1 or more, got {value}")
+        check_counts(self, ("dim", "min_count", "max_categories", "batch_size"))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from encoders._one_part import one_part, unit, vectors_of
+from encoders._ranges import check_counts
 from encoders.base import EncoderUsageError
 from encoders.vectors import Part  # noqa: TC001 - pydantic reads the annotations
 
@@ -55,9 +56,7 @@ class Params:
     parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("dim", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        check_counts(self, ("dim", "batch_size"))
 
 
 class Truncate:

@@ -35,7 +35,7 @@ class Part:
         fingerprint: of the encoder that made them.
         space: equal for features whose vectors may be compared with each other, such as those of
             one encoder; the fingerprint where nothing is said.
-        nested: whether its main directions are known to come first (`encoders.base.nested`).
+        nested: whether its main directions are known to come first (`encoders.registry.nested`).
 
     Raises:
         ValueError: if the width or the metric cannot be.

@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from encoders import _gensim, _wordvectors
+from encoders._ranges import check_counts
 from encoders._wordtable import Table
-from encoders._wordvectors import Shared, WordVectors, at_least
+from encoders._wordvectors import Shared, WordVectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,7 @@ def check(params: Params) -> None:
     Raises:
         ValueError: naming the first of them.
     """
-    at_least(params, 1, "dim", "window", "min_count", "negative", "epochs")
+    check_counts(params, ("dim", "window", "min_count", "negative", "epochs"))
     if params.algorithm not in ALGORITHMS:
         raise ValueError(
             f"algorithm must be one of {', '.join(ALGORITHMS)}, got {params.algorithm!r}"

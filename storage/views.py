@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from storage import clusters, moments
+from storage import cluster_rows, clusters, moments
 from storage.database import fetch
 from storage.model import StorageError, UsageError
 from storage.schema import TABLES
@@ -159,13 +159,13 @@ def _show_clusters(
     key = [version.feature, version.version]
     found = fetch(con, "SELECT clustering FROM clusterings WHERE feature = ? AND version = ?", *key)
     file = clusters.rows_file(home, version.table, found[0]["clustering"]) if found else None
-    away = None if file is None else clusters.why_away(file)
+    away = None if file is None else cluster_rows.why_away(file)
     for name in version.names if file is not None else ():
         # As with histories: who is configured no more may have been called so.
         if file is not None and f"{name}_clusters" not in taken:
             rows = current(version.table) if version.history else f"FROM {version.table}"
             if away is None:
-                con.execute(f"CREATE VIEW {name}_clusters AS {clusters.shown(file, rows)}")
+                con.execute(f"CREATE VIEW {name}_clusters AS {cluster_rows.shown(file, rows)}")
             else:
                 con.execute(
                     f"INSERT INTO {HIDDEN}.missing VALUES (?, ?)", [f"{name}_clusters", away]

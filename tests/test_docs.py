@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from encoders import base
+from encoders import registry
 from flows.config.configuration import load
 
 PAGES = Path(__file__).parent.parent / "docs" / "encoders"
@@ -19,10 +19,10 @@ def page(kind: str) -> str:
 
 
 def test_every_kind_has_a_page_and_no_other() -> None:
-    assert sorted(file.stem for file in PAGES.glob("*.md")) == sorted([*base.kinds(), "index"])
+    assert sorted(file.stem for file in PAGES.glob("*.md")) == sorted([*registry.kinds(), "index"])
 
 
-@pytest.mark.parametrize("kind", base.kinds())
+@pytest.mark.parametrize("kind", registry.kinds())
 class TestEveryPage:
     def test_its_examples_are_a_configuration(
         self, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -38,5 +38,5 @@ class TestEveryPage:
 
     def test_it_names_every_key(self, kind: str) -> None:
         named = set(re.findall(r"`(\w+)`", page(kind)))
-        keys = {field.name for field in fields(base.params_type(kind))}
+        keys = {field.name for field in fields(registry.params_type(kind))}
         assert keys - named == set()

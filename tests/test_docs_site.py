@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import encoders.base
 import flows.cli
 import flows.monitors.base
 import flows.sources.base
+from encoders import registry
 from flows.commands._app import app
 from flows.config.features import FeatureKeys
 from flows.config.settings import Engine, Gc, IndexPolicy, Reports, Store
@@ -72,7 +72,7 @@ def test_every_command_is_there(site: Path) -> None:
 @pytest.mark.parametrize("page", ["encoders", "sources", "monitors"])
 def test_every_kind_and_key_is_there(site: Path, page: str) -> None:
     package = {
-        "encoders": encoders.base, "sources": flows.sources.base, "monitors": flows.monitors.base,
+        "encoders": registry, "sources": flows.sources.base, "monitors": flows.monitors.base,
     }[page]  # fmt: skip
     text = read(site, f"reference/{page}")
     for kind in package.kinds():

@@ -9,7 +9,7 @@ from importlib.metadata import version
 
 import pytest
 
-import encoders.base
+from encoders import registry
 from flows.config.configuration import load
 from flows.config.starter import STARTER
 from flows.demo.project import CARRIED
@@ -46,7 +46,7 @@ def test_configurations_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None
 def test_every_encoder_kind_stands_in_the_test_configuration() -> None:
     with (REPOSITORY / "conf" / "test.toml").open("rb") as file:
         entries = tomllib.load(file)["encoders"].values()
-    assert {entry["kind"] for entry in entries} == set(encoders.base.kinds())
+    assert {entry["kind"] for entry in entries} == set(registry.kinds())
 
 
 def test_the_changelog_has_a_section_for_what_is_installed_or_to_come() -> None:

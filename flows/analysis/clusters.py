@@ -15,8 +15,9 @@ from flows.analysis.noting import Notes
 from flows.config.stores import Stores
 from flows.lifecycle.chosen import check_kept, kept_columns, readable
 from flows.matrices import comparable, matrix, usable
-from storage import clusters, query
-from storage.clusters import Clustering, Draft
+from storage import cluster_rows, clusters, query
+from storage.cluster_drafts import Draft
+from storage.clusters import Clustering
 from storage.ids import seed
 from storage.locks import exclusive
 from storage.model import UsageError
@@ -86,7 +87,7 @@ def show(settings: Settings, name: str, number: int | None = None) -> Clustered:
             f"{version.table} has no clusters yet; `vecmill cluster {name}` finds some"
         )
     with query.connect(stores.catalog, stores.vectors) as con:
-        left = clusters.unassigned(stores.catalog, version, known, con)
+        left = cluster_rows.unassigned(stores.catalog, version, known, con)
     groups = clusters.groups(stores.catalog, version)
     return Clustered(version, known, groups, fresh=False, new=None, changed=None, unassigned=left)
 
@@ -154,7 +155,7 @@ class _Work:
         model = clustering.of_arrays(arrays, spherical=self._spherical)
         drawn: dict[str, tuple[str, int]] = {}
         if known.method == "hdbscan":
-            drawn = clusters.drawn(catalog, self.version, known.clustering)
+            drawn = cluster_rows.drawn(catalog, self.version, known.clustering)
             model = self._with_cores(model, drawn)
         words = asked.words or known.settings.get("words")
         settings = dict(known.settings) | {"words": words}

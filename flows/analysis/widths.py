@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import encoders.base
+from encoders import registry
 from flows.analysis import dims
 from flows.config.stores import Stores
 from flows.lifecycle.chosen import readable
@@ -98,7 +98,7 @@ class Widths:
                 f"the first k dimensions are what kind {self.version.kind!r} gives for dim = k: "
                 f"set dim in its section, and `vecmill run {self.version.feature}`"
             )
-        if encoders.base.coded(self.version.kind):
+        if registry.coded(self.version.kind):
             found.append(
                 f"bytes are those of float32; {self.version.table} holds its vectors in fewer: "
                 f"`vecmill reduced {self.version.feature}`"
@@ -154,7 +154,7 @@ def measure(
     rng = np.random.default_rng(seed(f"{version.table} {manifest.run_id}"))
     known = None if label is None else labels
     found = tuple(dims.widths(vectors, version.metric, chosen, rng, known))
-    nested = encoders.base.nested(version.kind)
+    nested = registry.nested(version.kind)
     return Widths(version, manifest.rows, len(vectors), found, label, guess, nested)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import encoders.base
+from encoders import registry
 from flows.config.nearest import hint
 from flows.config.parsing import parse
 from flows.config.settings import Feature, IndexPolicy, Over, PartOf, Plugin, SettingsError
@@ -217,7 +217,7 @@ def _refuse_clashes(features: Mapping[str, Feature]) -> None:
 def _check_reads(feature: Feature) -> None:
     """Refuse an encoder of vectors without features to be over, and any other with them."""
     plugin = feature.encoder
-    reads = encoders.base.modality(plugin.kind, plugin.params)
+    reads = registry.modality(plugin.kind, plugin.params)
     if feature.thumbnails and reads != "image":
         raise SettingsError(
             f"[features.{feature.name}] asks for thumbnails, which only images have, and its "
@@ -225,7 +225,7 @@ def _check_reads(feature: Feature) -> None:
         )
     if (reads == "vector") != (feature.over is not None):
         what = "over features" if feature.over else f"of the source {feature.source.name!r}"
-        kinds = " or ".join(map(repr, encoders.base.reading("vector")))
+        kinds = " or ".join(map(repr, registry.reading("vector")))
         able = f"choose one of kind {kinds}, with reads = 'vector' where its kind takes that key"
         remedy = able if feature.over else "name features: over = [...]"
         raise SettingsError(

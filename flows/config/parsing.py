@@ -6,7 +6,7 @@ import dataclasses
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import encoders.base
+from encoders import registry
 from flows.config.nearest import hint
 from flows.config.settings import SettingsError
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 def parse_params(kind: str, keys: Mapping[str, Any]) -> object:
     """The parameters of an encoder kind from plain values, checked as those of a file are."""
-    return parse(encoders.base.params_type(kind), dict(keys), f"the encoder {kind!r}")
+    return parse(registry.params_type(kind), dict(keys), f"the encoder {kind!r}")
 
 
 def parse(kind: type[T], keys: Any, where: str, *also: str) -> T:  # noqa: ANN401 - TOML

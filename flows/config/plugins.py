@@ -6,9 +6,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
-import encoders.base
 import flows.monitors.base
 import flows.sources.base
+from encoders import registry
 from flows.alerts import hooks
 from flows.config.anchors import anchored
 from flows.config.nearest import hint
@@ -52,7 +52,7 @@ def read(raw: Mapping[str, Any], written: Mapping[str, Any], root: Path) -> Name
     Raises:
         SettingsError: on the first thing that is wrong.
     """
-    coders = _plugins(raw, written, "encoders", encoders.base)
+    coders = _plugins(raw, written, "encoders", registry)
     return Named(
         _plugins(raw, written, "sources", flows.sources.base),
         {name: _at_root(plugin, root) for name, plugin in coders.items()},
@@ -65,7 +65,7 @@ def _plugins(
     raw: Mapping[str, Any],
     written: Mapping[str, Any],
     section: str,
-    registry: Any,  # noqa: ANN401 - one of the three base modules
+    family: Any,  # noqa: ANN401 - a module with kinds and params_type
     *also: str,
 ) -> dict[str, Plugin]:
     plugins = {}
@@ -76,11 +76,11 @@ def _plugins(
         keys = dict(table)
         kind = keys.pop("kind", name if section == "monitors" else None)
         if kind is None:
-            raise SettingsError(f"{where} has no kind; choose from {', '.join(registry.kinds())}")
-        if kind not in registry.kinds():
-            near = hint(str(kind), registry.kinds())
+            raise SettingsError(f"{where} has no kind; choose from {', '.join(family.kinds())}")
+        if kind not in family.kinds():
+            near = hint(str(kind), family.kinds())
             raise SettingsError(f"{where} has an unknown kind {kind!r}{near}")
-        params = parse(registry.params_type(kind), keys, where, "kind", *also)
+        params = parse(family.params_type(kind), keys, where, "kind", *also)
         given = _table(_table(written.get(section)).get(name))
         templates = {key: given[key] for key in keys if is_template(given.get(key))}
         plugins[name] = Plugin(name, kind, params, templates)
@@ -150,7 +150,7 @@ def _at_root(plugin: Plugin, root: Path) -> Plugin:
     given = {
         field_.name: getattr(plugin.params, field_.name)
         for field_ in dataclasses.fields(plugin.params)
-        if field_.name in encoders.base.paths(plugin.kind)
+        if field_.name in registry.paths(plugin.kind)
         and getattr(plugin.params, field_.name) not in {field_.default, None}
     }
     found = {name: anchored(value, root) for name, value in given.items()}

@@ -10,9 +10,9 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
-import encoders.base
 import flows.monitors.base
 import flows.sources.base
+from encoders import registry
 from encoders.media import Limits
 from flows.alerts import hooks
 from flows.config.features import FeatureKeys
@@ -45,7 +45,7 @@ def schema(*, partial: bool = False) -> dict[str, Any]:
     made = _Schema(partial=partial)
     sections = {name: made.table(kind) for name, kind in _SECTIONS.items()}
     sections["sources"] = made.plugins("sources", _kinds(flows.sources.base))
-    sections["encoders"] = made.plugins("encoders", _kinds(encoders.base))
+    sections["encoders"] = made.plugins("encoders", _kinds(registry))
     sections["monitors"] = made.monitors(_kinds(flows.monitors.base))
     sections["alerts"] = made.plugins("alerts", dict(hooks.KINDS))
     schedule = made.table(ScheduleKeys, "schedule")
@@ -61,8 +61,8 @@ def schema(*, partial: bool = False) -> dict[str, Any]:
     }
 
 
-def _kinds(registry: Any) -> dict[str, Any]:  # noqa: ANN401 - one of the three base modules
-    return {kind: registry.params_type(kind) for kind in registry.kinds()}
+def _kinds(family: Any) -> dict[str, Any]:  # noqa: ANN401 - a module with kinds and params_type
+    return {kind: family.params_type(kind) for kind in family.kinds()}
 
 
 class _Schema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import encoders.base
+from encoders import registry
 from flows.config.parsing import parse_params
 from flows.config.settings import SettingsError
 from storage.nearest import nearest
@@ -28,13 +28,13 @@ def encoder(table: object, *, over: bool) -> tuple[dict[str, Any], bool]:
     if over:
         return _OVER, True
     kind = table.get("kind") if isinstance(table, dict) else None
-    known = nearest(str(kind), encoders.base.kinds())
+    known = nearest(str(kind), registry.kinds())
     if known is None:
         return _TEXT, False
     for keys in (_others(table), {}):
         try:
             params = parse_params(known, keys)
-            if encoders.base.modality(known, params) != "vector":
+            if registry.modality(known, params) != "vector":
                 return {"kind": known, **keys}, True
         except SettingsError:
             continue

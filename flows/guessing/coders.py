@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import encoders.base
+from encoders import registry
 from flows.config.nearest import hint
 from flows.guessing.model import Coder, GuessError, Line
 from flows.monitors._profile import UNKNOWN
@@ -66,14 +66,14 @@ def named(kind: str, able: Sequence[Modality]) -> tuple[Coder, Modality]:
     Raises:
         GuessError: if there is none, or it reads nothing of the kind.
     """
-    if kind not in encoders.base.kinds():
-        raise GuessError(f"there is no encoder {kind!r}{hint(kind, encoders.base.kinds())}")
+    if kind not in registry.kinds():
+        raise GuessError(f"there is no encoder {kind!r}{hint(kind, registry.kinds())}")
     for modality in able:
         if kind == _USUAL.get(modality, Coder("", "")).kind:
             return _USUAL[modality], modality
-        if kind in encoders.base.reading(modality):
+        if kind in registry.reading(modality):
             return Coder(kind, kind, (), "as you asked"), modality
-    fit = sorted({kind for modality in able for kind in encoders.base.reading(modality)})
+    fit = sorted({kind for modality in able for kind in registry.reading(modality)})
     raise GuessError(
         f"an encoder of kind {kind!r} does not read {' or '.join(able)} records; these do: "
         f"{', '.join(fit)}"

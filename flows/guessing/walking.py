@@ -14,7 +14,7 @@ from flows.sources import _glob, _remote
 from flows.sources._where import Local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from flows.sources._where import File
 
@@ -141,3 +141,10 @@ def matching(path: str, root: Path, most: int = MOST) -> Walked:
                 size = None
             entries.append(Entry(one.inner, one.file, size))
     return Walked(_sorted(entries), whole=len(found) <= most)
+
+
+def total(entries: Sequence[Entry]) -> int | None:
+    """The bytes that there are to read; None where it has to be fetched."""
+    if any(not isinstance(entry.file, Local) for entry in entries):
+        return None
+    return sum(entry.size or 0 for entry in entries)

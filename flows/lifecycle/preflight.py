@@ -10,7 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-import encoders.base
+from encoders import registry
 from encoders.base import EncoderError
 from encoders.diagnose import missing_files
 from flows.config.faults import Fault
@@ -100,7 +100,7 @@ def _weights(settings: Settings, encoder: Plugin, *, ours: bool) -> Iterator[Fau
     if missing:
         return
     try:
-        encoders.base.quick_recipe(encoder.kind, encoder.params)
+        registry.quick_recipe(encoder.kind, encoder.params)
     except EncoderError as error:
         # A name on the hub that no cache has: a run fetches it, where it has a network.
         told = reason(error)

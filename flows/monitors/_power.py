@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from flows.monitors._splits import Outcome, Statistic
+    from flows.monitors._splits import Outcome
     from flows.monitors._two_sample import Sides
 
     Values = NDArray[np.float64]
@@ -65,20 +65,15 @@ def smallest_visible(
     return float(_SHIFTS[high])
 
 
-def visible_to(statistic: Statistic, outcome: Outcome, sides: Sides, alpha: float) -> float | None:
-    """`smallest_visible` of a test of one statistic; None too where the test can see nothing.
+def visible_by(plant: Plant, outcome: Outcome, sides: Sides, alpha: float) -> float | None:
+    """The smallest shift that a test relies on seeing; None too where it can see nothing.
 
     Args:
-        statistic: the test's.
+        plant: how a shift is planted into the test's value.
         outcome: of the test.
         sides: that it compared.
         alpha: the level.
     """
-    return visible_by(statistic.planted, outcome, sides, alpha)
-
-
-def visible_by(plant: Plant, outcome: Outcome, sides: Sides, alpha: float) -> float | None:
-    """`visible_to` a test of several statistics, given how a shift is planted into its value."""
     if sides.spread <= 0 or outcome.least_p > alpha:
         return None
     directions = leading_directions(sides.reference)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _analytic, _cells, _ks, _tails, _two_sample
+from flows.monitors import _analytic, _cells, _ks, _tails, _wording
 from flows.monitors._evidence import Evidence
 from flows.monitors._multiple import benjamini_hochberg
 
@@ -46,7 +46,7 @@ def mmd(drawn: Result, pair: Pair, params: Params) -> Result:
         "mean_shift": moved,
         "smallest_visible": distance.smallest_visible(params.alpha),
     }
-    told = _two_sample.told_shift(moved)
+    told = _wording.told_shift(moved)
     evidence = _distance(distance, params.alpha)
     return replace(drawn, evidence=evidence, effect=distance.effect, told=told, figures=figures)
 
@@ -56,7 +56,7 @@ def mean_shift(drawn: Result, pair: Pair, params: Params) -> Result:
     distance = _analytic.mean_shift(*pair)
     spread = distance.spread
     effect = _analytic.mean_distance(*pair) / spread if spread > 0 else distance.effect
-    told = _two_sample.told_shift(effect)
+    told = _wording.told_shift(effect)
     figures: Figures = {"smallest_visible": distance.smallest_visible(params.alpha)}
     evidence = _distance(distance, params.alpha)
     return replace(drawn, evidence=evidence, effect=effect, told=told, figures=figures)
@@ -142,7 +142,7 @@ def drift(drawn: Result, pair: Pair, params: drifts.Params) -> Result:
         drawn,
         evidence=_by_formula(_score(float(own.min())), _score(level), float(adjusted.min())),
         effect=distance.effect,
-        told=_two_sample.told_shift(moved),
+        told=_wording.told_shift(moved),
         figures=figures,
     )
 

@@ -1,4 +1,4 @@
-"""What the two-sample tests share: their parameters, their rows, and how they word a finding.
+"""What the two-sample tests share: their parameters, and the rows that they compare.
 
 A permutation test is exact for rows that could as well have come in any other order. Copies of one
 content could not: a batch that brings a text five times brings all five together. So each content
@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from flows.monitors import _analytic, _moments, _rows, _told
+from flows.monitors import _analytic, _moments, _rows, _wording
+from flows.monitors._ranges import at_least, check_alpha
 from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from flows.monitors._evidence import Evidence
     from flows.monitors._sketch import Sketch
-    from flows.monitors.base import Part, Sample, Verdict
+    from flows.monitors.base import Part, Sample
 
 _FEW = 99
 """Random splits of rows that only have to name records."""
@@ -65,8 +66,7 @@ class Params:
     max_ids: int = 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.01 is usual")
+        check_alpha(self.alpha, usual=0.01)
         at_least(self, permutations=1, most_permutations=0, min_rows=2, max_rows=2, max_ids=0)
         if self.max_rows < self.min_rows:
             raise ValueError(
@@ -81,17 +81,6 @@ class Params:
 
 
 P = TypeVar("P", bound=Params)
-
-
-def at_least(params: object, **least: int) -> None:
-    """See that these parameters are not too small.
-
-    Raises:
-        ValueError: if one is.
-    """
-    for name, value in least.items():
-        if getattr(params, name) < value:
-            raise ValueError(f"{name} must be at least {value}, got {getattr(params, name)}")
 
 
 @dataclass(frozen=True)
@@ -207,7 +196,7 @@ def compare(
     ours, theirs = (_rows.draw(side, params.max_rows, rng) for side in rows)
     n, m = len(ours), len(theirs)
     if min(n, m) < 2:  # noqa: PLR2004 - no spread is known from one row
-        summary = _too_few(n, m, params) if len(reference) else FIRST
+        summary = _wording.too_few(n, m, params) if len(reference) else FIRST
         return Finding(monitor, "cannot tell", summary, None, None, None, None, n, m, (), left_out)
     pool = np.concatenate([reference.vectors[ours], current.vectors[theirs]]).astype(np.float64)
     pool -= pool.mean(axis=0)
@@ -215,9 +204,9 @@ def compare(
     sides = Sides(pool, n, m, ids, left_out, _kept(samples, (ours, theirs)))
     pair = _analytic.usable((reference.sketch, current.sketch), params.max_rows)
     if pair is None or sketched is None:
-        return finding(monitor, run(sides, rng, params), sides, params)
+        return _wording.finding(monitor, run(sides, rng, params), sides, params)
     drawn = run(sides, rng, replace(params, permutations=_FEW, most_permutations=0))
-    return finding(monitor, sketched(drawn, pair, params), _whole(sides, pair), params)
+    return _wording.finding(monitor, sketched(drawn, pair, params), _whole(sides, pair), params)
 
 
 def _kept(
@@ -236,105 +225,3 @@ def _whole(sides: Sides, pair: tuple[Sketch, Sketch]) -> Sides:
     names = ("left_out_reference", "left_out_current")
     left_out = {name: float(side.left_out) for name, side in zip(names, pair, strict=True)}
     return replace(sides, n=pair[0].count, m=pair[1].count, left_out=left_out)
-
-
-def finding(monitor: str, result: Result, sides: Sides, params: Params) -> Finding:
-    """Word what a test found."""
-    verdict = _verdict(result, sides, params)
-    parts = _parts(result, verdict)
-    strangest = np.argsort(-result.strangeness, kind="stable")[: params.max_ids]
-    known = {name: value for name, value in result.figures.items() if value is not None}
-    return Finding(
-        monitor=monitor,
-        verdict=verdict,
-        summary=_summary(result, verdict, parts, sides, params),
-        statistic=result.evidence.statistic,
-        threshold=result.evidence.threshold,
-        p_value=result.evidence.p_value,
-        effect_size=result.effect,
-        n_reference=sides.n,
-        n_current=sides.m,
-        record_ids=tuple(_rows.ids_at(sides.ids, strangest)) if verdict == "alarm" else (),
-        detail=sides.left_out
-        | {"least_p": result.evidence.least_p, "permutations": float(result.evidence.permutations)}
-        | known,
-        parts=parts,
-    )
-
-
-def _parts(result: Result, verdict: Verdict) -> tuple[Part, ...]:
-    """None where the whole cannot tell; and none is an alarm unless the whole is one."""
-    if verdict == "cannot tell":
-        return ()
-    if verdict == "alarm":
-        return result.explain() if result.explain else result.parts
-    return tuple(
-        replace(part, verdict="quiet", record_ids=()) if part.verdict == "alarm" else part
-        for part in result.parts
-    )
-
-
-def told_shift(shift: float | None) -> str:
-    """A shift of the mean in words; None where the reference has no spread."""
-    if shift is None:
-        return "away from a reference without spread"
-    if not shift:
-        return "the shape, and not the mean"
-    return f"the mean by {_deviations(shift)}"
-
-
-def _deviations(count: float) -> str:
-    return f"{count:.2g} standard deviations"
-
-
-def _verdict(result: Result, sides: Sides, params: Params) -> Verdict:
-    evidence = result.evidence
-    if min(sides.sizes) < params.min_rows or evidence.least_p > params.alpha:
-        return "cannot tell"
-    certain = evidence.p_value <= params.alpha and result.effect >= params.min_effect
-    return "alarm" if certain else "quiet"
-
-
-def _sight(result: Result) -> str:
-    if "smallest_visible" not in result.figures:
-        return ""
-    visible = result.figures["smallest_visible"]
-    if visible is None:
-        return "; no mean shift could be relied on to show"
-    return f"; a mean shift of {_deviations(visible)} would show"
-
-
-def _too_few(n: int, m: int, params: Params) -> str:
-    return f"{_told.sizes(n, m)}, and {params.min_rows} a side are needed"
-
-
-def clearest(parts: Sequence[Part]) -> str:
-    """Of the clusters, the kept values and the words that moved the clearest each, in words."""
-    told = []
-    for kind in ("cluster", "slice", "word"):
-        moved = [p for p in parts if p.kind == kind and p.verdict == "alarm"]
-        if moved:
-            figures = moved[0].figures
-            shares = _told.moved(figures["share_reference"], figures["share_current"])
-            word = "the word " if kind == "word" else ""
-            told.append(f"{word}{_told.sliced(moved[0].name)} {shares}")
-    return ", ".join(told)
-
-
-def _summary(
-    result: Result, verdict: Verdict, parts: Sequence[Part], sides: Sides, params: Params
-) -> str:
-    evidence, compared = result.evidence, _told.sizes(sides.n, sides.m)
-    by = f"({_told.p_value(evidence.p_value)}, {compared})"
-    if verdict == "alarm":
-        return f"the distribution moved: {clearest(parts) or result.told} {by}"
-    if verdict == "quiet" and evidence.p_value <= params.alpha:
-        return f"too small a change to matter, by min_effect: {result.told} {by}"
-    if verdict == "quiet":
-        return f"no change seen{_sight(result)} {by}"
-    if min(sides.sizes) < params.min_rows:
-        return f"{_too_few(sides.n, sides.m, params)}{_sight(result)}"
-    return (
-        f"{compared} give no p-value below {evidence.least_p:.2g}, and alpha is {params.alpha:g}; "
-        f"raise permutations or give more contents{_sight(result)}"
-    )

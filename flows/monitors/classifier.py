@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _permuted, _rff, _two_sample
+from flows.monitors._ranges import at_least
 from flows.monitors._two_sample import Result
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Params(_permuted.Params):
             raise ValueError(f"features must be even and not below 0, got {self.features}; try 256")
         if not self.ridge > 0:
             raise ValueError(f"ridge must be above 0, got {self.ridge}; 10 is usual")
-        _two_sample.at_least(self, components=1, folds=2)
+        at_least(self, components=1, folds=2)
 
 
 def compare(

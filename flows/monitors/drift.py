@@ -33,8 +33,10 @@ from flows.monitors import (
     _sketched,
     _splits,
     _two_sample,
+    _wording,
 )
 from flows.monitors._explain import explain
+from flows.monitors._ranges import at_least
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,7 +70,7 @@ class Params(_two_sample.Params):
     def __post_init__(self) -> None:
         super().__post_init__()
         _rff.check_features(self.features)
-        _two_sample.at_least(self, cells=2, components=1)
+        at_least(self, cells=2, components=1)
 
 
 def compare(
@@ -121,7 +123,7 @@ def _run(
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=_two_sample.told_shift(sides.mean_shift),
+        told=_wording.told_shift(sides.mean_shift),
         figures={
             "bandwidth": bandwidth,
             "mmd2": mmd2,

@@ -33,6 +33,7 @@ import numpy as np
 
 from flows.monitors import _conformal, _rows, _told
 from flows.monitors._neighbours import directions, distances, nearest
+from flows.monitors._ranges import at_least, check_alpha
 from flows.monitors._told import quoted
 from flows.monitors.base import FIRST, Finding, Part
 
@@ -72,12 +73,8 @@ class Params:
     max_ids: int = 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.05 is usual")
-        least = {"min_rows": 2, "min_current": 1, "max_ids": 0, "max_rows": self.min_rows}
-        for name, at_least in least.items():
-            if getattr(self, name) < at_least:
-                raise ValueError(f"{name} must be at least {at_least}, got {getattr(self, name)}")
+        check_alpha(self.alpha, usual=0.05)
+        at_least(self, min_rows=2, min_current=1, max_ids=0, max_rows=self.min_rows)
 
 
 @dataclass(frozen=True)

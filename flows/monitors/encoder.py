@@ -17,6 +17,7 @@ import numpy as np
 
 from flows.lifecycle import similarity
 from flows.monitors import _rows
+from flows.monitors._ranges import at_least
 from flows.monitors.base import Finding
 
 if TYPE_CHECKING:
@@ -48,8 +49,7 @@ class Params:
             raise ValueError(
                 f"tolerance must lie between 0 and 1, got {self.tolerance}; 0.02 is beyond rounding"
             )
-        if self.min_rows < 1:
-            raise ValueError(f"min_rows must be at least 1, got {self.min_rows}")
+        at_least(self, min_rows=1)
 
 
 def compare(

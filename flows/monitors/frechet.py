@@ -16,8 +16,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _analytic, _components, _frechet, _sketched, _splits, _two_sample
-from flows.monitors._power import visible_to
+from flows.monitors import _analytic, _components, _frechet, _single, _sketched, _two_sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -79,9 +78,8 @@ def told(effect: float) -> str:
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     components = _components.fit(sides.pool, params.components, rng)
     statistic = _frechet.Frechet.of(components, sides.sizes)
-    outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
+    outcome, visible = _single.permuted(statistic, sides, rng, params)
     effect = math.sqrt(max(outcome.observed - float(outcome.permuted.mean()), 0.0))
-    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _rows, _spread, _told
+from flows.monitors._ranges import at_least
 from flows.monitors.base import Finding, Part
 
 if TYPE_CHECKING:
@@ -82,9 +83,7 @@ class Params:
                 raise ValueError(f"{name} is a share, 0 to 1, got {share}")
         if self.max_norm_ratio < 1:
             raise ValueError(f"max_norm_ratio must be at least 1, got {self.max_norm_ratio}")
-        for name, least in (("min_rows", 3), ("max_rows", 3), ("min_identical", 1), ("max_ids", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        at_least(self, min_rows=3, max_rows=3, min_identical=1, max_ids=0)
 
 
 CHECKS = ("finite", "zero", "identical", "collapse", "dead", "norms")

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _conformal, _rows, _told
+from flows.monitors._ranges import at_least, check_alpha
 from flows.monitors._told import quoted
 from flows.monitors.base import FIRST, Finding, Part
 
@@ -59,11 +60,8 @@ class Params:
     max_ids: int = 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.05 is usual")
-        for name, least in (("neighbours", 1), ("min_rows", 2), ("max_rows", 2), ("max_ids", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check_alpha(self.alpha, usual=0.05)
+        at_least(self, neighbours=1, min_rows=2, max_rows=2, max_ids=0)
 
 
 @dataclass(frozen=True)

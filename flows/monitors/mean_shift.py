@@ -11,8 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _moments, _sketched, _splits, _two_sample
-from flows.monitors._power import visible_to
+from flows.monitors import _moments, _single, _sketched, _two_sample, _wording
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,13 +48,12 @@ def compare(
 
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     statistic = _moments.MeanShift.of(sides.pool, sides.sizes)
-    outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
+    outcome, visible = _single.permuted(statistic, sides, rng, params)
     effect = sides.shift / (sides.spread or statistic.unit**0.5)
-    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=_two_sample.told_shift(effect),
+        told=_wording.told_shift(effect),
         figures={"smallest_visible": visible},
         strangeness=statistic.witness()[sides.n :],
     )

@@ -12,8 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _rff, _sketched, _splits, _two_sample
-from flows.monitors._power import visible_to
+from flows.monitors import _rff, _single, _sketched, _two_sample, _wording
 from flows.monitors._two_sample import Result
 
 if TYPE_CHECKING:
@@ -76,16 +75,16 @@ def result(
     params: _two_sample.Params,
 ) -> Result:
     """What the permutation test of MMD² says, by whichever kernel."""
-    outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
+    outcome, visible = _single.permuted(statistic, sides, rng, params)
     effect = math.sqrt(max(outcome.observed, 0.0))
     return Result(
         outcome.at(params.alpha),
         effect=effect,
-        told=_two_sample.told_shift(sides.mean_shift),
+        told=_wording.told_shift(sides.mean_shift),
         figures={
             "bandwidth": bandwidth,
             "mean_shift": sides.mean_shift,
-            "smallest_visible": visible_to(statistic, outcome, sides, params.alpha),
+            "smallest_visible": visible,
         },
         strangeness=statistic.witness()[sides.n :],
     )

@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flows.monitors import _cells, _clusters, _components, _sketched, _splits, _two_sample
-from flows.monitors._power import visible_to
+from flows.monitors import _cells, _clusters, _components, _single, _sketched, _two_sample
+from flows.monitors._ranges import at_least
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,7 @@ class Params(_two_sample.Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _two_sample.at_least(self, cells=2, components=1)
+        at_least(self, cells=2, components=1)
 
 
 def compare(
@@ -68,10 +68,9 @@ def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.
     components = _components.fit(sides.pool, params.components, rng)
     k = _cells.number(params.cells, sum(sides.sizes))
     statistic = _cells.Occupancy.fit(components, k, rng)
-    outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
+    outcome, visible = _single.permuted(statistic, sides, rng, params)
     counts = _clusters.counts(statistic, sides)
     effect, psi = _cells.cramers_v(*counts), _cells.psi(*counts)
-    visible = visible_to(statistic, outcome, sides, params.alpha)
     return _two_sample.Result(
         outcome.at(params.alpha),
         effect=effect,

@@ -31,6 +31,7 @@ import numpy as np
 
 from flows.monitors import _conformal, _rows, _told
 from flows.monitors._detectors import DETECTORS, Detector, scores
+from flows.monitors._ranges import at_least, check_alpha
 from flows.monitors._told import named
 from flows.monitors.base import FIRST, Finding, Part
 
@@ -84,12 +85,8 @@ class Params:
                 raise ValueError(f"detectors names {detector!r}; there are: {known}")
         if len(set(self.detectors)) < len(self.detectors):
             raise ValueError(f"detectors names one twice, got {list(self.detectors)}")
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.05 is usual")
-        least = {"neighbours": 1, "min_rows": 2, "min_current": 1, "max_ids": 0}
-        for name, at_least in least.items():
-            if getattr(self, name) < at_least:
-                raise ValueError(f"{name} must be at least {at_least}, got {getattr(self, name)}")
+        check_alpha(self.alpha, usual=0.05)
+        at_least(self, neighbours=1, min_rows=2, min_current=1, max_ids=0)
         for name, halves in (("max_training", 1), ("max_rows", 2)):
             if getattr(self, name) < halves * self.min_rows:
                 raise ValueError(

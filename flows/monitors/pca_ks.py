@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flows.monitors import _components, _ks, _sketched, _splits, _told, _two_sample
+from flows.monitors import _components, _ks, _single, _sketched, _told, _two_sample
 from flows.monitors._multiple import benjamini_hochberg
-from flows.monitors._power import visible_to
+from flows.monitors._ranges import at_least
 from flows.monitors.base import Part
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Params(_two_sample.Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _two_sample.at_least(self, components=1)
+        at_least(self, components=1)
 
 
 def compare(
@@ -66,13 +66,12 @@ def compare(
 def _run(sides: Sides, rng: np.random.Generator, params: Params) -> _two_sample.Result:
     components = _components.fit(sides.pool, params.components, rng)
     statistic = _ks.Ks.fit(components, params.components, sides.sizes)
-    outcome = _splits.permute([statistic], sides.sizes, params.rounds, rng)
+    outcome, visible = _single.permuted(statistic, sides, rng, params)
     true = np.repeat([[1.0, 0.0]], sides.sizes, axis=1)
     apart = statistic.apart(true)[0]
     p_values = _ks.p_values(apart, sides.sizes)
     moved = benjamini_hochberg(p_values, params.alpha)
     effect = net(outcome.observed, outcome.permuted) / _ks.scale(sides.sizes)
-    visible = visible_to(statistic, outcome, sides, params.alpha)
     shown = moved if moved.any() else apart == apart.max()
     return _two_sample.Result(
         outcome.at(params.alpha),

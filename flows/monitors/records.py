@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from flows.monitors import _record_checks, _record_limits, _told
 from flows.monitors._profile import Profile
+from flows.monitors._ranges import at_least, check_alpha
 from flows.monitors.base import BROKEN, FIRST, Finding, Part
 
 if TYPE_CHECKING:
@@ -80,11 +81,8 @@ class Params:
     max_ids: int = 20
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha < 1:
-            raise ValueError(f"alpha must lie between 0 and 1, got {self.alpha}; 0.01 is usual")
-        for name, least in (("permutations", 1), ("min_contents", 2), ("max_ids", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check_alpha(self.alpha, usual=0.01)
+        at_least(self, permutations=1, min_contents=2, max_ids=0)
         if not self.min_ratio >= 1:
             raise ValueError(f"min_ratio must be at least 1, got {self.min_ratio}")
         unknown = [name for name in self.checks if name not in _record_checks.CHECKS]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _permuted, _rows, _two_sample
+from flows.monitors._ranges import at_least
 from flows.monitors._two_sample import Result
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Params(_permuted.Params):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _two_sample.at_least(self, directions=1)
+        at_least(self, directions=1)
 
 
 def compare(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flows.monitors import _multiple, _rff, _rows, _sliced, _told, _two_sample
+from flows.monitors._ranges import at_least
 from flows.monitors.base import FIRST, Finding
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Params(_two_sample.Params):
     def __post_init__(self) -> None:
         super().__post_init__()
         _rff.check_features(self.features)
-        _two_sample.at_least(self, max_values=1, max_slices=1)
+        at_least(self, max_values=1, max_slices=1)
 
 
 def columns(params: Params) -> Mapping[str, Sequence[str]]:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import encoders.base
+from encoders import registry
 from flows.config.anchors import inside
 from flows.config.layers import LOCAL
 from flows.config.settings import SettingsError
@@ -147,7 +147,7 @@ def _let_in(settings: Settings) -> list[str]:
 
 def _files_of(encoder: Plugin) -> Iterator[str]:
     """The files and folders of the project that an encoder names."""
-    for name in encoders.base.paths(encoder.kind):
+    for name in registry.paths(encoder.kind):
         found = inside(getattr(encoder.params, name))
         if found is not None:
             yield found

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from encoders.base import Cutting, EncoderError, Truncated
+from encoders.abilities import Cutting, Truncated
+from encoders.base import EncoderError
 from encoders.memory import free_memory, out_of_memory
 from encoders.metering import EncodingStoppedError, PartialError
 from flows.output import units

@@ -3,10 +3,10 @@
 Texts are cut by the splitter of their encoder, recordings into windows (`flows.pipeline.windows`).
 
 An encoder with a limit reads the beginning of a long text and no more. One that offers a splitter
-(`encoders.base.splitter`) has its texts cut first: the rest of a run then sees a chunk as it would
-see a record, by the id ``RECORD#N`` and by the hash of the chunk's own text, so that an edit in one
-place has only those chunks encoded again that it touched. What goes by whole records, as numbering,
-duplicates, limits and erasing do, goes by the columns of `storage.parts.PARTS`.
+(`encoders.registry.splitter`) has its texts cut first: the rest of a run then sees a chunk as it
+would see a record, by the id ``RECORD#N`` and by the hash of the chunk's own text, so that an edit
+in one place has only those chunks encoded again that it touched. What goes by whole records, as
+numbering, duplicates, limits and erasing do, goes by the columns of `storage.parts.PARTS`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
-import encoders.base
+from encoders import registry
 from encoders.base import EncoderError
 from flows.config.parsing import parse_params
 from flows.config.settings import SettingsError
@@ -106,13 +106,13 @@ def _encoder(feature: Feature, version: Version | None) -> tuple[str, str]:
 
 
 def _window(kind: str, params: str) -> Window | None:
-    return encoders.base.window(kind, _filled(kind, params))
+    return registry.window(kind, _filled(kind, params))
 
 
 @lru_cache(maxsize=8)
 def _splitter(kind: str, params: str) -> Splitter | None:
     """Kept, since one may read a tokenizer; a run asks for it more than once."""
-    return encoders.base.splitter(kind, _filled(kind, params))
+    return registry.splitter(kind, _filled(kind, params))
 
 
 def _filled(kind: str, params: str) -> object:
@@ -148,7 +148,7 @@ def check(feature: Feature, source: Source) -> None:
     """
     if feature.history:
         plugin = feature.encoder
-        recordings = encoders.base.modality(plugin.kind, plugin.params) == "audio"
+        recordings = registry.modality(plugin.kind, plugin.params) == "audio"
         whole, part = ("recording", "window") if recordings else ("text", "chunk")
         raise SettingsError(
             f"[features.{feature.name}] has history = true, and its encoder {plugin.name!r} cuts "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import encoders.base
+from encoders import registry
 from encoders.codes import Coded
 from flows.pipeline import fitting
 from storage.codes import Codes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def codes_of(version: Version, states: Path, root: Path) -> Codes | None:
     """What the vectors of a version are held by; None as float32."""
-    if not encoders.base.coded(version.kind):
+    if not registry.coded(version.kind):
         return None
     encoder = fitting.encoder_of(version, states, root)
     if not isinstance(encoder, Coded):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import encoders.base
+from encoders import registry
 from flows.config.parsing import parse_params
 from flows.config.templates import fill
 from flows.pipeline.decode import decode
@@ -39,10 +39,10 @@ class Costs:
 
     def add(self, contents: pl.Series) -> None:
         """Add contents that are to be encoded (see `flows.sources.base.Chunk`)."""
-        if encoders.base.price(self.kind, self.params, []) is None or not len(contents):
+        if registry.price(self.kind, self.params, []) is None or not len(contents):
             return
-        decoded = decode(encoders.base.modality(self.kind, self.params), contents)
-        priced = encoders.base.price(self.kind, self.params, decoded.batch)
+        decoded = decode(registry.modality(self.kind, self.params), contents)
+        priced = registry.price(self.kind, self.params, decoded.batch)
         if priced is not None:
             amount, self.currency = priced
             self.amount = (self.amount or 0.0) + amount

@@ -8,8 +8,8 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import encoders.base
-from encoders.base import Learner, State
+from encoders import registry
+from encoders.base import Learner, State, digest
 from flows.config.anchors import moved
 from flows.config.parsing import parse_params
 from flows.config.settings import SettingsError
@@ -55,10 +55,10 @@ def forget() -> None:
 
 @lru_cache(maxsize=8)
 def _built(kind: str, params: str, state: str | None, states: Path) -> Encoder:
-    encoder = encoders.base.build(kind, parse_params(kind, json.loads(params)))
+    encoder = registry.build(kind, parse_params(kind, json.loads(params)))
     if state is not None and isinstance(encoder, Learner):
         loaded = State(*States(states).load(state))
-        found = encoders.base.digest(loaded)
+        found = digest(loaded)
         if found != state:
             raise StorageError(
                 f"the fitted state {state} in {states} is damaged: its content has the digest "
@@ -84,7 +84,7 @@ def encoder_of(version: Version, states: Path, root: Path | None = None) -> Enco
 def placed_params(version: Version, root: Path | None) -> dict[str, Any]:
     """A version's parameters, with the paths in the project folder where that lies now."""
     params = dict(version.params)
-    for name in encoders.base.paths(version.kind):
+    for name in registry.paths(version.kind):
         value = params.get(name)
         if root is not None and isinstance(value, str):
             params[name] = moved(value, root)
@@ -94,7 +94,7 @@ def placed_params(version: Version, root: Path | None) -> dict[str, Any]:
 def recorded_recipe(version: Version, states: Path) -> dict[str, Json]:
     """The recipe that a version's encoder has now, by its recorded parameters."""
     params = parse_params(version.kind, fill(dict(version.params), f"v{version.version}"))
-    quick = encoders.base.quick_recipe(version.kind, params)
+    quick = registry.quick_recipe(version.kind, params)
     return encoder_of(version, states).recipe() if quick is None else quick
 
 
@@ -121,7 +121,7 @@ def recipe_of(feature: Feature, catalog: Catalog, states: Path) -> dict[str, Jso
         None where the encoder has yet to learn.
     """
     kind, params = feature.encoder.kind, feature.encoder.params
-    quick = encoders.base.quick_recipe(kind, params)
+    quick = registry.quick_recipe(kind, params)
     if quick is not None:
         return quick
     state = state_of(feature, catalog, states)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 import encoders.base
-from encoders.base import Labelled, Learner
+from encoders import registry
+from encoders.abilities import Labelled
+from encoders.base import Learner
 from flows.config.nearest import hint
 from flows.config.settings import SettingsError
 from flows.output.figures import told
@@ -115,7 +117,7 @@ def fit(
         StorageError: if no vectors can be written.
     """
     kind = feature.encoder.kind
-    encoder: Any = encoders.base.build(kind, feature.encoder.params)  # `built` must stay unfitted
+    encoder: Any = registry.build(kind, feature.encoder.params)  # `built` must stay unfitted
     if not isinstance(encoder, Learner):
         return None
     stores.vectors.check_writable()  # a fit may take long, and is for nothing without a run
@@ -178,7 +180,7 @@ def _decoded(feature: Feature, content: pl.Series, draw: Draw) -> tuple[Any, lis
     """The sample as the encoder takes it, and which of its records are in it."""
     # A source without a record cannot tell the type of its content.
     nothing = Decoded([], [], {})
-    modality = encoders.base.modality(feature.encoder.kind, feature.encoder.params)
+    modality = registry.modality(feature.encoder.kind, feature.encoder.params)
     decoded = decode(modality, content, limits=feature.limits) if len(content) else nothing
     if not decoded.rows:
         where = " with an event time in the window" if draw.bounded else ""

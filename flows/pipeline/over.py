@@ -12,7 +12,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-import encoders.base
+from encoders import registry
 from encoders.vectors import Part
 from flows.config.nearest import hint
 from flows.config.settings import SettingsError
@@ -69,7 +69,7 @@ def _part(feature: Feature, version: Version) -> Part:
             '"mean" }'
         )
     metric = cast("Metric", version.metric)
-    nested = encoders.base.nested(version.kind)
+    nested = registry.nested(version.kind)
     return Part(name, version.dim, metric, version.fingerprint, _space(version), nested)
 
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import encoders.base
 import flows.sources.base
+from encoders import registry
 from encoders.base import Learner
 from flows.config.stores import Stores
 from flows.output.redact import redact_all
@@ -61,7 +61,7 @@ def open_source(
     modality = (
         cast("Modality", version.modality)
         if version
-        else encoders.base.modality(encoder.kind, encoder.params)
+        else registry.modality(encoder.kind, encoder.params)
     )
     if feature.over is not None:
         source: Source = over.open_parts(feature, version, Stores.of(settings))
@@ -282,7 +282,7 @@ def _candidate(feature: Feature, stores: Stores, configured: Version | None) -> 
     plugin = feature.encoder
     if configured is None or configured.standing != "live":
         return None
-    if encoders.base.quick_recipe(plugin.kind, plugin.params) is not None:
+    if registry.quick_recipe(plugin.kind, plugin.params) is not None:
         return None  # asked first, since building such an encoder may load weights
     encoder = fitting.unfitted(feature, stores.states)
     if not isinstance(encoder, Learner):

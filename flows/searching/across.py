@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from encoders.base import Bridging
+from encoders.abilities import Bridging
 from encoders.wording import check_wording, worded
 from flows.config.stores import Stores
 from flows.searching import spaces

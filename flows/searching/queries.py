@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-import encoders.base
-from encoders.base import Asked, Bridging, EncoderError, quick_recipe
+from encoders import registry
+from encoders.abilities import Asked, Bridging
+from encoders.base import EncoderError
 from encoders.media import MediaError, decode_audio, decode_image
+from encoders.registry import quick_recipe
 from flows.config.parsing import parse_params
 from flows.config.stores import Stores
 from flows.config.templates import fill
@@ -121,7 +123,7 @@ def _no_direction(version: Version, modality: str) -> SearchError:
 def _cut(version: Version, batch: Sequence[Audio]) -> Sequence[Audio]:
     """A recording as it would be cut if it were a record of the version."""
     params = parse_params(version.kind, fill(dict(version.params), f"v{version.version}"))
-    window = encoders.base.window(version.kind, params) if version.chunked else None
+    window = registry.window(version.kind, params) if version.chunked else None
     return batch if window is None else [piece for audio in batch for piece in window.cut(audio)]
 
 

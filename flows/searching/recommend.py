@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import encoders.base
-from encoders import interactions
+from encoders import interactions, registry
 from encoders.interactions import FoldsIn
 from flows.config.nearest import hint
 from flows.config.stores import Stores
@@ -224,7 +223,7 @@ def _published(
         others = [
             other.name
             for other in settings.features.values()
-            if encoders.base.modality(other.encoder.kind, other.encoder.params) == "interactions"
+            if registry.modality(other.encoder.kind, other.encoder.params) == "interactions"
         ]
         there = f"; there are: {', '.join(others)}" if others else ", and there is none"
         raise SearchError(

@@ -1,7 +1,7 @@
 """Which features share a space, so that the vectors of one may be held against those of another.
 
-Encoders whose recipes have an equal ``space`` (`encoders.base.Bridging`) share one, and so do those
-of equal fingerprint. Whether two features are meant to is said in the configuration, by
+Encoders whose recipes have an equal ``space`` (`encoders.abilities.Bridging`) share one, and so do
+those of equal fingerprint. Whether two features are meant to is said in the configuration, by
 ``shares_space_with``; that they do is checked here, by their encoders as configured before a run
 and by their live versions in a search.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import encoders.base
+from encoders import registry
 from flows.config.settings import SettingsError
 from flows.pipeline.over import NotYetError, resolved
 from storage.ids import fingerprint
@@ -154,6 +154,6 @@ def _naming(settings: Settings, name: str) -> list[str]:
 
 def _configured(feature: Feature) -> dict[str, Any]:
     plugin = feature.encoder
-    recipe = encoders.base.quick_recipe(plugin.kind, plugin.params)
+    recipe = registry.quick_recipe(plugin.kind, plugin.params)
     # A kind that learns has other vectors in each feature, whatever its parameters are.
     return recipe or {"kind": plugin.kind, "learned for": feature.name}

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import encoders.base
-from encoders.base import Worded
+from encoders import registry
+from encoders.abilities import Worded
 from flows.config.stores import Stores
 from flows.pipeline import versions
 from flows.searching.queries import SearchError, own_encoder
@@ -141,7 +141,7 @@ def worded_kinds() -> list[str]:
     """The kinds of encoders whose classes have words to ask for, by what their files define."""
     return [
         kind
-        for kind in encoders.base.kinds()
+        for kind in registry.kinds()
         if any(
             isinstance(value, type) and hasattr(value, "vocabulary") and hasattr(value, "word")
             for value in vars(importlib.import_module(f"encoders.{kind}")).values()

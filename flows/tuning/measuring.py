@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-import encoders.base
-from encoders import machine
-from encoders.base import EncoderError
+from encoders import machine, registry
+from encoders.abilities import Grouping
+from encoders.base import EncoderError, Learner
 from encoders.metering import Metered
 from flows.config.stores import Stores
 from flows.output.redact import redact
@@ -230,7 +230,7 @@ class _Bench:
 
     def batches(self, encoder: Encoder) -> Batches:
         """The records that an encoder runs through its model together, by their places."""
-        if isinstance(encoder, encoders.base.Grouping):
+        if isinstance(encoder, Grouping):
             return encoder.together(self.batch)
         size = encoder.batch_size
         return [[*range(at, min(at + size, self.records))] for at in range(0, self.records, size)]
@@ -321,7 +321,7 @@ def _bench(
     encoder = fitting.unfitted(feature, stores.states)
     if isinstance(encoder, Metered):
         raise UsageError(f"{feature.name}: {kind!r} encodes elsewhere, for money: nothing is tried")
-    if isinstance(encoder, encoders.base.Learner) and state is None:
+    if isinstance(encoder, Learner) and state is None:
         raise UsageError(
             f"{feature.name}: the encoder {feature.encoder.name!r} has to learn first: `vecmill "
             f"fit {feature.name}`"
@@ -332,7 +332,7 @@ def _bench(
     content = sample(source, size, rng, reporter, cutter=sample_cutter(feature))
     if isinstance(source, Deferred):
         content = source.fetch(content)
-    modality = encoders.base.modality(kind, params)
+    modality = registry.modality(kind, params)
     found = decode(modality, content["content"], limits=feature.limits) if len(content) else None
     if found is None or not found.rows:
         raise UsageError(

@@ -25,7 +25,7 @@ from flows.reports import kept as kept_reports
 from flows.upkeep import journal as journals
 from flows.upkeep.holdings import Holdings
 from flows.upkeep.receipt import MOST_TERMS, prove, some
-from storage import cleaning, clusters, erasure, forgetting
+from storage import cleaning, cluster_removal, erasure, forgetting
 from storage.blotting import LEAST_ID, LEAST_VALUE, size
 from storage.exported import count_in, erase_from
 from storage.model import UsageError
@@ -177,7 +177,9 @@ class Eraser:
                 seen.append(erasure.traces(self._stores.vectors, table, ids, published, by))
                 found[f"rows of {table} ({version.standing})"] = seen[1].rows
                 found[f"rows of earlier states of {table}"] = seen[1].older
-                found[f"clusters of {table}"] = clusters.count(self._stores.catalog, version, ids)
+                found[f"clusters of {table}"] = cluster_removal.count(
+                    self._stores.catalog, version, ids
+                )
             for one in seen:
                 every.hashes |= one.hashes
                 every.values |= one.values
@@ -296,7 +298,7 @@ class Eraser:
 
     def _clusters(self, journal: Journal) -> None:
         for version in self._stores.catalog.versions(self._holdings.feature):
-            found = clusters.erase(self._stores.catalog, version, journal.ids)
+            found = cluster_removal.erase(self._stores.catalog, version, journal.ids)
             self._removed[f"clusters of {version.table}"] += found
 
     def _exports(self, journal: Journal) -> None:

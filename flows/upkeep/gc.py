@@ -24,7 +24,7 @@ from flows.pipeline.held import with_descendants
 from flows.upkeep.leftovers import Item, Leftovers, Work
 from flows.upkeep.retention import judge, unnamed
 from flows.upkeep.tables import Upkeep
-from storage import cleaning, clusters
+from storage import cleaning, cluster_removal
 from storage.staging import clear_leftovers
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Collector:
         )
         catalog = self._stores.catalog
         forget = partial(cleaning.drop_version, catalog, version, "gc")
-        ungroup = partial(clusters.drop, catalog, version)
+        ungroup = partial(cluster_removal.drop, catalog, version)
         drop = partial(self._stores.vectors.drop, version.table)
         published = any(m.forgotten_at is None for m in catalog.manifests(version))
         maps = partial(self._stores.maps.drop, version.table)
@@ -269,7 +269,7 @@ class Collector:
 
     def _clusters(self, version: Version) -> Iterator[Work]:
         """Files of clusterings that another took the place of, or whose version is dropped."""
-        loose = clusters.loose(self._stores.catalog, version)
+        loose = cluster_removal.loose(self._stores.catalog, version)
         newest = max((file.lstat().st_mtime for file in loose), default=0.0)
         if not loose or self._now.timestamp() - newest < self.policy.grace_hours * 3600:
             return
@@ -283,8 +283,8 @@ class Collector:
 
     def _ungroup(self, version: Version) -> None:
         if version.dropped_at is not None:
-            clusters.drop(self._stores.catalog, version)
-        for file in clusters.loose(self._stores.catalog, version):
+            cluster_removal.drop(self._stores.catalog, version)
+        for file in cluster_removal.loose(self._stores.catalog, version):
             file.unlink(missing_ok=True)
 
     def _staging(self, version: Version) -> Iterator[Work]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flows.output import units
 from flows.reports import kept as kept_reports
-from storage import clusters, erasure, forgetting
+from storage import cluster_removal, erasure, forgetting
 from storage.entries import code_version
 from storage.exported import count_in
 
@@ -116,7 +116,7 @@ def _tables(holdings: Holdings, journal: Journal) -> Iterator[dict[str, Any]]:
         how = f"read again, deleted rows too, in {units.several(states, 'state')}"
         yield _check(version.table, how, rows)
         yield _check(version.table, "other states", states - 1)
-        grouped = clusters.count(holdings.stores.catalog, version, journal.ids)
+        grouped = cluster_removal.count(holdings.stores.catalog, version, journal.ids)
         yield _check(f"clusters of {version.table}", "read again", grouped)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import encoders
-from encoders import base
+from encoders import registry
 from flows.config.configuration import load
 from flows.engines.engine import Direct
 from flows.output.progress import Silent
@@ -72,7 +72,7 @@ def main(words: Sequence[str]) -> None:
     )
     asked = parser.parse_args(words)
     encoders.__path__ = [*encoders.__path__, str(Path(__file__).parent / "_plugins")]
-    base.kinds.cache_clear()
+    registry.kinds.cache_clear()
     engine = Timed()
     scope = Scope(full=asked.full)
     outcome = pipeline.embed(load(asked.conf), asked.feature, engine, Silent(), scope=scope)

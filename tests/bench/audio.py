@@ -22,8 +22,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from encoders import base
-from encoders.base import Labelled, Learner
+from encoders import registry
+from encoders.abilities import Labelled
+from encoders.base import Learner
 from encoders.media import decode_audio
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class Digits:
 
     def fitted(self, kind: str, params: dict[str, Any], rows: Rows) -> Encoder:
         """An encoder that has learned from some of the recordings, where it learns."""
-        encoder: Any = base.build(kind, base.params_type(kind)(**params))
+        encoder: Any = registry.build(kind, registry.params_type(kind)(**params))
         if not isinstance(encoder, Learner):
             return encoder  # type: ignore[no-any-return] # every encoder is one
         rng = np.random.default_rng(0)

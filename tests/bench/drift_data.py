@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from encoders import _patches
-from encoders import base as encoders
+from encoders import _patches, registry
 from flows.monitors.base import Sample
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def encode_texts(texts: Sequence[str], cache: Path | None = None) -> Vectors:
     """MiniLM vectors, ``(n, 384)``."""
 
     def encode() -> Vectors:
-        minilm = encoders.build("sentence", encoders.params_type("sentence")())
+        minilm = registry.build("sentence", registry.params_type("sentence")())
         return minilm.encode(list(texts))
 
     return kept(cache, "\0".join(texts).encode(), encode)

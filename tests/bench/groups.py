@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import normalized_mutual_info_score
 
-from encoders import base
+from encoders import registry
 from encoders.base import Learner
 from flows.analysis import clustering, probing
 from flows.matrices import comparable
@@ -47,7 +47,7 @@ def main() -> None:
     _, labels = np.unique(news["label"].to_numpy(), return_inverse=True)
     table = Table("encoder", "method", "clusters", "purity", "NMI", "noise", "linear", "knn")
     for kind, keys in ENTRIES:
-        encoder = base.build(kind, base.params_type(kind)(**keys))
+        encoder = registry.build(kind, registry.params_type(kind)(**keys))
         if isinstance(encoder, Learner):
             encoder.fit(texts, np.random.default_rng(_SEED))
         vectors = np.concatenate([encoder.encode(texts[i : i + 64]) for i in range(0, _ITEMS, 64)])

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from encoders import base as encoders
+from encoders import registry
 from flows.monitors import outliers
 from flows.monitors._detectors import DETECTORS, Detector, scores
 from flows.monitors.base import Sample
@@ -104,8 +105,8 @@ def photographs(data: Path) -> tuple[Vectors, NDArray[np.str_], Vectors]:
 
     files = sorted((data / "image" / "cifar10" / "train").glob("*/*.jpg"))
     images = [Image.open(file).convert("RGB") for file in files]
-    params = encoders.params_type("vision")(centroids=100, normalize=True)
-    encoder = encoders.build("vision", params)
+    params = registry.params_type("vision")(centroids=100, normalize=True)
+    encoder = registry.build("vision", params)
     assert isinstance(encoder, encoders.Learner)
     encoder.fit(images[::4], np.random.default_rng(0))
     pixels = np.random.default_rng(1).integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)
@@ -119,7 +120,7 @@ def people(data: Path) -> tuple[Vectors, NDArray[np.bool_]]:
 
     frame = pl.read_csv(data / "tabular" / "adult.csv", null_values="?").head(4000)
     income = frame.columns[-1]
-    encoder = encoders.build("tabular", encoders.params_type("tabular")())
+    encoder = registry.build("tabular", registry.params_type("tabular")())
     assert isinstance(encoder, encoders.Learner)
     encoder.fit(frame.drop(income), np.random.default_rng(0))
     return encoder.encode(frame.drop(income)), frame[income].str.contains(">").to_numpy()

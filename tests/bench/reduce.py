@@ -20,7 +20,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from encoders import base
+from encoders import registry
 from flows.analysis.reduced import measure
 from flows.config.configuration import load
 from flows.engines.engine import Direct
@@ -105,7 +105,7 @@ def kept(data: Path, root: Path) -> Table:
 def _there(name: str) -> bool:
     over, keys = WAYS[name]
     kind = keys.split("'")[1]
-    return kind in base.kinds() and (over == "articles" or _there(over))
+    return kind in registry.kinds() and (over == "articles" or _there(over))
 
 
 def speeds(root: Path) -> Table:

@@ -210,12 +210,12 @@ def _sts(data: Path) -> str:
     from scipy.stats import spearmanr
     from sentence_transformers import SentenceTransformer
 
-    import encoders.base
+    from encoders import registry
     from encoders._hub import MINILM, locate
 
     pairs = pl.read_csv(data / "text/stsb_dev.csv", has_header=False)
     first, second, score = (pairs.to_series(i) for i in (0, 1, 2))
-    ours = encoders.base.build("sentence", encoders.base.params_type("sentence")())
+    ours = registry.build("sentence", registry.params_type("sentence")())
     theirs = SentenceTransformer(str(locate(MINILM, None)), device="cpu")
 
     def correlation(encode: Callable[[list[str]], NDArray[np.float32]]) -> float:

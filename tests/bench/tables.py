@@ -18,7 +18,7 @@ import polars as pl
 import polars.selectors as cs
 
 from encoders import _reading, _tables, autoencoder, entity, pca, tabular, vae
-from encoders.base import Labelled
+from encoders.abilities import Labelled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

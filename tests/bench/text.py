@@ -24,7 +24,7 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from encoders import base
+from encoders import registry
 from encoders._hub import MINILM
 from encoders.base import Learner
 
@@ -101,7 +101,7 @@ def main(names: Sequence[str] = ()) -> None:
     table = Table("encoder", "dim", "STS-B dev", "AG News", "speed", "fit, CPU s")
     yardstick = pace(ready("sentence", {}, texts)[0], texts)
     for name, kind, params in ENTRIES:
-        if kind not in base.kinds() or (names and name not in names and kind not in names):
+        if kind not in registry.kinds() or (names and name not in names and kind not in names):
             continue
         encoder, seconds = ready(kind, params, texts)
         row = (
@@ -118,7 +118,7 @@ def main(names: Sequence[str] = ()) -> None:
 
 def ready(kind: str, params: dict[str, Any], texts: Texts) -> tuple[Encoder, float]:
     """An encoder, fitted where it learns, and the seconds of CPU that took."""
-    encoder: Any = base.build(kind, base.params_type(kind)(**params))
+    encoder: Any = registry.build(kind, registry.params_type(kind)(**params))
     started = time.process_time()
     if isinstance(encoder, Learner):
         rng = np.random.default_rng(0)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from encoders import base, word2vec
+from encoders import registry, word2vec
 from encoders._words import words
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def corpus(data: Path) -> tuple[list[str], list[str]]:
 
 def fitted(kind: str, texts: list[str], **changes: object) -> tuple[Any, float]:
     """An encoder fitted on texts, and the CPU seconds that took."""
-    encoder: Any = base.build(kind, base.params_type(kind)(**changes))
+    encoder: Any = registry.build(kind, registry.params_type(kind)(**changes))
     began = time.process_time()
     encoder.fit(texts, np.random.default_rng(SEED))
     return encoder, time.process_time() - began

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from encoders import base
+from encoders import registry
 from tests.encoders.samples import WORDS
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def params(name: str, **changes: object) -> tuple[str, Any]:
     if kind == "use":  # which takes too long to be made for every session
         saved_models.made()
     # As a configuration is read, so that tables within a table become what they stand for.
-    return kind, TypeAdapter(base.params_type(kind)).validate_python({**entry, **changes})
+    return kind, TypeAdapter(registry.params_type(kind)).validate_python({**entry, **changes})
 
 
 def lacking(name: str) -> list[str]:

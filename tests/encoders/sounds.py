@@ -11,6 +11,8 @@ from encoders.media import Audio
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from encoders._mel import Mel
+
 RATE = 16_000
 
 
@@ -51,3 +53,21 @@ def gliding(count: int, seed: int = 0) -> tuple[list[Audio], list[str]]:
         audio.append(Audio((rng.uniform(0.2, 0.8) * wave).clip(-1, 1).astype(np.float32), RATE))
         ways.append(way)
     return audio, ways
+
+
+def by_librosa(samples: NDArray[np.float32], mel: Mel) -> NDArray[np.float64]:
+    """The log-mel spectrogram ``(mels, frames)`` in decibels, as librosa has it."""
+    import librosa
+
+    power = librosa.feature.melspectrogram(
+        y=samples.astype(np.float64),
+        sr=mel.rate,
+        n_fft=mel.fft,
+        win_length=mel.window,
+        hop_length=mel.hop,
+        n_mels=mel.mels,
+        fmin=mel.fmin,
+        fmax=mel.fmax,
+    )
+    found: NDArray[np.float64] = librosa.power_to_db(power, top_db=mel.top_db)
+    return found

@@ -15,7 +15,8 @@ from encoders.base import EncoderError, State
 from encoders.learning import QUIET
 from encoders.vectors import Part
 from tests.encoders.test_tabular import customers
-from tests.encoders.vectors import PRICES, TITLES, Told, batch_of, drawn, lacking
+from tests.encoders.vectors import PRICES, TITLES, batch_of, drawn, lacking
+from tests.encoders.watching import Told
 
 if TYPE_CHECKING:
     import polars as pl

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from encoders import sentence
-from encoders.base import EncoderError, Truncated, quick_recipe
+from encoders.abilities import Truncated
+from encoders.base import EncoderError
 from encoders.bert import Params, build
+from encoders.registry import quick_recipe
 from flows.config.parsing import parse_params
 from flows.pipeline.fitting import params_json
 from tests.encoders import checkpoints, samples

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from encoders import base
+from encoders import registry
 from encoders.base import EncoderError
 from encoders.clap import Params
 from encoders.media import Audio, MediaError
@@ -33,7 +33,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def built(folder: Path, reads: str = "audio", **more: Any) -> Any:  # noqa: ANN401 - an Encoder that is Bridging
-    return base.build("clap", Params(str(folder), reads, **more))  # type: ignore[arg-type] # a word
+    return registry.build("clap", Params(str(folder), reads, **more))  # type: ignore[arg-type] # a word
 
 
 def noise(n: int, seed: int = 0, rate: int = RATE) -> Audio:

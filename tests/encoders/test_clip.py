@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from encoders import base
-from encoders.base import Bridging, EncoderError, EncoderUsageError
+from encoders import abilities, registry
+from encoders.abilities import Bridging
+from encoders.base import EncoderError, EncoderUsageError
 from encoders.clip import Params
 from storage.ids import fingerprint
 from tests.encoders import bridges, samples
@@ -48,7 +49,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def built(folder: Path, reads: str = "image", **more: Any) -> Any:  # noqa: ANN401 - an Encoder that is Bridging
     """An encoder of a checkpoint."""
-    return base.build("clip", Params(str(folder), reads, **more))  # type: ignore[arg-type] # a word
+    return registry.build("clip", Params(str(folder), reads, **more))  # type: ignore[arg-type] # a word
 
 
 def image_processor(folder: Path) -> Any:  # noqa: ANN401 - the library ships no types
@@ -136,7 +137,7 @@ def test_both_towers_say_that_they_share_a_space(folder: Path) -> None:
 
 def space_of(folder: Path, **more: Any) -> object:  # noqa: ANN401 - parameters
     params = Params(str(folder), more.pop("reads", "image"), **more)
-    recipe = base.quick_recipe("clip", params)
+    recipe = registry.quick_recipe("clip", params)
     assert recipe is not None
     return recipe["space"]
 
@@ -178,7 +179,7 @@ def test_what_is_cut_off_a_text_is_counted_with_its_prompt(clip: Path) -> None:
     assert (cut.texts, cut.cut, cut.limit, cut.tokens) == (1, 6, 77, 77 + 83 + 4)
     whole, longer = encoder.encode(["mill " * 74, "mill " * 80])
     np.testing.assert_allclose(whole, longer, atol=1e-6)
-    assert built(clip).truncated(samples.usual("image")) == base.Truncated()
+    assert built(clip).truncated(samples.usual("image")) == abilities.Truncated()
 
 
 def test_the_middle_of_a_very_long_image_is_what_the_crop_would_see(clip: Path) -> None:

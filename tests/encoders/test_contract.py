@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 import pytest
 
-from encoders import base, media
+from encoders import abilities, base, media, registry
 from encoders.base import Encoder, EncoderError, Learner, State
 from storage.ids import fingerprint
 from tests.encoders import samples
@@ -47,13 +47,13 @@ NAMES = [marked(name) for name in entries()]
 
 def build(name: str, **changes: object) -> Encoder:
     kind, wanted = params(name, **changes)
-    return base.build(kind, wanted)
+    return registry.build(kind, wanted)
 
 
 def learn(encoder: Encoder, rows: int = samples.ROWS) -> Encoder:
     """The encoder, fitted on the first so many records, and on their labels where it wants some."""
     modality, rng = encoder.modality, np.random.default_rng(SEED)
-    if isinstance(encoder, base.Labelled) and encoder.label is not None:
+    if isinstance(encoder, abilities.Labelled) and encoder.label is not None:
         sample = samples.take(samples.usual(modality), range(rows))
         encoder.fit_labelled(sample, samples.labels(modality)[:rows], rng)
     elif isinstance(encoder, Learner):
@@ -90,13 +90,15 @@ def assert_close(found: NDArray[np.float32], expected: NDArray[np.float32]) -> N
 
 def test_every_kind_is_tested() -> None:
     tested = {entry["kind"] for entry in entries().values()}
-    assert tested == set(base.kinds()), "each kind needs an entry in conf/test.toml, no other does"
+    assert tested == set(registry.kinds()), (
+        "each kind needs an entry in conf/test.toml, no other does"
+    )
 
 
 def test_importing_every_kind_is_light() -> None:
     heavy = ["torch", "transformers", "sklearn", "scipy", "torchvision", "soundfile", "PIL"]
     code = (
-        "import sys; from encoders import base; base.kinds(); "
+        "import sys; from encoders import registry; registry.kinds(); "
         f"print(set(sys.modules).intersection({heavy}))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - our own code
@@ -107,7 +109,7 @@ def test_importing_every_kind_is_light() -> None:
 class TestEveryEncoder:
     def test_says_what_it_is(self, name: str) -> None:
         encoder = ready(name)
-        assert encoder.modality == base.modality(*params(name))
+        assert encoder.modality == registry.modality(*params(name))
         assert encoder.metric in get_args(base.Metric)
         assert encoder.batch_size >= 1
         assert encoder.dim >= 1
@@ -158,12 +160,12 @@ class TestEveryEncoder:
 
     def test_counts_what_it_does_not_read(self, name: str) -> None:
         encoder = ready(name)
-        if not isinstance(encoder, base.Cutting):
+        if not isinstance(encoder, abilities.Cutting):
             pytest.skip(f"{name} reads records whole")
         batch = samples.usual(encoder.modality)
         cut = encoder.truncated(batch)
         one_by_one = [encoder.truncated(samples.take(batch, [row])) for row in range(len(batch))]
-        assert sum(one_by_one, base.Truncated()) == cut
+        assert sum(one_by_one, abilities.Truncated()) == cut
         assert bool(cut.cut) == bool(cut.texts)
         assert cut.cut <= cut.tokens
         assert encoder.truncated([]).texts == 0
@@ -179,7 +181,7 @@ class TestEveryEncoder:
 
     def test_encodes_queries_into_the_same_space(self, name: str) -> None:
         encoder = ready(name)
-        if not isinstance(encoder, base.Asked):
+        if not isinstance(encoder, abilities.Asked):
             pytest.skip(f"{name} encodes queries as it does records")
         batch = samples.usual(encoder.modality)
         found = encoder.encode_query(batch)
@@ -191,7 +193,7 @@ class TestEveryEncoder:
 
     def test_puts_other_modalities_into_its_space(self, name: str) -> None:
         encoder = ready(name)
-        if not isinstance(encoder, base.Bridging):
+        if not isinstance(encoder, abilities.Bridging):
             assert "space" not in encoder.recipe(), "a space to share, and nothing that shares it"
             pytest.skip(f"{name} takes one modality")
         assert encoder.scale > 0
@@ -344,5 +346,5 @@ def through_files(state: State) -> State:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quick_recipe_is_that_of_the_built_encoder(name: str) -> None:
     kind, wanted = params(name)
-    quick = base.quick_recipe(kind, wanted)
+    quick = registry.quick_recipe(kind, wanted)
     assert quick is None or quick == build(name).recipe()

@@ -13,25 +13,12 @@ from encoders.base import EncoderError, State
 from encoders.conv_autoencoder import ConvAutoencoder, Params, build
 from encoders.learning import QUIET
 from tests.encoders import samples
+from tests.encoders.watching import Told
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-
-class Told:
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def stage(self, name: str, total: int | None) -> None: ...
-
-    def advance(self, steps: int) -> None: ...
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def small(**changes: Any) -> ConvAutoencoder:  # noqa: ANN401 - any parameter

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from encoders import base
+from encoders import registry
 from encoders._characters import SYMBOLS, needed, spelled, tokens
 from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.elmo import Elmo, LearnedElmo, Params, build
@@ -386,5 +386,5 @@ def test_parameters_are_checked(given: dict[str, Any], message: str) -> None:
 
 def test_a_published_models_recipe_is_told_without_loading_it(folder: Path) -> None:
     weights, options = str(folder / "weights.hdf5"), str(folder / "options.json")
-    assert base.quick_recipe("elmo", Params(options, weights)) == published(folder).recipe()
-    assert base.quick_recipe("elmo", Params()) is None
+    assert registry.quick_recipe("elmo", Params(options, weights)) == published(folder).recipe()
+    assert registry.quick_recipe("elmo", Params()) is None

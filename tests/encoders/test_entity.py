@@ -11,7 +11,8 @@ import pytest
 
 from encoders._categories import Dropping, Masked, Rows
 from encoders._fields import _edges, rule
-from encoders.base import EncoderError, EncoderUsageError, Labelled, State, digest
+from encoders.abilities import Labelled
+from encoders.base import EncoderError, EncoderUsageError, State, digest
 from encoders.entity import Entity, Params, build
 from encoders.learning import QUIET
 from tests.encoders.test_tabular import customers

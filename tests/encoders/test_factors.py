@@ -17,9 +17,9 @@ from encoders import _ridge, base, interactions
 from encoders._entities import Entities
 from encoders.base import EncoderError, State
 from encoders.factors import Factors, Params, build
-from encoders.learning import Quiet
 from tests.conftest import REPOSITORY
 from tests.encoders import tastes
+from tests.encoders.watching import Told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
 
 USERS, ITEMS = 500, 400
 SIGMA = 0.3
-
-
-class Told(Quiet):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +226,8 @@ import sys
 import numpy as np
 from encoders import base, factors
 from tests.encoders import tastes
+from tests.encoders.watching import Told
+from tests.encoders.watching import Told
 encoder = factors.build(factors.Params(factors=4, iterations=3))
 encoder.fit(tastes.records(tastes.drawn(np.random.default_rng(6), 60, 40).rows()),
             np.random.default_rng(2))

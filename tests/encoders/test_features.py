@@ -66,7 +66,8 @@ def test_vectors_are_the_same_whoever_makes_the_input(weights: Path) -> None:
     encoder = build(params)
     texts = samples.usual("text")
     own = encoder.encode(texts)
-    read = [[*map(int, row)] for row in encoder._tokens(texts)]  # noqa: SLF001 - as they are kept
-    library = _shapes.embed(encoder._model, texts, "", read, None)  # noqa: SLF001 - its model
+    reader = encoder._reader  # noqa: SLF001 - its model, and the tokens as they are kept
+    read = [[*map(int, row)] for row in reader.tokens(texts)]
+    library = _shapes.embed(reader.model, texts, "", read, None)
     norms = np.linalg.norm(library, axis=1, keepdims=True)
     np.testing.assert_array_equal(own, library / norms)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from encoders import base
+from encoders import base, registry
 from tests.encoders import conftest
 from tests.encoders.samples import usual
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ON_DEVICES = [
     name
     for name, entry in conftest.entries().items()
-    if "device" in {f.name for f in dataclasses.fields(base.params_type(entry["kind"]))}
+    if "device" in {f.name for f in dataclasses.fields(registry.params_type(entry["kind"]))}
 ]
 
 
@@ -33,9 +33,9 @@ def cuda() -> None:
 def test_gpu_and_cpu_agree(name: str, weights: Path) -> None:
     assert weights.is_dir()
     kind, params = conftest.params(name)
-    batch = usual(base.modality(kind, params))
-    on_cpu = base.build(kind, dataclasses.replace(params, device="cpu"))
-    on_gpu = base.build(kind, dataclasses.replace(params, device="cuda"))
+    batch = usual(registry.modality(kind, params))
+    on_cpu = registry.build(kind, dataclasses.replace(params, device="cpu"))
+    on_gpu = registry.build(kind, dataclasses.replace(params, device="cuda"))
     if isinstance(on_cpu, base.Learner) and isinstance(on_gpu, base.Learner):
         on_cpu.fit(batch, np.random.default_rng(0))
         on_gpu.restore(on_cpu.state())

@@ -278,12 +278,12 @@ class TestNode2Vec:
         (lambda: node2vec.Params(rate=float("nan")), "rate must be above 0"),
         (lambda: gcn.Params("x", epochs=0), "epochs must be 1 or more"),
         (lambda: gcn.Params("x", dropout=1.0), "dropout must be from 0 to below 1"),
-        (lambda: gcn.Params("x", decay=-1.0), "rate must be above 0 and decay not below"),
+        (lambda: gcn.Params("x", decay=-1.0), "rate must be positive and decay not negative"),
         (lambda: gcn.Params("x", words="w"), "words must be a list of column names, got 'w'"),  # type: ignore[arg-type] # as TOML may have it
         (lambda: gcn.Params("x", min_count=0), "min_count must be 1 or more"),
         (lambda: sage.Params(walk=0), "walk must be 1 or more"),
         (lambda: sage.Params(dropout=-0.1), "dropout must be from 0 to below 1"),
-        (lambda: sage.Params(rate=0.0), "rate must be above 0"),
+        (lambda: sage.Params(rate=0.0), "rate must be positive"),
     ],
 )
 def test_what_cannot_be_is_refused(make: Callable[[], object], message: str) -> None:

@@ -11,7 +11,8 @@ from encoders._recurrent import CELLS, POOLINGS, Cell, Network, Pooling, Shape, 
 from encoders._recurrent_goals import Again
 from encoders._steps import stacked
 from encoders._warp import Warp, warped
-from encoders.base import EncoderError, EncoderUsageError, Labelled, State, digest
+from encoders.abilities import Labelled
+from encoders.base import EncoderError, EncoderUsageError, State, digest
 from encoders.lstm import Lstm, Params, build
 from encoders.media import Audio, MediaError, decode_audio
 from tests.encoders.sounds import RATE, chirp, gliding, tones

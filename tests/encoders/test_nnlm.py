@@ -11,7 +11,8 @@ from encoders._lexicon import BOUNDARY, UNKNOWN, Lexicon, split
 from encoders._nnlm import windows
 from encoders._softmax import Draws, exact_loss, sampled_loss
 from encoders._words import words
-from encoders.base import EncoderError, State, Worded, digest
+from encoders.abilities import Worded
+from encoders.base import EncoderError, State, digest
 from encoders.nnlm import Nnlm, Params, build
 from tests.encoders.samples import WORDS
 from tests.encoders.trigram import Trigram

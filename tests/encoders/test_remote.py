@@ -22,8 +22,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from encoders._endpoint import EndpointDownError
-from encoders.base import EncoderError, build
+from encoders.base import EncoderError
 from encoders.metering import EncodingStoppedError, PartialError
+from encoders.registry import build
 from encoders.remote import Params, Remote, price, recipe
 from tests.encoders.endpoints import (
     DIM,

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from encoders import _hub
-from encoders.base import EncoderError, Truncated
+from encoders.abilities import Truncated
+from encoders.base import EncoderError
 from encoders.sentence import Params, SentenceEncoder, build
 from tests.encoders import samples
 from tests.encoders.conftest import save_sentence_model

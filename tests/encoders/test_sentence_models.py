@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from encoders.base import EncoderError, Truncated, splitter
+from encoders.abilities import Truncated
+from encoders.base import EncoderError
+from encoders.registry import splitter
 from encoders.sentence import Params, SentenceEncoder, build, recipe
 from storage.ids import fingerprint
 

@@ -17,30 +17,18 @@ from encoders._metric import Objective, distances
 from encoders._siamese import begun, project
 from encoders._verification import Spread, check_collapse, nearest, separation
 from encoders._views import Bank, Net
-from encoders.base import EncoderError, Labelled, State
+from encoders.abilities import Labelled
+from encoders.base import EncoderError, State
 from encoders.learning import QUIET
 from encoders.siamese import Params, Siamese, build
 from tests.encoders import samples
+from tests.encoders.watching import Told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
-
-
-class Told:
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def stage(self, name: str, total: int | None) -> None: ...
-
-    def advance(self, steps: int) -> None: ...
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def small(**changes: Any) -> Siamese:  # noqa: ANN401 - any parameter

@@ -243,16 +243,16 @@ def test_texts_have_the_vectors_that_one_thread_gives_them(
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(WORDS, n)) for n in rng.integers(0, 60, 200)]
     names: set[str] = set()
-    forward = encoder._model.forward  # noqa: SLF001 - to see who calls it
+    forward = encoder._reader.model.forward  # noqa: SLF001 - to see who calls it
 
     def seen(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - as the library has it
         names.add(threading.current_thread().name)
         return forward(*given, **named)
 
-    monkeypatch.setattr(encoder._model, "forward", seen)  # noqa: SLF001 - as above
+    monkeypatch.setattr(encoder._reader.model, "forward", seen)  # noqa: SLF001 - as above
     found = encoder.encode(texts)
     assert "stream" in names
-    monkeypatch.setattr(encoder, "_streams", False)
+    monkeypatch.setattr(encoder._reader, "streams", False)  # noqa: SLF001 - as above
     torch.set_num_threads(1)
     np.testing.assert_array_equal(found, encoder.encode(texts))
 
@@ -261,7 +261,7 @@ def test_a_model_that_keeps_what_it_was_given_last_is_called_by_one_thread(weigh
     from encoders.sentence import _may_stream
 
     folder, params = weights / "sentence-tiny", Params()
-    model = build(Params(model=str(folder)))._model  # noqa: SLF001 - the library's
+    model = build(Params(model=str(folder)))._reader.model  # noqa: SLF001 - the library's
     assert _may_stream(model, folder, params)
     assert not _may_stream(model, folder, Params(trust_remote_code=True))
     assert not _may_stream(model, folder, Params(backend="openvino"))
@@ -319,7 +319,7 @@ def test_a_sentence_model_is_tried_with_as_much_as_it_reads(
     from encoders.sentence import _may_stream
 
     folder, params = weights / "sentence-tiny", Params()
-    model = build(Params(model=str(folder)))._model  # noqa: SLF001 - the library's
+    model = build(Params(model=str(folder)))._reader.model  # noqa: SLF001 - the library's
     lengths, forward = set(), model.forward
 
     def seen(given: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401 - as the library has it

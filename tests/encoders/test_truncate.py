@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from encoders import base
+from encoders import registry
 from encoders.base import EncoderUsageError
 from encoders.truncate import Params, build, recipe
 from encoders.vectors import Part, column
@@ -41,7 +41,7 @@ def test_a_model_that_may_not_be_made_for_it_has_to_be_vouched_for() -> None:
         recipe(Params(dim=4, parts=(part(nested=False),)))
     said = recipe(Params(dim=4, matryoshka=True, parts=(part(nested=False),)))
     assert said == recipe(Params(dim=4, parts=(part(),))), "it changes no vector"
-    assert base.nested("truncate"), "what was cut may be cut again"
+    assert registry.nested("truncate"), "what was cut may be cut again"
 
 
 def test_what_cannot_be() -> None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from encoders.base import EncoderError, quick_recipe
+from encoders.base import EncoderError
+from encoders.registry import quick_recipe
 from encoders.use import Params, UseEncoder, build
 from tests.encoders import saved_models
 from tests.flows.project import Project

@@ -13,7 +13,8 @@ from encoders.learning import QUIET
 from encoders.vae import Params, Vae, build, divergence, posterior
 from encoders.vectors import Part
 from tests.encoders.test_tabular import customers
-from tests.encoders.vectors import Told, batch_of
+from tests.encoders.vectors import batch_of
+from tests.encoders.watching import Told
 
 if TYPE_CHECKING:
     import polars as pl

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from encoders._vggish_input import examples, log_mel
-from encoders.base import EncoderError, EncoderUsageError, quick_recipe
+from encoders.base import EncoderError, EncoderUsageError
 from encoders.media import Audio, MediaError, decode_audio
+from encoders.registry import quick_recipe
 from encoders.vggish import Params, VggishEncoder, build
 from tests.encoders import vggish_files
 from tests.encoders.vggish_files import CONVOLUTIONS, DENSE, WIDTH, Arrays

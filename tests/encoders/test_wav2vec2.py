@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from encoders.base import EncoderError, quick_recipe
+from encoders.base import EncoderError
 from encoders.media import Audio, MediaError, decode_audio
+from encoders.registry import quick_recipe
 from encoders.wav2vec2 import Params, SpeechEncoder, build
 from tests.encoders import checkpoints, speech_files
 from tests.encoders.speech_files import FAMILIES, LAYERS, LEAST, PADDED, WIDTH

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from encoders import base, mfcc
-from encoders.base import EncoderUsageError, Labelled, Learner
+from encoders import abilities, base, mfcc, registry
+from encoders.abilities import Labelled
+from encoders.base import EncoderUsageError, Learner
 from encoders.media import Audio
 from encoders.windows import Window, duration, pooled, within
 from flows.config.parsing import parse_params
@@ -102,7 +103,7 @@ def test_a_mean_weighs_windows_by_their_length() -> None:
 
 
 def build(**keys: object) -> Any:  # noqa: ANN401 - both an Encoder and a Learner
-    return base.build("mfcc", parse_params("mfcc", keys))
+    return registry.build("mfcc", parse_params("mfcc", keys))
 
 
 def learned(**keys: object) -> Any:  # noqa: ANN401 - as above
@@ -164,22 +165,22 @@ def test_a_recipe_tells_the_window_and_is_what_it_was_without_one() -> None:
 def test_a_kind_that_tells_its_recipe_unloaded_tells_the_window_too(weights: object) -> None:
     del weights
     kind, keys = params("clap_recordings", window={"seconds": 1.0, "pool": "mean"})
-    assert base.quick_recipe(kind, keys) == base.build(kind, keys).recipe()
+    assert registry.quick_recipe(kind, keys) == registry.build(kind, keys).recipe()
 
 
 def test_what_an_encoder_can_do_it_can_do_with_windows(weights: object) -> None:
     del weights
     kind, keys = params("clap_recordings", window={"seconds": 0.5, "pool": "mean"})
-    plain: Any = base.build(*params("clap_recordings"))
-    encoder: Any = base.build(kind, keys)
-    assert isinstance(encoder, base.Bridging)
+    plain: Any = registry.build(*params("clap_recordings"))
+    encoder: Any = registry.build(kind, keys)
+    assert isinstance(encoder, abilities.Bridging)
     assert not isinstance(encoder, Learner | Labelled)
     assert (encoder.others, encoder.scale) == (plain.others, plain.scale)
     asked = ["a mill stone"]
     np.testing.assert_allclose(
         encoder.encode_other("text", asked), plain.encode_other("text", asked), atol=1e-6
     )
-    rows = base.build(kind, keys).encode([sound(8000 * 3, 8000)])
+    rows = registry.build(kind, keys).encode([sound(8000 * 3, 8000)])
     np.testing.assert_allclose(rows, unit(rows), atol=1e-5)
 
 
@@ -187,5 +188,5 @@ def test_a_window_is_for_recordings(weights: object) -> None:
     del weights
     kind, keys = params("clap_texts_short", window={"seconds": 1.0})
     with pytest.raises(EncoderUsageError, match=r"window cuts recordings, and .* reads text"):
-        base.build(kind, keys)
-    assert base.window("sentence", base.params_type("sentence")()) is None
+        registry.build(kind, keys)
+    assert registry.window("sentence", registry.params_type("sentence")()) is None

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from encoders import base, fasttext, word2vec
+from encoders import fasttext, registry, word2vec
 from encoders._words import words as words_of
-from encoders.base import EncoderError, State, Worded, digest
+from encoders.abilities import Worded
+from encoders.base import EncoderError, State, digest
 from tests.bench.words import corpus, corrected, fitted, gensim_vectors, judged, probe
 from tests.conftest import REPOSITORY
 
@@ -47,7 +48,7 @@ def sentences(seed: int = 0, texts: int = 200) -> list[str]:
 
 def learn(kind: str, texts: Sequence[str], seed: int = SEED, **changes: object) -> Any:  # noqa: ANN401 - a Learner that is an Encoder and Worded
     few = GENSIM.get(kind, {})
-    encoder: Any = base.build(kind, base.params_type(kind)(**{**SMALL, **few, **changes}))
+    encoder: Any = registry.build(kind, registry.params_type(kind)(**{**SMALL, **few, **changes}))
     encoder.fit(texts, np.random.default_rng(seed))
     return encoder
 
@@ -221,7 +222,7 @@ def test_the_recipe_names_a_file_by_its_content(weights: Path, tmp_path: Path) -
 )
 def test_parameters_are_checked(kind: str, given: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        base.params_type(kind)(**given)
+        registry.params_type(kind)(**given)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_parameters_of_gensim_are_checked(given: dict[str, Any], told: str) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_too_few_words_are_told(kind: str) -> None:
-    encoder: Any = base.build(kind, base.params_type(kind)())
+    encoder: Any = registry.build(kind, registry.params_type(kind)())
     with pytest.raises(EncoderError, match="no word stands 5 times or more in the 1 texts"):
         encoder.fit(["a few words"], np.random.default_rng(0))
 

@@ -17,20 +17,6 @@ PRICES = Part("prices", 5, "l2", "of rows")
 LIKED = Part("liked", 4, "dot", "of users")
 
 
-class Told:
-    """Remembers what a fit tells its watch."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def stage(self, name: str, total: int | None) -> None: ...
-
-    def advance(self, steps: int) -> None: ...
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
 def drawn(part: Part, seed: int, n: int = 300) -> NDArray[np.float32]:
     """Vectors with directions of different strength, away from zero."""
     rng = np.random.default_rng(seed)

@@ -19,8 +19,8 @@ from flows.config.settings import Gc, SettingsError
 from flows.output.progress import Silent
 from flows.upkeep.erase import Eraser
 from flows.upkeep.gc import Collector
+from storage import cluster_drafts, cluster_removal, query, views
 from storage import clusters as kept
-from storage import query, views
 from storage.model import StorageError, UsageError
 from storage.query import QueryError
 from tests.flows.chunked import cut
@@ -218,10 +218,10 @@ def test_what_was_not_published_is_not_seen(topics: Project) -> None:
     before = assigned(topics)
     version = topics.versions()[0]
     catalog = topics.stores().catalog
-    draft = kept.Draft(catalog, version)
+    draft = cluster_drafts.Draft(catalog, version)
     draft.write(iter([]), {"centres": np.zeros((1, 8), np.float32)})  # and killed here
     assert assigned(topics) == before
-    assert len(kept.loose(catalog, version)) == 2
+    assert len(cluster_removal.loose(catalog, version)) == 2
     cluster(topics, k=3)
     cluster(topics, k=3)
     names = {path.stem for path in (kept.home(catalog) / "notes_v1").iterdir()}
@@ -409,12 +409,12 @@ def test_files_of_groups_before_these_go_after_a_grace(topics: Project) -> None:
     catalog, version = topics.stores().catalog, topics.versions()[0]
     policy = Gc(keep_runs=1, keep_days=0.0, grace_hours=1.0)
     Collector(topics.settings(), policy).collect(["notes"], Silent())
-    assert len(kept.loose(catalog, version)) == 2
+    assert len(cluster_removal.loose(catalog, version)) == 2
     items = Collector(topics.settings(), dataclasses.replace(policy, grace_hours=0.0)).collect(
         ["notes"], Silent()
     )
     assert "clusters of notes_v1" in {item.what for item in items if item.goes}
-    assert kept.loose(catalog, version) == []
+    assert cluster_removal.loose(catalog, version) == []
     assert len(assigned(topics)) == 90
 
 

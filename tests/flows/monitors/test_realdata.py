@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from encoders import base as encoders
+from encoders import registry
 from flows.demo import raw as demo_raw
 from flows.monitors import drift, health
 from tests.flows.monitors.samples import sample
@@ -44,7 +44,7 @@ def test_news_against_news_are_flagged_no_more_often_than_alpha(news: NDArray[np
 
 def test_the_shift_of_the_demo_is_found() -> None:
     rng = np.random.default_rng(0)
-    minilm = encoders.build("sentence", encoders.params_type("sentence")())
+    minilm = registry.build("sentence", registry.params_type("sentence")())
     picked = [rng.choice(len(rows), 60, replace=False) for rows in (texts(), code())]
     before, after = (
         sample(minilm.encode([rows[int(i)] for i in chosen]), name)

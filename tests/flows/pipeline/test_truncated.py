@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from encoders.base import Truncated
+from encoders.abilities import Truncated
 from flows import cli
 from flows.engines.engine import Direct
 from flows.lifecycle.status import status

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import encoders
-from encoders import base
+from encoders import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,10 +22,10 @@ def installed() -> Iterator[None]:
         yield
     finally:
         encoders.__path__ = before
-        base.kinds.cache_clear()
+        registry.kinds.cache_clear()
 
 
 def install() -> None:
     """Have them found for the rest of the process: a worker on Ray begins with this."""
     encoders.__path__ = [*encoders.__path__, str(Path(__file__).parent)]
-    base.kinds.cache_clear()
+    registry.kinds.cache_clear()

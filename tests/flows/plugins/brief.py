@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from encoders.base import Truncated
+from encoders.abilities import Truncated
 from tests.flows.plugins.letters import Letters
 from tests.flows.plugins.letters import Params as LettersParams
 

@@ -360,10 +360,10 @@ def test_shares_of_a_whole_list_add_up_to_one(
 def test_several_prompts_are_one_mean_of_unit_vectors(
     gallery: Gallery, vecmill: Callable[..., Answer]
 ) -> None:
-    from encoders import base
+    from encoders import registry
     from encoders.clip import Params
 
-    encoder: Any = base.build("clip", Params(str(gallery.root / "clip"), "image"))
+    encoder: Any = registry.build("clip", Params(str(gallery.root / "clip"), "image"))
     labels, prompts = ["red", "blue"], ["a {} square", "{} cross"]
     texts = sum(
         encoder.encode_other("text", [prompt.replace("{}", one) for one in labels])
