@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,7 +99,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_testnodedown(node: WorkerController, error: object) -> None:
     """Tell how a process of the tests ended that was not to end: -9 where it was killed."""
     if error:
-        sys.stderr.write(f"\n{node.gateway.id} ended with {node.gateway._io.wait()}\n")  # noqa: SLF001
+        try:
+            code = node.gateway._io.popen.wait(60)  # noqa: SLF001 - nobody else knows
+        except subprocess.TimeoutExpired:
+            code = "nothing: it lives, and has closed its pipes"
+        sys.stderr.write(f"\n{node.gateway.id} ended with {code}\n")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
