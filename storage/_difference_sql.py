@@ -107,20 +107,24 @@ CREATE OR REPLACE TABLE reused AS
 SELECT content_hash, arg_min(nth, record_id) AS nth
 FROM base SEMI JOIN (FROM outcome WHERE outcome IN ('new', 'changed')) USING (content_hash)
 GROUP BY content_hash;
-CREATE OR REPLACE TABLE chosen (content_hash VARCHAR, nth BIGINT)
+CREATE OR REPLACE TABLE chosen (digest UHUGEINT, nth BIGINT)
 """
+# Contents are told apart by 128 bits: what a join on their whole hashes holds of ten million is
+# more than a run may have.
 CHOOSE_STAGED = """
 INSERT INTO chosen
-SELECT content_hash, min((file_index::BIGINT << {file_bits}) | file_row_number)
+SELECT md5_number(content_hash) AS digest,
+    min((file_index::BIGINT << {file_bits}) | file_row_number)
 FROM read_parquet([{files}], file_row_number = true)
 SEMI JOIN (FROM outcome WHERE outcome IN ('new', 'changed')) USING (content_hash)
 ANTI JOIN reused USING (content_hash)
 WHERE reason IS NULL
-GROUP BY content_hash
+GROUP BY digest
 """
 FROM_STAGED = """
 SELECT o.seq, c.nth, true AS fresh
-FROM chosen c JOIN outcome o USING (content_hash) WHERE o.outcome IN ('new', 'changed')
+FROM chosen c JOIN outcome o ON c.digest = md5_number(o.content_hash)
+WHERE o.outcome IN ('new', 'changed')
 """
 # An updated record keeps the run and the time that made its vector.
 FROM_PUBLISHED = """
@@ -131,11 +135,13 @@ SELECT o.seq, o.base_nth, false
 FROM outcome o WHERE o.outcome = 'updated'
 """
 # Rows lie in `snapshot` by `seq`, and whole ones are neither joined nor sorted here, which takes
-# more memory than there is where they are long. What is ordered is numbered as it comes: a window
-# with an order of its own holds all rows in memory, an ORDER BY does not.
+# more memory than there is where they are long. Nor is what is joined sorted in one go, which holds
+# both; and what is sorted is numbered as it comes: a window with its own order holds all rows.
 PLACE = """
+CREATE OR REPLACE TABLE unplaced AS {rows};
 CREATE OR REPLACE TABLE placed AS
-SELECT *, row_number() OVER () - 1 AS {place} FROM (FROM ({rows}) ORDER BY nth, seq)
+SELECT *, row_number() OVER () - 1 AS {place} FROM (FROM unplaced ORDER BY nth, seq);
+DROP TABLE unplaced
 """
 PLACED = "SELECT seq, nth, fresh, {place} FROM placed ORDER BY seq"
 STAYING = """
