@@ -144,8 +144,9 @@ class VggishEncoder:
         """
         sums, counts = np.zeros((len(batch), self.dim)), np.zeros((len(batch), 1))
         for runs in in_parts(self._runs(batch), _UNDER_WAY):
-            # One alone is computed by all threads.
-            device = self._device if len(runs) > 1 else None
+            # One alone is computed by all threads, but where it has to be equal to the bit.
+            shared = len(runs) > 1 or self._params.postprocess == "quantized"
+            device = self._device if shared else None
             found = _streams.mapped(self._embedded, [heard for _, heard in runs], device)
             for (rows, _), vectors in zip(runs, found, strict=True):
                 np.add.at(sums, rows, vectors)

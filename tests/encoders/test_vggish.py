@@ -244,6 +244,32 @@ def test_quantised_rows_are_equal_to_the_bit_beside_any_neighbour(saved: Path) -
     np.testing.assert_array_equal(together, alone)
 
 
+def test_quantised_rows_are_computed_alone_as_beside_any_neighbour(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    encoder = whitening(saved, postprocess="quantized")
+    embed = encoder._network.embed  # noqa: SLF001 - to see by how many threads
+    counts: set[int] = set()
+
+    def seen(heard: NDArray[np.float32]) -> NDArray[np.float32]:
+        counts.add(torch.get_num_threads())
+        return embed(heard)
+
+    monkeypatch.setattr(encoder._network, "embed", seen)  # noqa: SLF001 - as above
+    heard = [Audio(noise(0.5, row), RATE) for row in range(3)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = encoder.encode(heard)
+        alone = np.concatenate([encoder.encode([audio]) for audio in heard])
+    finally:
+        torch.set_num_threads(before)
+    assert len(counts) == 1  # the last digit of a sum hangs on it, and may tip a number over
+    np.testing.assert_array_equal(together, alone)
+
+
 @pytest.mark.parametrize("length", [0, 1, 399, 400, 15_359])
 def test_any_length_is_encoded(encoder: VggishEncoder, length: int) -> None:
     samples = noise(1)[:length]
