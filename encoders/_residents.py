@@ -26,12 +26,16 @@ class Resident:
     Args:
         count: of torch's threads, which it sets for itself; to be made within `_threads.kept`.
 
+    Attributes:
+        begun: whether it was given something since it was taken, and so lets itself go.
+
     Raises:
         RuntimeError: if the system has no more threads.
     """
 
     def __init__(self, count: int) -> None:
         self._count = count
+        self.begun = False
         self._given: SimpleQueue[tuple[Callable[[], None], threading.Event]] = SimpleQueue()
         ready = threading.Event()
         # A daemon, since a model that hangs must not keep the process from ending.
@@ -42,6 +46,7 @@ class Resident:
     def begin(self, work: Callable[[], None]) -> threading.Event:
         """Have it call what may not raise; the event is set once that has returned."""
         done = threading.Event()
+        self.begun = True  # first, so that nobody lets it go whose call of this is interrupted
         self._given.put((work, done))
         return done
 
@@ -77,6 +82,8 @@ def taken(number: int, count: int) -> list[Resident]:
     with _lock:
         idle = _idle.setdefault(count, [])
         found = [idle.pop() for _ in range(min(number, len(idle)))]
+        for one in found:
+            one.begun = False
     if len(found) < number:
         with _threads.kept():
             while len(found) < number:

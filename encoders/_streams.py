@@ -183,7 +183,7 @@ class _Streams(Generic[T, R]):
                 done.wait()
         except BaseException as error:  # an interrupt
             self._fail(error)
-            _residents.let_go(threads[len(under_way) :])
+            _residents.let_go([one for one in threads[len(under_way) :] if not one.begun])
             for done in under_way:
                 done.wait()
             raise

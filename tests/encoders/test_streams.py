@@ -175,6 +175,29 @@ def test_threads_stay_for_the_next_batch_but_for_one_that_hangs() -> None:
 
 
 @pytest.mark.usefixtures("torch")
+def test_a_thread_whose_beginning_is_interrupted_is_let_go_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin = _residents.Resident.begin
+    begun: list[threading.Event] = []
+
+    def interrupted(resident: _residents.Resident, work: Any) -> threading.Event:  # noqa: ANN401 - a call
+        begun.append(begin(resident, work))
+        if len(begun) == 2:
+            raise KeyboardInterrupt  # after it was given its work, and before anybody knows
+        return begun[-1]
+
+    monkeypatch.setattr(_residents, "_idle", {})
+    with monkeypatch.context() as patched:
+        patched.setattr(_residents.Resident, "begin", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _streams.mapped(str, range(9), "cpu")
+    assert all(done.wait(30) for done in begun)
+    idle = _residents._idle[1]  # noqa: SLF001 - who is given out next
+    assert len(idle) == len({*idle}) == 3
+
+
+@pytest.mark.usefixtures("torch")
 def test_what_a_batch_was_made_with_is_let_go() -> None:
     class Held:
         """What may be large."""
