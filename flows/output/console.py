@@ -41,11 +41,12 @@ NOTHING = 1e-6
 
 _INDENT = 4
 
-PIPE = 10_000
-"""The width of what has none; a line that is folded to 80 columns helps no program."""
+PIPE = 1_000_000_000
+"""The width of what has none; a line that is folded, to however many columns, helps no program."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# A key such as `user:key:1` is no picture of a key.
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 for console in (out, err):
     if not console.is_terminal:
         console.width = PIPE
@@ -222,7 +223,7 @@ def _grid(
 
 def _width(grid: Table) -> int:
     """How wide the table is if no cell is folded."""
-    free = Console(width=PIPE)
+    free = Console(width=PIPE, emoji=False)
     return Measurement.get(free, free.options, grid).maximum
 
 

@@ -92,13 +92,29 @@ def test_markup_in_a_record_is_shown_and_not_obeyed(capsys: pytest.CaptureFixtur
     assert got.err == "[red]hm[/red] [/]\n"
 
 
-def test_a_pipe_gets_one_line_a_row_however_long(capsys: pytest.CaptureFixture[str]) -> None:
-    console.table([{"a": WIDE}], ("a",))
-    console.listing([{"a": 1, "b": WIDE}], ("a",), "b")
-    console.Lines().note(WIDE)
+def test_a_name_between_colons_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table([{"id": "user:key:1", "n": 1}], ("id", "n"))
+    console.listing([{"id": "a:heart:b", "why": "no :x: here"}], ("id",), "why")
+    console.Lines().note("seen :eyes:")
+    show("  in :fire:")
+    got = capsys.readouterr()
+    _, first, _, second, third = (line.split() for line in got.out.splitlines())
+    assert first == ["user:key:1", "1"]
+    assert second == ["a:heart:b", "no", ":x:", "here"]
+    assert third == ["in", ":fire:"]
+    assert got.err == "seen :eyes:\n"
+
+
+@pytest.mark.parametrize("long", [WIDE, "word " * 4_000], ids=["sentence", "book"])
+def test_a_pipe_gets_one_line_a_row_however_long(
+    long: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.table([{"a": long}], ("a",))
+    console.listing([{"a": 1, "b": long}], ("a",), "b")
+    console.Lines().note(long)
     got = capsys.readouterr()
     lines = [line.split() for line in got.out.splitlines()]
-    assert lines == [["a"], WIDE.split(), ["a", "b"], ["1", *WIDE.split()]]
+    assert lines == [["a"], long.split(), ["a", "b"], ["1", *long.split()]]
     assert got.err.count("\n") == 1
 
 
