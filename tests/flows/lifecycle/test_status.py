@@ -281,6 +281,25 @@ def _at(clock: str) -> datetime:
     return datetime.fromisoformat(f"2026-03-04T{clock}:00+00:00")
 
 
+@pytest.mark.parametrize(
+    "nightly",
+    [
+        Recurrence("cron", "30 2 * * *", "Europe/Berlin"),
+        Recurrence("rrule", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30", "Europe/Berlin"),
+    ],
+    ids=["cron", "rrule"],
+)
+def test_what_prefect_started_before_the_hour_that_the_clocks_skip_is_not_overdue(
+    nightly: Recurrence,
+) -> None:
+    began = datetime(2026, 3, 29, 0, 30, 5, tzinfo=UTC)  # half past one
+    assert overdue.overdue(nightly, began, began + timedelta(hours=12)) is None
+    missed = datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+    assert overdue.overdue(nightly, began, began + timedelta(hours=36)) == missed
+    evening = began - timedelta(hours=6)  # by hand: nothing was started in the night
+    assert overdue.overdue(nightly, evening, began + timedelta(hours=12)) is not None
+
+
 def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     project.write(ROWS)
     project.more = OTHER + (
