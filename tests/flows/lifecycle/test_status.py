@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -251,6 +252,20 @@ def test_a_table_that_is_not_where_the_store_says_is_told_once(project: Project)
     assert found.told().startswith(
         f"1 published table (notes_v1) is not in {root}/vectorz, which is no folder; where [store]"
     )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
+def test_a_folder_beside_it_that_nobody_may_look_into_is_passed_by(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    root = project.root / "data"
+    closed = root / "lost+found"
+    closed.mkdir(mode=0)
+    project.more = f'[store]\nvectors = "{root}/vectorz"\ncatalog = "{root}/catalog.duckdb"\n'
+    found = unheld(project.stores())
+    closed.chmod(0o700)
+    assert found is not None
+    assert found.beside == root / "vectors"
 
 
 HOURLY, DAILY = Recurrence.every(timedelta(hours=1)), Recurrence("cron", "30 3 * * *")
