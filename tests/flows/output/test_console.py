@@ -105,6 +105,18 @@ def test_a_name_between_colons_is_no_picture(capsys: pytest.CaptureFixture[str])
     assert got.err == "seen :eyes:\n"
 
 
+def test_backslashes_at_the_end_of_a_cell_are_as_many_as_they_are(terminal: io.StringIO) -> None:
+    for n in (1, 2, 3):
+        end = "\\" * n
+        console.table([{"a": f"x{end}", "b": f"y{end}"}], ("a", "b"))
+        console.table([{"a": f"x{end}", "b": f"y{end}", "c": "z" * 90}], ("a", "c", "b"))
+        console.listing([{"a": f"x{end}", "b": f"y{end}"}], ("a",), "b")
+    found = [re.findall(r"\\+", line) for line in plain(terminal)]
+    assert [[len(end) for end in ends] for ends in found if ends] == [
+        row for n in (1, 2, 3) for row in ([n, n], [n, n], [n], [n])
+    ]
+
+
 @pytest.mark.parametrize("long", [WIDE, "word " * 4_000], ids=["sentence", "book"])
 def test_a_pipe_gets_one_line_a_row_however_long(
     long: str, capsys: pytest.CaptureFixture[str]
