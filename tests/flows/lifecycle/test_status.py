@@ -343,6 +343,20 @@ def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     assert [row["overdue_since"] for row in rows] == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("ended", "now", "late"),
+    [("09:10", "10:20", True), ("10:10", "10:20", False), ("10:10", "10:25", True)],
+    ids=["before it was due", "its monitors look", "nothing came after it"],
+)
+def test_a_feature_whose_turn_is_to_come_is_not_overdue(
+    project: Project, ended: str, now: str, *, late: bool
+) -> None:
+    project.more = f'{OTHER}\n[schedules.hourly]\nevery = "1 hour"\n'
+    last = {"notes": _at("10:00"), "other": _at("09:30")}
+    found = overdue.of_schedules(project.settings(), last, {"notes": _at(ended)}, (), _at(now))
+    assert ("other" in found) is late
+
+
 def test_how_the_last_run_went_and_when_stands_in_one_cell() -> None:
     row = {"last_status": "done", "started_at": _at("10:00"), "finished_at": _at("10:20")}
     assert last_run(row, _at("13:30")) == "done 3 h ago"
