@@ -28,10 +28,8 @@ _START_IT = (
     "start it, or name another (PREFECT_API_URL); with --direct nothing asks for one. What was "
     "encoded is kept, and the next run goes on from it"
 )
-_GOES_ON = (
-    "what was done is done, though Prefect's pages may show it as going on, and what is left goes "
-    "on without Prefect"
-)
+_STAYS = "what was done is done, though Prefect's pages may show it as going on"
+_GOES_ON = ", and what is left goes on without Prefect"
 
 
 class Runner(Protocol):
@@ -127,6 +125,7 @@ class _Flows:
     settings: Settings
     reporter: Reporter
     run: Any  # the module flows.run, imported only when Prefect is wanted
+    heard: bool = False  # whether its server has taken what a flow came to
     gone: bool = False
 
     def embed(
@@ -186,17 +185,27 @@ class _Flows:
         """
         from flows.operations import unheard
 
-        if self.gone and self.settings.engine.concurrency_limit is None:
+        without = self.settings.engine.concurrency_limit is None
+        if self.gone and without:
             return instead(_Here(self.settings, self.reporter))
         with unheard.keeping() as kept:
             try:
-                return flow()
+                found = flow()
             except Exception as error:
                 why = self.run.unanswered() if unheard.of_connection(error) else None
                 if why is None:
                     raise
-                if name not in kept.results:
+                failed = None if name in kept.results else unheard.behind(error)
+                known = name in kept.results or failed is not None
+                if not known and not (self.heard and without):
                     raise RunError(f"{why}; {_START_IT}") from error
                 self.gone = True
-                self.reporter.note(f"{why} any more; {_GOES_ON}")
-                return kept.results[name]
+                self.reporter.note(f"{why} any more; {_STAYS}{_GOES_ON if without else ''}")
+            else:
+                self.heard = True
+                return found
+        if failed is not None:
+            raise failed
+        if name in kept.results:
+            return kept.results[name]
+        return instead(_Here(self.settings, self.reporter))

@@ -22,6 +22,9 @@ LATEST = timedelta(minutes=15)
 _STARTED = """
 SELECT feature, max(started_at) AS started_at FROM runs WHERE kind <> 'backfill' GROUP BY feature
 """
+_ENDED = """
+SELECT feature, max(finished_at) AS ended_at FROM runs WHERE finished_at IS NOT NULL GROUP BY ALL
+"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ def overdue(when: Recurrence, last: datetime, now: datetime) -> datetime | None:
         now: the present moment.
     """
     due = when.after(last)
+    if due is not None and _is_skipped(last, due):
+        due = when.after(due)
     if due is None or due > now:
         return None
     following = when.after(due)
@@ -53,8 +58,27 @@ def overdue(when: Recurrence, last: datetime, now: datetime) -> datetime | None:
     return due.astimezone(UTC) if late <= now else None
 
 
+def _is_skipped(last: datetime, due: datetime) -> bool:
+    """Whether the clocks were put forward between a start and the next, an hour apart at most.
+
+    Prefect 3.8 starts what is due in the hour that is skipped an hour before.
+    """
+    begun, then = last.astimezone(UTC), due.astimezone(UTC)
+    # By way of UTC, as a rule may name a time of the hour that there is not.
+    forward = _offset(then.astimezone(due.tzinfo)) - _offset(begun.astimezone(due.tzinfo))
+    return forward > timedelta() and then - begun <= forward
+
+
+def _offset(moment: datetime) -> timedelta:
+    return moment.utcoffset() or timedelta()
+
+
 def of_schedules(
-    settings: Settings, last: Mapping[str, datetime], busy: Collection[str], now: datetime
+    settings: Settings,
+    last: Mapping[str, datetime],
+    ended: Mapping[str, datetime],
+    busy: Collection[str],
+    now: datetime,
 ) -> dict[str, Overdue]:
     """By feature the start that is overdue, of several schedules the one that was due first.
 
@@ -62,6 +86,8 @@ def of_schedules(
         settings: the configuration.
         last: by feature when its last run began; one that has never run is not overdue, since
             nothing says since when it should be.
+        ended: by feature when its last run ended. Where that was after the start was due, its
+            monitors may still look, and the others come after them.
         busy: features that a run is under way of; nothing of their schedules is late, as a
             schedule goes through its features one by one.
         now: the present moment.
@@ -73,9 +99,15 @@ def of_schedules(
             continue
         for name in names:
             due = overdue(schedule.when, last[name], now) if name in last else None
-            if due is not None and (name not in found or due < found[name].due):
+            if due is None or any(_is_next(due, ended[one], now) for one in names if one in ended):
+                continue
+            if name not in found or due < found[name].due:
                 found[name] = Overdue(schedule.name, due)
     return found
+
+
+def _is_next(due: datetime, ended: datetime, now: datetime) -> bool:
+    return due <= ended and now < ended + LATEST
 
 
 def tell(
@@ -93,7 +125,9 @@ def tell(
     if settings.schedules:
         last = dict(_started(stores, rows))
         busy = {row["feature"] for row in rows if row["last_status"] == "running"}
-        late = of_schedules(settings, last, busy, now or datetime.now(UTC))
+        ends = stores.catalog.query(_ENDED).to_pylist()
+        ended = {row["feature"]: row["ended_at"] for row in ends}
+        late = of_schedules(settings, last, ended, busy, now or datetime.now(UTC))
     for row in rows:
         found = late.get(row["feature"]) if row["standing"] != "retired" else None
         row["overdue_since"] = None if found is None else found.due

@@ -51,7 +51,8 @@ def after_run(feature: str, number: int, findings: Sequence[Mapping[str, Any]]) 
             yield told(feature, dict(finding))
     if len(quiet) > 1:
         names = ", ".join(quiet)
-        yield f"{feature}: quiet: {names}; `vecmill monitor {feature}` says what they saw"
+        look = f"vecmill monitor {feature} --version {number}"  # it need not be the live one
+        yield f"{feature}: quiet: {names}; `{look}` says what they saw"
     waiting = [f["monitor"] for f in findings if waits(f["verdict"], f["summary"])]
     if waiting:
         begin = "begins" if len(waiting) == 1 else "begin"

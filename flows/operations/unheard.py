@@ -73,6 +73,21 @@ def of_connection(error: BaseException | None) -> bool:
     return error is not None
 
 
+def behind(error: BaseException) -> Exception | None:
+    """What a flow failed of, where Prefect's server could not be told of that; None of no failure.
+
+    Only what a user can mend is told apart from what went wrong on the way to the server.
+    """
+    from flows.output.codes import code_of
+
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, Exception) and code_of(found) and not isinstance(found, OSError):
+            return found
+        found = found.__context__
+    return None
+
+
 @contextmanager
 def leaving(unanswered: Callable[[], str | None]) -> Iterator[None]:
     """Have the process end without Prefect after the block, where its server does not answer.

@@ -41,11 +41,12 @@ NOTHING = 1e-6
 
 _INDENT = 4
 
-PIPE = 10_000
-"""The width of what has none; a line that is folded to 80 columns helps no program."""
+PIPE = 1_000_000_000
+"""The width of what has none; a line that is folded, to however many columns, helps no program."""
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# A key such as `user:key:1` is no picture of a key.
+out = Console(highlight=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 for console in (out, err):
     if not console.is_terminal:
         console.width = PIPE
@@ -190,7 +191,7 @@ def table(
             same = [f"{_spaced(shown[c])} {cells[0][c]}" for c in told]
             same[0] = f"in each row: {same[0]}"
             for line in arranging.beside(same, out.width):
-                out.print(escape(line))
+                out.print(Text(line))
             shown = {c: name for c, name in shown.items() if c not in told}
             grid = _grid(cells, shown, right, title)
         last = [*shown][-1]
@@ -216,13 +217,13 @@ def _grid(
         folds = column == [*columns][-1]
         grid.add_column(name, justify=side, overflow="fold", no_wrap=not folds)
     for row in cells:
-        grid.add_row(*(escape(row[column]) for column in columns))
+        grid.add_row(*(Text(row[column]) for column in columns))
     return grid
 
 
 def _width(grid: Table) -> int:
     """How wide the table is if no cell is folded."""
-    free = Console(width=PIPE)
+    free = Console(width=PIPE, emoji=False)
     return Measurement.get(free, free.options, grid).maximum
 
 
@@ -238,12 +239,14 @@ def _blocks(
         head = called + row[first]
         line = arranging.GAP.join(short)
         if cell_len(head) + len(arranging.GAP) + cell_len(line) <= out.width:
-            out.print(f"[bold]{escape(head)}[/bold]{arranging.GAP}{escape(line)}".rstrip())
+            told = Text.assemble((head, "bold"), arranging.GAP, line)
+            told.rstrip()
+            out.print(told)
         else:
-            out.print(escape(head), style="bold")
+            out.print(Text(head), style="bold")
             long = [*arranging.beside(short, out.width - _INDENT), *long]
         for line in long:
-            out.print(Padding(escape(line), (0, 0, 0, _INDENT), expand=False))
+            out.print(Padding(Text(line), (0, 0, 0, _INDENT), expand=False))
 
 
 def _telling(row: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, str]:
@@ -271,8 +274,8 @@ def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], below: st
         return
     for row in rows:
         words = (cell(row.get(c)) for c in columns)
-        out.print(escape("  ".join(word for word in words if word)), style="bold")
-        out.print(Padding(escape(cell(row.get(below))), (0, 0, 0, _INDENT), expand=False))
+        out.print(Text("  ".join(word for word in words if word)), style="bold")
+        out.print(Padding(Text(cell(row.get(below))), (0, 0, 0, _INDENT), expand=False))
 
 
 def header(column: str) -> str:

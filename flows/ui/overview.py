@@ -18,7 +18,7 @@ from flows.ui import frame
 from flows.ui.grids import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -132,17 +132,17 @@ def _upkeep(settings: Settings) -> Html:
 
 def said(rows: Sequence[Mapping[str, Any]], now: datetime) -> Html:
     """What is to be said of rows of `flows.lifecycle.status.status` beside what reports say."""
-    told = []
+    told: list[Html] = []
+    seen: set[str] = set()
     for row in rows:
         name = row["feature"] if row["version"] is None else f"{row['feature']} v{row['version']}"
         link = el("a", name, href=f"/features/{row['feature']}")
         if row["last_status"] == "crashed":
             told.append(_line("alarm", link, str(row["error"])))
-        if row["table_gone"]:
-            told.append(_line("alarm", link, row["table_gone"]))
-        if row["overdue_since"]:
-            words = late(row, now).removeprefix(f"{row['feature']}: ")
-            told.append(_line("watch", link, words))
+        for state, words in _of_features(row, now):
+            if words not in seen:
+                seen.add(words)
+                told.append(_line(state, link, words.removeprefix(f"{row['feature']}: ")))
         if row["upkeep"]:
             what = "; ".join(map(str, row["upkeep"]))
             words = f"{what}; `vecmill maintain {row['feature']} --yes` mends it"
@@ -150,3 +150,11 @@ def said(rows: Sequence[Mapping[str, Any]], now: datetime) -> Html:
     if not told:
         return frame.lead("Tables are in order, no schedule is overdue, and no run has crashed.")
     return el("ul", *told, class_="said")
+
+
+def _of_features(row: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
+    """What the rows of all versions of a feature say alike."""
+    if row["table_gone"]:
+        yield "alarm", row["table_gone"]
+    if row["overdue_since"]:
+        yield "watch", late(row, now)

@@ -76,14 +76,16 @@ def _table(feature: str, version: int) -> str:
 
 
 def _holds(folder: Path, key: tuple[str, int]) -> bool:
-    return (folder / f"{_table(*key)}.lance").is_dir()
+    try:
+        return (folder / f"{_table(*key)}.lance").is_dir()
+    except OSError:  # such as `lost+found`, which nobody may look into
+        return False
 
 
 def _beside(folder: Path, gone: tuple[tuple[str, int], ...]) -> Path | None:
-    if not folder.parent.is_dir():
+    try:
+        others = sorted(folder.parent.iterdir())
+    except OSError:  # there is none, or it is not to be listed
         return None
-    found = (
-        other for other in sorted(folder.parent.iterdir())
-        if other != folder and all(_holds(other, key) for key in gone)
-    )  # fmt: skip
+    found = (o for o in others if o != folder and all(_holds(o, key) for key in gone))
     return next(found, None)

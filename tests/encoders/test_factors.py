@@ -226,8 +226,6 @@ import sys
 import numpy as np
 from encoders import base, factors
 from tests.encoders import tastes
-from tests.encoders.watching import Told
-from tests.encoders.watching import Told
 encoder = factors.build(factors.Params(factors=4, iterations=3))
 encoder.fit(tastes.records(tastes.drawn(np.random.default_rng(6), 60, 40).rows()),
             np.random.default_rng(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -253,6 +254,20 @@ def test_a_table_that_is_not_where_the_store_says_is_told_once(project: Project)
     )
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root looks into every folder")
+def test_a_folder_beside_it_that_nobody_may_look_into_is_passed_by(project: Project) -> None:
+    project.write(ROWS)
+    project.run()
+    root = project.root / "data"
+    closed = root / "lost+found"
+    closed.mkdir(mode=0)
+    project.more = f'[store]\nvectors = "{root}/vectorz"\ncatalog = "{root}/catalog.duckdb"\n'
+    found = unheld(project.stores())
+    closed.chmod(0o700)
+    assert found is not None
+    assert found.beside == root / "vectors"
+
+
 HOURLY, DAILY = Recurrence.every(timedelta(hours=1)), Recurrence("cron", "30 3 * * *")
 
 
@@ -281,6 +296,25 @@ def _at(clock: str) -> datetime:
     return datetime.fromisoformat(f"2026-03-04T{clock}:00+00:00")
 
 
+@pytest.mark.parametrize(
+    "nightly",
+    [
+        Recurrence("cron", "30 2 * * *", "Europe/Berlin"),
+        Recurrence("rrule", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30", "Europe/Berlin"),
+    ],
+    ids=["cron", "rrule"],
+)
+def test_what_prefect_started_before_the_hour_that_the_clocks_skip_is_not_overdue(
+    nightly: Recurrence,
+) -> None:
+    began = datetime(2026, 3, 29, 0, 30, 5, tzinfo=UTC)  # half past one
+    assert overdue.overdue(nightly, began, began + timedelta(hours=12)) is None
+    missed = datetime(2026, 3, 30, 0, 30, tzinfo=UTC)
+    assert overdue.overdue(nightly, began, began + timedelta(hours=36)) == missed
+    evening = began - timedelta(hours=6)  # by hand: nothing was started in the night
+    assert overdue.overdue(nightly, evening, began + timedelta(hours=12)) is not None
+
+
 def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     project.write(ROWS)
     project.more = OTHER + (
@@ -307,6 +341,20 @@ def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     rows[1]["last_status"] = "running"  # the schedule is under way, and comes to notes after it
     overdue.tell(settings, stores, rows, later)
     assert [row["overdue_since"] for row in rows] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("ended", "now", "late"),
+    [("09:10", "10:20", True), ("10:10", "10:20", False), ("10:10", "10:25", True)],
+    ids=["before it was due", "its monitors look", "nothing came after it"],
+)
+def test_a_feature_whose_turn_is_to_come_is_not_overdue(
+    project: Project, ended: str, now: str, *, late: bool
+) -> None:
+    project.more = f'{OTHER}\n[schedules.hourly]\nevery = "1 hour"\n'
+    last = {"notes": _at("10:00"), "other": _at("09:30")}
+    found = overdue.of_schedules(project.settings(), last, {"notes": _at(ended)}, (), _at(now))
+    assert ("other" in found) is late
 
 
 def test_how_the_last_run_went_and_when_stands_in_one_cell() -> None:

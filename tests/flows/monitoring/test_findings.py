@@ -86,9 +86,9 @@ def test_every_line_says_who_what_and_why() -> None:
 
 def test_monitors_that_are_quiet_share_a_line_after_a_run() -> None:
     quiet = [PLAIN | {"monitor": name, "verdict": "quiet"} for name in ("health", "outliers")]
-    assert list(after_run("notes", 1, [quiet[0], ROW, quiet[1]])) == [
+    assert list(after_run("notes", 2, [quiet[0], ROW, quiet[1]])) == [
         "notes: drift: watch: as seen",
-        "notes: quiet: health, outliers; `vecmill monitor notes` says what they saw",
+        "notes: quiet: health, outliers; `vecmill monitor notes --version 2` says what they saw",
     ]
     assert list(after_run("notes", 1, quiet[:1])) == ["notes: health: quiet: as seen"]
 

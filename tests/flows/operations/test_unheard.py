@@ -7,15 +7,17 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows import run
 from flows.cli import run_command
-from flows.operations import ending
+from flows.operations import ending, unheard
 from flows.output.progress import Silent
 from flows.pipeline.refusals import RunError
 from flows.runner import _Flows
+from storage.model import StorageError
 from tests.flows.operations.service import Gateway, Service, wait
 
 if TYPE_CHECKING:
@@ -110,15 +112,51 @@ def test_what_a_run_came_to_is_told_though_the_server_has_gone(
     assert hurried.is_set()
 
 
-@pytest.mark.parametrize("limit", [None, "gpu"])
+@pytest.mark.slow
+def test_what_a_run_failed_of_is_told_though_the_server_has_gone(
+    served: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    served.project.encoder = {"breach": "slow"}
+    served.project.feature = {"max_dead": 0.01}
+    served.project.write([*served.ROWS, ("bad", "FAIL here", "x"), ("worse", "FAIL there", "x")])
+    code, address = run_and_cut(served)
+    err = capfd.readouterr().err
+    assert code == 1
+    assert err.count(f"Prefect's server at {address} does not answer (ConnectError: ") == 1
+    assert "max_dead" in err
+    assert "start it" not in err
+
+
+@pytest.mark.parametrize(
+    ("known", "limit"),
+    [({"gone": True}, None), ({"heard": True}, None), ({"gone": True, "heard": True}, "gpu")],
+)
 def test_what_is_left_goes_on_without_it_but_where_it_hands_out_slots(
-    project: Project, nobody: str, limit: str | None
+    project: Project, nobody: str, known: dict[str, bool], limit: str | None
 ) -> None:
     project.write([("a", "text", "x")])
     project.engine = {} if limit is None else {"concurrency_limit": limit}
-    flows = _Flows(project.settings(), Silent(), run, gone=True)
+    flows = _Flows(project.settings(), Silent(), run, **known)
     if limit is None:
         assert flows.embed("notes")["encoded"] == 1
+        assert flows.gone
     else:
         with pytest.raises(RunError, match=f"Prefect's server at {nobody} does not answer"):
             flows.embed("notes")
+
+
+def test_what_a_flow_failed_of_is_found_behind_what_its_telling_failed_of(nobody: str) -> None:
+    why = StorageError("the disk is full")
+
+    def fails() -> None:
+        try:
+            raise why
+        except StorageError:
+            httpx.get(nobody)  # as Prefect does, to tell of it
+
+    with pytest.raises(httpx.ConnectError) as caught:
+        fails()
+    assert unheard.behind(caught.value) is why
+    with pytest.raises(httpx.ConnectError) as caught:
+        httpx.get(nobody)
+    assert unheard.behind(caught.value) is None

@@ -92,13 +92,41 @@ def test_markup_in_a_record_is_shown_and_not_obeyed(capsys: pytest.CaptureFixtur
     assert got.err == "[red]hm[/red] [/]\n"
 
 
-def test_a_pipe_gets_one_line_a_row_however_long(capsys: pytest.CaptureFixture[str]) -> None:
-    console.table([{"a": WIDE}], ("a",))
-    console.listing([{"a": 1, "b": WIDE}], ("a",), "b")
-    console.Lines().note(WIDE)
+def test_a_name_between_colons_is_no_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    console.table([{"id": "user:key:1", "n": 1}], ("id", "n"))
+    console.listing([{"id": "a:heart:b", "why": "no :x: here"}], ("id",), "why")
+    console.Lines().note("seen :eyes:")
+    show("  in :fire:")
+    got = capsys.readouterr()
+    _, first, _, second, third = (line.split() for line in got.out.splitlines())
+    assert first == ["user:key:1", "1"]
+    assert second == ["a:heart:b", "no", ":x:", "here"]
+    assert third == ["in", ":fire:"]
+    assert got.err == "seen :eyes:\n"
+
+
+def test_backslashes_at_the_end_of_a_cell_are_as_many_as_they_are(terminal: io.StringIO) -> None:
+    for n in (1, 2, 3):
+        end = "\\" * n
+        console.table([{"a": f"x{end}", "b": f"y{end}"}], ("a", "b"))
+        console.table([{"a": f"x{end}", "b": f"y{end}", "c": "z" * 90}], ("a", "c", "b"))
+        console.listing([{"a": f"x{end}", "b": f"y{end}"}], ("a",), "b")
+    found = [re.findall(r"\\+", line) for line in plain(terminal)]
+    assert [[len(end) for end in ends] for ends in found if ends] == [
+        row for n in (1, 2, 3) for row in ([n, n], [n, n], [n], [n])
+    ]
+
+
+@pytest.mark.parametrize("long", [WIDE, "word " * 4_000], ids=["sentence", "book"])
+def test_a_pipe_gets_one_line_a_row_however_long(
+    long: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console.table([{"a": long}], ("a",))
+    console.listing([{"a": 1, "b": long}], ("a",), "b")
+    console.Lines().note(long)
     got = capsys.readouterr()
     lines = [line.split() for line in got.out.splitlines()]
-    assert lines == [["a"], WIDE.split(), ["a", "b"], ["1", *WIDE.split()]]
+    assert lines == [["a"], long.split(), ["a", "b"], ["1", *long.split()]]
     assert got.err.count("\n") == 1
 
 
