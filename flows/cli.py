@@ -33,7 +33,7 @@ from flows.output.voice import heard, speaking
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_GOES_ON = "nothing half done is published, and the next run goes on from here"
+_GOES_ON = "nothing half done is published, and the next run goes on from what was encoded"
 
 load_all()
 for _name in app:

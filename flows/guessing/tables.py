@@ -75,9 +75,9 @@ def of_table(name: str, place: Place, sample: Sample, wishes: Wishes) -> Guess:
         )
     if coder.kind == "sentence":
         notes += coders.remarks(_texts(sample, found.content))
-    if modality == "text" and (numbers := _numbers(columns, found)):
+    if modality == "text" and (left := _left(columns, found)):
         notes.append(
-            f"not used: {', '.join(numbers)}; name them in keep to have them beside the vector, or "
+            f"not used: {', '.join(left)}; name them in keep to have them beside the vector, or "
             "encode them too by a second feature and fuse (docs/over.md)"
         )
     return Guess(
@@ -184,8 +184,9 @@ def _counted(sample: Sample) -> str:
     return f"{seen}, {columns} column{'s' if columns != 1 else ''}"
 
 
-def _numbers(columns: Sequence[Column], found: Roles) -> list[str]:
-    return [c.name for c in columns if c.name in found.left and c.kind in {"int", "float"}]
+def _left(columns: Sequence[Column], found: Roles) -> list[str]:
+    """What has no part in it, but for what cannot be kept either, which has notes of its own."""
+    return [c.name for c in columns if c.name in found.left and c.kind not in {"bytes", "nested"}]
 
 
 def _texts(sample: Sample, content: Sequence[str]) -> list[str]:

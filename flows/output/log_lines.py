@@ -55,6 +55,11 @@ def _staged(entry: Mapping[str, Any]) -> str:
     return f"{entry['stage']}: {units.several(records, 'record')} in {took}{pace}"
 
 
+def _broken_off(entry: Mapping[str, Any]) -> str:
+    far = f" with {units.several(entry['records'], 'record')} done" if entry["records"] else ""
+    return f"{entry['stage']}: broken off after {units.duration(entry['seconds'])}{far}"
+
+
 def _shard(entry: Mapping[str, Any]) -> str:
     dead = f", {entry['dead']:,} dead" if entry["dead"] else ""
     return f"{entry['shard']}: {entry['encoded']:,} encoded{dead} in " + units.duration(
@@ -94,6 +99,7 @@ _WORDS = {
     "stage": _stage,
     "progress": _far,
     "staged": _staged,
+    "broken_off": _broken_off,
     "shard": _shard,
     "finding": _finding,
     "done": _done,

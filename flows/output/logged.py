@@ -76,10 +76,10 @@ class Logged:
         """Keep something else, as `storage.logs.Log.write`, without secrets."""
         self._log.write(event, redact_all(dict(more)), last=last)
 
-    def end(self) -> None:
-        """Note how the stage that is under way ended."""
+    def end(self, *, broken_off: bool = False) -> None:
+        """Note how far the stage that is under way has come, and that it has ended."""
         if self._name:
-            self._far("staged")
+            self._far("broken_off" if broken_off else "staged")
             self._name = ""
 
     def _far(self, event: str) -> None:

@@ -39,7 +39,7 @@ class RunLog(Logged):
 
     def failed(self, error: BaseException) -> None:
         """The run publishes nothing."""
-        self.end()
+        self.end(broken_off=True)
         more = {"error": type(error).__name__}
         if isinstance(error, Exception) and code_of(error) is None:  # a fault of ours
             more["traceback"] = "".join(traceback.format_exception(error))

@@ -385,3 +385,16 @@ def test_time_is_bounded(tmp_path: Path) -> None:
     ticks = iter(range(100))
     walked = walk(tmp_path, seconds=3, clock=lambda: float(next(ticks)))
     assert (len(walked.entries), walked.whole) == (3, False)
+
+
+def test_columns_that_have_no_part_are_named(place: Place) -> None:
+    titles = [f"The {n % 7} sides of a story that number {n} tells" for n in range(80)]
+    writers = [f"{'ABCDEFG'[n % 7]}. Writer {n}" for n in range(80)]
+    books = {"id": range(80), "title": titles, "authors": writers, "year": range(1900, 1980)}
+    pl.DataFrame(books).write_csv(place.root / "books.csv")
+    guess, keys = place.one("books.csv")
+    assert keys["content"] == "title"
+    named = {"id", "title", *keys.get("keep", ())}
+    [note] = [note for note in guess.notes if note.startswith("not used: ")]
+    assert {*note.removeprefix("not used: ").split(";")[0].split(", ")} == {*books} - named
+    assert "year" in note

@@ -81,6 +81,19 @@ def test_a_run_keeps_its_stages_shards_and_end(project: Project) -> None:
     }  # fmt: skip
 
 
+def test_a_stage_that_a_failure_breaks_off_is_not_told_as_done(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.write(ROWS)
+    project.encoder = {"breach": "refuses"}
+    with pytest.raises(Exception, match="the weights are gone"):
+        project.run()
+    events = [(entry["event"], entry.get("stage")) for entry in kept(project)]
+    assert events[-2:] == [("broken_off", "encode"), ("failed", None)]
+    assert ("staged", "encode") not in events
+    assert "encode: broken off after " in show(project, capsys)[1]
+
+
 def test_a_run_that_fails_keeps_its_reason(project: Project) -> None:
     project.write(ROWS)
     with pytest.raises(Interruption, match="stopped here"):
@@ -283,7 +296,7 @@ def test_a_signal_ends_the_following_and_no_run(
     assert _after(told.value) == (
         "the run itself goes on, and `vecmill logs 20260101T000000-1` shows how"
     )
-    assert "the next run goes on from here" in _after(ended())
+    assert "the next run goes on from what was encoded" in _after(ended())
 
 
 def test_findings_are_in_the_log_of_the_run_they_are_about(project: Project) -> None:

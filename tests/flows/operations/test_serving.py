@@ -232,7 +232,10 @@ def test_a_run_that_is_terminated_says_so_and_is_gone_on_from(
     process = service.vecmill(*command, PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL="CRITICAL")
     served.encoding(process)
     assert process.end(signal.SIGTERM) == 143
-    told = "ended by SIGTERM; nothing half done is published, and the next run goes on from here"
+    told = (
+        "ended by SIGTERM; nothing half done is published, and the next run goes on from what was "
+        "encoded"
+    )
     assert (f'{{"error": "{told}", "code": 143}}' if how else f"error: {told}") in process.said()
     assert "Traceback" not in process.said()
     assert served.project.rows_or_none() is None
