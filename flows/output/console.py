@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from contextlib import contextmanager
 from datetime import datetime
@@ -115,6 +116,7 @@ class Lines:
         """Tell of a stage every so many seconds, by this clock."""
         self._every = every
         self._clock = clock
+        self._lock = threading.Lock()
         self._name = ""
         self._total: int | None = None
         self._done = 0
@@ -122,16 +124,31 @@ class Lines:
 
     def stage(self, feature: str, name: str, total: int | None) -> None:
         """Begin to count anew."""
-        self._name, self._total, self._done = f"{feature}: {name}", total, 0
-        self._begun = self._told = self._clock()
+        with self._lock:
+            self._name, self._total, self._done = f"{feature}: {name}", total, 0
+            self._begun = self._told = self._clock()
 
     def advance(self, records: int) -> None:
         """Count, and say how far it is where nothing was said for long."""
         self._done += records
-        now = self._clock()
-        if now - self._told >= self._every:
-            self._told = now
-            self.note(f"{self._name}: {units.far(self._done, self._total, now - self._begun)}")
+        self._tell()
+
+    def look(self) -> None:
+        """Say it of a stage that counts nothing meanwhile too, unless it has counted all."""
+        if self._name and (self._total is None or self._done < self._total):
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            now = self._clock()
+            if now - self._told < self._every:
+                return
+            self._told, took = now, now - self._begun
+            far = f"{units.duration(int(took))} so far"
+            if self._done or self._total:
+                far = units.far(self._done, self._total, took)
+            told = f"{self._name}: {far}"
+        self.note(told)
 
     def note(self, message: str) -> None:
         """Print the message on standard error."""
@@ -145,7 +162,8 @@ def reporting() -> Iterator[Reporter]:
         yield Silent()
         return
     if not err.is_terminal:
-        yield Lines()
+        with _told_of(Lines()) as lines:
+            yield lines
         return
     progress = Progress(
         SpinnerColumn(),
@@ -159,6 +177,22 @@ def reporting() -> Iterator[Reporter]:
     )
     with progress:
         yield Bars(progress)
+
+
+@contextmanager
+def _told_of(lines: Lines) -> Iterator[Lines]:
+    """Have it tell of stages too that count nothing, such as what a fit does at once."""
+    over = threading.Event()
+
+    def now_and_then() -> None:
+        while not over.wait(1.0):
+            lines.look()
+
+    threading.Thread(target=now_and_then, name="lines", daemon=True).start()
+    try:
+        yield lines
+    finally:
+        over.set()
 
 
 def table(

@@ -245,6 +245,24 @@ def test_lines_tell_of_a_long_stage_now_and_then(capsys: pytest.CaptureFixture[s
     ]
 
 
+def test_lines_tell_of_a_stage_that_counts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    now = iter([0, 0, 20, 31, 62, 100, 140])
+    lines = console.Lines(30, lambda: next(now))
+    lines.look()  # of no stage there is nothing to tell
+    lines.stage("notes", "find directions", None)
+    for _ in range(3):
+        lines.look()
+    lines.stage("notes", "encode", 20)
+    lines.advance(20)
+    lines.look()  # all is counted: what takes so long now is something else
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "notes: find directions: 31 s so far",
+        "notes: find directions: 1 min 2 s so far",
+        "notes: encode: 20 of 20, 30.0/min",
+    ]
+
+
 def test_lines_follow_no_stage(capsys: pytest.CaptureFixture[str]) -> None:
     with console.reporting() as reporter:
         assert isinstance(reporter, console.Lines)
