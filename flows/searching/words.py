@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,8 @@ from flows.searching.queries import SearchError, own_encoder
 from storage.nearest import alike
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from flows.config.settings import Settings
@@ -138,15 +141,23 @@ def nearest(encoder: Worded, terms: list[tuple[int, str]], k: int) -> list[Near]
 
 
 def worded_kinds() -> list[str]:
-    """The kinds of encoders whose classes have words to ask for, by what their files define."""
+    """The kinds of encoders whose classes have words to ask for, by what their files work with."""
     return [
         kind
         for kind in registry.kinds()
         if any(
             isinstance(value, type) and hasattr(value, "vocabulary") and hasattr(value, "word")
-            for value in vars(importlib.import_module(f"encoders.{kind}")).values()
+            for value in _at_hand(importlib.import_module(f"encoders.{kind}"))
         )
     ]
+
+
+def _at_hand(module: ModuleType) -> Iterator[object]:
+    """What a file of an encoder names, and what the files name that it shares with others."""
+    for value in vars(module).values():
+        yield value
+        if isinstance(value, ModuleType) and value.__name__.startswith("encoders._"):
+            yield from vars(value).values()
 
 
 def _version(settings: Settings, name: str, target: Target) -> Version:
