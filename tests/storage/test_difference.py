@@ -104,6 +104,7 @@ def test_an_old_scratch_file_is_made_anew(tmp_path: Path) -> None:
         difference.close()
 
 
+@pytest.mark.slow
 def test_what_a_difference_lets_go_of_leaves_memory_and_is_read_again(tmp_path: Path) -> None:
     difference = Difference(tmp_path / "scratch", None, KEPT)
     for start in range(0, 6_000, 2_000):

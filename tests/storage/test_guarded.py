@@ -162,12 +162,14 @@ def test_a_statement_without_end_is_stopped_and_the_next_is_answered(con: Connec
     assert asked(con, "FROM notes").table.num_rows == 3
 
 
+@pytest.mark.slow
 def test_so_is_an_analysis_of_one(con: Connection) -> None:
     endless = "EXPLAIN ANALYZE SELECT count(*) FROM range(1000000000000) a, range(1000) b"
     with pytest.raises(QueryError, match=r"was stopped"):
         asked(con, endless + " WHERE a.range = -b.range", Limits(seconds=0.3))
 
 
+@pytest.mark.slow
 def test_so_are_arguments_without_end(con: Connection) -> None:
     knn = Function("knn", "feature", {}, lambda given: pa.table({"n": [given["feature"]]}))
     endless = "SELECT count(*) FROM range(1000000000000) a, range(1000) b WHERE a.range = -b.range"

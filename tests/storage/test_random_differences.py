@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -153,6 +154,7 @@ REFUSED = [[Row("a", "b", 0, 0), Row("a", "wheel", 0, 0)], [Row("b", "wheel", 0,
 """The first record with a content is refused for its id, and only the second is taken."""
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     chunks=CHUNKS,
