@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,8 @@ def _held(path: Path, schedule: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        # Empty for the moment between its being taken and written.
+        # For the moment between its being taken and written it is empty, or, where the one before
+        # was killed, of that one.
         who = path.read_text("utf-8") or "another process"
         raise RunError(
             f"the schedule {schedule} is served already, by {who}; end that first (SIGTERM) where "
@@ -54,6 +55,8 @@ def _held(path: Path, schedule: str) -> Iterator[None]:
         path.write_text(_who(), encoding="utf-8")
         yield
     finally:
+        with suppress(OSError):
+            path.write_text("", encoding="utf-8")
         lock.release()
 
 

@@ -31,6 +31,8 @@ def test_a_second_is_told_of_the_first(project: Project, capfd: pytest.CaptureFi
     )
     with alone(settings):
         pass  # it holds nothing once it has ended
+    [lock] = project.stores().locks.glob("*.serve.lock")
+    assert lock.read_text("utf-8") == "", "who has ended is not named any more"
 
 
 def test_what_another_project_has_scheduled_over_the_same_store_is_its_own(
