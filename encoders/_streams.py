@@ -37,8 +37,8 @@ _SHORT, _LONG, _MUCH = 2, 12, 512
 def mapped(work: Callable[[T], R], parts: Iterable[T], device: str | None) -> list[R]:
     """What is made of each part, in order.
 
-    How many threads compute a part hangs on the machine alone, never on how many parts there are:
-    the last digit of a sum may hang on it.
+    How many threads compute a part hangs on those of the caller alone, never on how many parts
+    there are: the last digit of a sum may hang on it. `Turns.mapped` does otherwise with one part.
 
     Args:
         work: runs one part through a model; called by several threads at once on a processor.
