@@ -63,6 +63,17 @@ def entries() -> dict[str, dict[str, Any]]:
     return found
 
 
+@pytest.fixture
+def torch() -> Iterator[Any]:
+    """Torch with three threads, whatever the machine has; as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield torch
+    torch.set_num_threads(before)
+
+
 def params(name: str, **changes: object) -> tuple[str, Any]:
     """Kind and parameters of one entry, variables taken from the environment."""
     from pydantic import TypeAdapter

@@ -40,17 +40,6 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 @pytest.fixture
-def torch() -> Iterator[Any]:
-    """Torch with three threads, whatever the machine has; as before afterwards."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield torch
-    torch.set_num_threads(before)
-
-
-@pytest.fixture
 def names(torch: Any) -> Iterator[set[str]]:  # noqa: ANN401 - a module
     """The threads in which modules of torch are called."""
     found: set[str] = set()

@@ -15,21 +15,9 @@ from encoders.sentence import Params, build
 from tests.encoders.samples import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.processes import Forking
-
-
-@pytest.fixture
-def torch() -> Iterator[Any]:
-    """Torch with three threads, whatever the machine has; as before afterwards."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield torch
-    torch.set_num_threads(before)
 
 
 def test_parts_are_made_in_order_side_by_side_by_one_thread_each(torch: Any) -> None:  # noqa: ANN401 - a module
