@@ -317,9 +317,10 @@ def test_what_prefect_started_before_the_hour_that_the_clocks_skip_is_not_overdu
 
 def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     project.write(ROWS)
+    opposite = (datetime.now(UTC).hour + 12) % 24  # due at no hour that this test comes to
     project.more = OTHER + (
         '[schedules.hourly]\nevery = "1 hour"\n'
-        '[schedules.daily]\nfeatures = ["notes"]\nevery = "1 day"\n'
+        f'[schedules.daily]\nfeatures = ["notes"]\ncron = "0 {opposite} * * *"\n'
         '[schedules.idle]\nfeatures = ["notes"]\nevery = "1 minute"\nactive = false\n'
         '[schedules.tidy]\ndoes = "maintain"\nevery = "1 minute"\n'
     )
