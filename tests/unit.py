@@ -25,6 +25,7 @@ SLOW = (
     *("gensim", "implicit", "openTSNE", "umap"),  # seconds each before the first test
     *("sentence_transformers", "torch", "torchvision", "transformers"),
     "tests.flows.monitors.samples",  # rates of error, which take hundreds of draws to see
+    "tests.fuzz.conftest",  # hundreds of inputs
 )
 _BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
