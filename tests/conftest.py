@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +12,13 @@ import pytest
 from hypothesis import settings
 
 from tests import unit
-from tests.processes import Forking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from xdist.workermanage import WorkerController
+
+    from tests.processes import Forking
 
 REPOSITORY = Path(__file__).parents[1]
 # A home for each process that runs tests: two servers do not share one database.
@@ -86,18 +86,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out, unread, the files that are not of the part asked for."""
-    is_file = collection_path.match("test_*.py")
-    return (
-        True
-        if is_file and config.getoption("--unit") and not unit.is_unit(collection_path)
-        else None
+    """Leave out, unread, the files that are not of the part asked for.
+
+    And folders without any that is, so that their conftest.py is not imported.
+    """
+    if not config.getoption("--unit"):
+        return None
+    has_tests = collection_path.match("test_*.py") or (
+        collection_path.is_dir() and collection_path.is_relative_to(unit.TESTS)
     )
+    return True if has_tests and not unit.is_unit(collection_path) else None
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: WorkerController, error: object) -> None:
     """Tell how a process of the tests ended that was not to end: -9 where it was killed."""
+    import subprocess
+
     if error:
         try:
             code = node.gateway._io.popen.wait(60)  # noqa: SLF001 - nobody else knows
@@ -137,6 +142,8 @@ def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
     """An interpreter that has imported what a run needs, and forks for each piece of code."""
+    from tests.processes import Forking
+
     found = Forking(tmp_path_factory.mktemp("forking"))
     yield found
     found.close()

@@ -20,7 +20,10 @@ TESTS = Path(__file__).parent
         ("storage/test_ids.py", False),  # starts a process, by a helper of the tests
         ("flows/pipeline/test_pipeline.py", False),  # makes runs
         ("encoders/test_pca.py", False),  # torch, within a function of an encoder's helper
+        ("flows/commands/test_sql_command.py", False),  # makes runs, by the conftest.py beside it
         ("flows/monitors/test_drift.py", False),  # rates of error
+        ("faults", False),
+        ("storage", True),
     ],
 )
 def test_a_file_is_of_the_unit_part_by_what_it_leads_to(name: str, *, expected: bool) -> None:

@@ -1,9 +1,10 @@
 """The unit part of the tests: the files from which nothing leads to what is slow to begin with.
 
 Nobody keeps a list: a file is of the unit part unless something that it imports, or that is
-imported from there, at the top of a file or within a function, is one of `SLOW`. What fixtures
-bring is not followed; so while the unit part runs, whoever starts a process or imports torch is an
-error, and the test belongs into a file of another part.
+imported from there, at the top of a file or within a function, is one of `SLOW`. So is what the
+conftest.py beside it and those above import at their top, before the file. What fixtures bring
+besides is not followed; so while the unit part runs, whoever starts a process or imports torch is
+an error, and the test belongs into a file of another part.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+TESTS = ROOT / "tests"
 OURS = ("encoders", "flows", "storage", "tests")
 
 SLOW = (
@@ -23,25 +25,45 @@ SLOW = (
     *("gensim", "implicit", "openTSNE", "umap"),  # seconds each before the first test
     *("sentence_transformers", "torch", "torchvision", "transformers"),
     "tests.flows.monitors.samples",  # rates of error, which take hundreds of draws to see
+    "tests.fuzz.conftest",  # hundreds of inputs
 )
 _BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")
 STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"}
 
 
-def is_unit(file: Path) -> bool:
-    """Whether a file of tests is of the unit part."""
-    seen: set[Path] = set()
-    ahead = [file]
+def is_unit(path: Path) -> bool:
+    """Whether a file of tests is of the unit part; whether any file of a folder is."""
+    if path.is_dir():
+        return any(map(is_unit, path.rglob("test_*.py")))
+    return not (
+        any(map(_conftest_is_slow, _conftests(path.parent)))
+        or _leads_to_slow({path}, _imports(path))
+    )
+
+
+def _conftests(folder: Path) -> list[Path]:
+    """Those that pytest imports before the files of a folder."""
+    within = folder.is_relative_to(TESTS)
+    above = [folder, *folder.parents[: len(folder.relative_to(TESTS).parts)]] if within else []
+    return [file for each in above if (file := each / "conftest.py").is_file()]
+
+
+@cache
+def _conftest_is_slow(conftest: Path) -> bool:
+    return _leads_to_slow({conftest}, _imports(conftest, within=False))
+
+
+def _leads_to_slow(seen: set[Path], names: frozenset[str]) -> bool:
+    """Whether names that a file imports are slow, or what they lead to is; what was seen is not."""
+    ahead = [names]
     while ahead:
-        here = ahead.pop()
-        if here in seen:
-            continue
-        seen.add(here)
-        names = _imports(here)
+        names = ahead.pop()
         if any(map(_is_slow, names)):
-            return False
-        ahead += [found for name in names if (found := _file(name)) is not None]
-    return True
+            return True
+        found = {file for name in names if (file := _file(name)) is not None} - seen
+        seen |= found
+        ahead += map(_imports, found)
+    return False
 
 
 @cache
@@ -51,8 +73,8 @@ def _is_slow(name: str) -> bool:
 
 
 @cache
-def _imports(file: Path) -> frozenset[str]:
-    """The names of all that a file imports as it runs."""
+def _imports(file: Path, *, within: bool = True) -> frozenset[str]:
+    """The names of all that a file imports as it runs, ``within`` its functions or at its top."""
     names: set[str] = set()
     ahead: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while ahead:
@@ -64,6 +86,8 @@ def _imports(file: Path) -> frozenset[str]:
             names |= {one.name for one in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+        if isinstance(node, ast.FunctionDef) and not within:
+            continue
         # Statements alone: what stands within expressions is most of a file, and imports nothing.
         for block in _BLOCKS:
             ahead += getattr(node, block, ())

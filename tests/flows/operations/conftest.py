@@ -9,19 +9,20 @@ from uuid import uuid4
 
 import pytest
 
-from tests.conftest import PREFECT_HOME
-from tests.flows.operations.service import Served, Service, wait
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.flows.operations.service import Served, Service
     from tests.flows.project import Project
 
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a database to be copied: to make one takes longer than to start a server."""
+    from tests.conftest import PREFECT_HOME
+    from tests.flows.operations.service import Service
+
     kept = PREFECT_HOME / f"migrated-{version('prefect')}"
     if not kept.exists():
         made = Service("", tmp_path_factory.mktemp("migrated"))
@@ -34,6 +35,8 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def service(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A server with its scheduler, which a process's temporary one has not."""
+    from tests.flows.operations.service import Service, wait
+
     port = Service.port()
     found = Service(f"http://127.0.0.1:{port}/api", tmp_path_factory.mktemp("prefect"))
     shutil.copytree(migrated, found.home)
@@ -66,6 +69,8 @@ def asked(service: Service) -> Iterator[Service]:
 @pytest.fixture
 def served(project: Project, service: Service) -> Iterator[Served]:
     """A project in a folder of a name that no other test has, so that its deployments have too."""
+    from tests.flows.operations.service import Served
+
     project.root = project.root / f"p{uuid4().hex[:8]}"
     project.root.mkdir()
     found = Served(project, service)

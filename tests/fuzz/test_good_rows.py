@@ -10,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.flows.sources.reading import Everything, read_csv, read_jsonl
+from tests.fuzz.conftest import QUICK
 
 LINE = st.binary(max_size=30).map(lambda raw: raw.replace(b"\n", b" "))
 CSV_LINE = LINE | st.text('ab,"\r\x00 ', max_size=12).map(str.encode)
@@ -31,6 +32,7 @@ def pairs(found: Everything) -> set[tuple[str, str, str]]:
     return set(zip(found.places, found.ids, found.contents, strict=True))
 
 
+@QUICK
 @given(st.lists(WORD | CSV_LINE))
 @example([b'x,"', "a", "b", b'"', "c"])
 @example([b'"', "a", b'x"', "b"])
@@ -58,6 +60,7 @@ def test_csv_keeps_every_good_row_outside_broken_quotes(lines: list[str | bytes]
         assert len(found.records) + len(found.rejects) == filled + 1
 
 
+@QUICK
 @given(st.lists(WORD | JSON_LINE))
 def test_jsonl_keeps_every_good_row(lines: list[str | bytes]) -> None:
     rows = [json_row(i, x) if isinstance(x, str) else x for i, x in enumerate(lines)]
