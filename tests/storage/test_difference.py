@@ -98,7 +98,7 @@ def test_an_earlier_failure_does_not_kill_a_content_that_is_published(tmp_path: 
 
 def test_an_old_scratch_file_is_made_anew(tmp_path: Path) -> None:
     for _ in range(2):
-        difference = Difference(tmp_path / "scratch", None, KEPT)
+        difference = Difference(tmp_path / "made" / "too" / "scratch", None, KEPT)
         assert len(difference.add(records(["a"], ["a"], [0]), [])) == 1
         assert difference.counts(remove_vanished=True).records == 1
         difference.close()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pytest
 
-from storage import _difference_rows
+from storage import _difference_rows, _difference_scratch, assembly, keys, ordering
 from storage.model import Counts
-from tests.storage.compared import LABEL, NOW, OLD, Row, failures, source, staged, table
+from storage.staging import Staged, write_staged
+from tests.storage.compared import LABEL, NOW, OLD, Row, day, failures, source, staged, table
 from tests.storage.conftest import DIM
 
 if TYPE_CHECKING:
@@ -72,6 +76,7 @@ def test_rows_of_many_batches_meet_their_vectors(
     compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_difference_rows, "_BATCH", 2048)
+    monkeypatch.setattr(assembly, "_ROWS", 1000)
     n = 6000
     difference = compare(None, LABEL)
     difference.add(source(*(Row(f"r{at}", f"c{at}", at) for at in range(n))), [])
@@ -148,3 +153,83 @@ def test_a_table_without_pictures_gets_an_empty_column(compare: Compare, tmp_pat
     assert [(row["record_id"], row["thumbnail"]) for row in rows] == [
         *(("n", None), ("a", None), ("b", None))
     ]
+
+
+def pictured() -> ds.Dataset:
+    whole = table(*BASE).to_table()
+    pictures = pa.chunked_array([[b"%d" % n for n in range(5)]], pa.binary())
+    return ds.dataset(whole.append_column("thumbnail", pictures))
+
+
+@pytest.mark.parametrize("kind", [pa.int64(), pa.int32()])
+def test_pictures_go_with_their_contents(
+    compare: Compare, tmp_path: Path, kind: pa.DataType
+) -> None:
+    difference = compare(pictured(), pa.schema([("label", kind)]), thumbnails=True)
+    assert difference.rewrites == (kind != LABEL.field("label").type)
+    difference.add(source(BASE[0], Row("b", "a", 1), Row("c", "new"), Row("d", "d", 7)), [])
+    file = tmp_path / "staged-0.parquet"
+    vector = np.ones((1, DIM), np.float32)
+    write_staged(file, Staged(["hash new"], vector, {}, NOW, thumbnails={"hash new": b"new"}))
+    rows = written(difference, [file], remove_vanished=False)
+    found = {row["record_id"]: row["thumbnail"] for row in rows}
+    stay = {"a": b"0", "e": b"4"} if difference.rewrites else {}
+    assert found == {"b": b"0", "c": b"new", "d": b"3", **stay}
+
+
+def test_where_none_are_to_be_kept_pictures_go(compare: Compare) -> None:
+    difference = compare(pictured(), LABEL)
+    assert difference.rewrites
+    difference.add(source(*BASE[:2]), [])
+    assert [row.keys() & {"thumbnail"} for row in written(difference, [])] == [set(), set()]
+
+
+def test_other_columns_of_a_history_leave_what_it_was(compare: Compare) -> None:
+    base = [Row("a", "was", 1, day=1), Row("a", "is", 2, day=2), Row("b", "b", 3, day=1)]
+    name = 'its "own" label'
+    difference = compare(table(*base), pa.schema([(name, pa.int64())]), history=True)
+    difference.add(source(Row("a", "is", 5, day=2)).rename({"label": name}), [])
+    rows = written(difference, [], remove_vanished=False)
+    assert [(row["content_hash"], row["event_time"], row[name]) for row in rows] == [
+        ("hash is", day(2), 5),
+        ("hash was", day(1), None),
+        ("hash b", day(1), None),
+    ]
+
+
+def test_what_memory_is_not_to_hold_lies_beside_the_scratch_file(
+    compare: Compare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_HELD", 1)
+    monkeypatch.setattr(ordering, "_HELD", 1)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    difference = compare(None, LABEL)
+    for content in ("s", "t"):
+        difference.know_staged(source(Row("", content)))
+    difference.add(source(Row("hash x", "x"), Row("a", "s"), Row("b", "y")), [])
+    difference.add(source(Row("hash x", "x"), Row("c", "t"), Row("d", "z"), first=3), [])
+    file = staged(tmp_path / "staged-0.parquet", {content: n for n, content in enumerate("zyxts")})
+    names = [row["record_id"] for row in written(difference, [file])]
+    assert names == ["d", "b", "hash x", "hash x#2", "c", "a"]
+
+
+def limit(difference: Difference) -> float:
+    """MiB that DuckDB may hold."""
+    (found,) = difference._con.execute("SELECT current_setting('memory_limit')").fetchall()  # noqa: SLF001 - nobody else may ask
+    number, unit = str(found[0]).split()
+    assert unit == "MiB"
+    return float(number)
+
+
+def test_memory_grows_by_the_root_of_what_is_compared(
+    compare: Compare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert limit(compare(None, LABEL)) == 96
+    monkeypatch.setattr(_difference_scratch, "_ROOMY", 4000)  # 20 published rows
+    assert limit(compare(table(*BASE), LABEL, memory=64)) == 64
+    difference = compare(table(*(Row(f"r{n}", "same") for n in range(80))), LABEL, memory=64)
+    assert limit(difference) == 128
+    difference.let_go()
+    assert limit(difference) == 128
+    difference.add(source(*(Row(f"r{n}", "same") for n in range(80))), [])
+    assert 130 < limit(difference) < 256

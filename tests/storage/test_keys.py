@@ -119,8 +119,9 @@ def test_a_key_of_several_runs_is_counted_in_all(tmp_path: Path) -> None:
 def test_long_runs_lie_in_the_folder_that_was_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys, "_HELD", 1)
+    monkeypatch.setattr(keys, "_HELD", 2)
     met = Keys(tmp_path / "gone")
-    met.add(np.array([b"a"], "S16"))
+    for held in (b"a", b"b"):
+        met.add(np.array([held], "S16"))
     with pytest.raises(FileNotFoundError, match="gone"):
-        met.add(np.array([b"b"], "S16"))
+        met.add(np.array([b"c"], "S16"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,7 @@ def test_rows_come_by_their_places(
 ) -> None:
     monkeypatch.setattr(ordering, "_HELD", held)
     monkeypatch.setattr(ordering, "_WAYS", ways)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))  # files go where we say
     for n in (1, 7, 100):
         expected = pa.Table.from_batches([*batches(n, n)]).sort_by(PLACE)
         found = [*in_order(batches(n, n), tmp_path, 5, 5 + n)]
@@ -54,6 +56,20 @@ def test_no_table_is_much_longer_than_memory_is_to_hold(
     assert sum(found) > 40 * 2000
 
 
+@pytest.mark.parametrize(
+    ("n", "ways", "lengths"),
+    [(11, 64, [11]), (48, 64, [10, 10, 10, 10, 8]), (50, 2, [7, 6, 12, 7, 6, 6, 6])],
+)
+def test_rows_are_spread_over_as_many_files_as_they_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, ways: int, lengths: list[int]
+) -> None:
+    monkeypatch.setattr(ordering, "_HELD", 80)
+    monkeypatch.setattr(ordering, "_WAYS", ways)
+    places = np.arange(n) * 7 % n + 7
+    rows = pa.table({PLACE: places}).to_batches(max_chunksize=5)  # 8 bytes each
+    assert [len(table) for table in in_order(rows, tmp_path, 7, 7 + n)] == lengths
+
+
 def test_of_no_rows_nothing_comes(tmp_path: Path) -> None:
     assert [*in_order(iter(()), tmp_path, 0, 0)] == []
 
@@ -65,12 +81,12 @@ def numbers(*blocks: list[int], **more: list[int]) -> Iterator[pa.RecordBatch]:
 
 
 def test_rows_meet_what_is_said_of_them() -> None:
-    rows = numbers([0, 2], [], [3, 5, 6], [9], text=[7, 8, 9])
+    rows = numbers([0, 2], [], [3, 5], [6], [9], text=[7, 8])
     found = [*joined(rows, numbers([], [2], [3, 6, 9], more=[1, 2, 3]))]
     seqs = [seq for batch in found for seq in batch["seq"].to_pylist()]
     texts = [text for batch in found for text in batch["text"].to_pylist()]
     more = [number for batch in found for number in batch["more"].to_pylist()]
-    assert (seqs, texts, more) == ([2, 3, 6, 9], [8, 7, 9, 7], [1, 1, 2, 3])
+    assert (seqs, texts, more) == ([2, 3, 6, 9], [8, 7, 7, 7], [1, 1, 2, 3])
 
 
 @pytest.mark.parametrize("blocks", [([0, 1],), ([0, 2], [4]), ([4], [0, 3])])
