@@ -49,28 +49,11 @@ def overdue(when: Recurrence, last: datetime, now: datetime) -> datetime | None:
         now: the present moment.
     """
     due = when.after(last)
-    if due is not None and _is_skipped(last, due):
-        due = when.after(due)
     if due is None or due > now:
         return None
     following = when.after(due)
     late = due + LATEST if following is None else min(following, due + LATEST)
     return due.astimezone(UTC) if late <= now else None
-
-
-def _is_skipped(last: datetime, due: datetime) -> bool:
-    """Whether the clocks were put forward between a start and the next, an hour apart at most.
-
-    Prefect 3.8 starts what is due in the hour that is skipped an hour before.
-    """
-    begun, then = last.astimezone(UTC), due.astimezone(UTC)
-    # By way of UTC, as a rule may name a time of the hour that there is not.
-    forward = _offset(then.astimezone(due.tzinfo)) - _offset(begun.astimezone(due.tzinfo))
-    return forward > timedelta() and then - begun <= forward
-
-
-def _offset(moment: datetime) -> timedelta:
-    return moment.utcoffset() or timedelta()
 
 
 def of_schedules(
