@@ -23,11 +23,6 @@ if TYPE_CHECKING:
     from flows.pipeline.learning import Draw
     from flows.pipeline.scope import Scope, Target
 
-
-_START_IT = (
-    "start it, or name another (PREFECT_API_URL); with --direct nothing asks for one. What was "
-    "encoded is kept, and the next run goes on from it"
-)
 _STAYS = "what was done is done, though Prefect's pages may show it as going on"
 _GOES_ON = ", and what is left goes on without Prefect"
 
@@ -72,9 +67,9 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
         yield _Here(settings, reporter)
         return
     from flows import run
-    from flows.operations import unheard
+    from flows.operations import silence, unheard
 
-    with listening(reporter), unheard.leaving(run.unanswered):
+    with listening(reporter), unheard.leaving(silence.found):
         yield _Flows(settings, reporter, run)
 
 
@@ -183,7 +178,7 @@ class _Flows:
         Raises:
             RunError: if it was gone before.
         """
-        from flows.operations import unheard
+        from flows.operations import silence, unheard
 
         without = self.settings.engine.concurrency_limit is None
         if self.gone and without:
@@ -192,15 +187,15 @@ class _Flows:
             try:
                 found = flow()
             except Exception as error:
-                why = self.run.unanswered() if unheard.of_connection(error) else None
-                if why is None:
+                silent = silence.found() if unheard.of_connection(error) else None
+                if silent is None:
                     raise
                 failed = None if name in kept.results else unheard.behind(error)
                 known = name in kept.results or failed is not None
                 if not known and not (self.heard and without):
-                    raise RunError(f"{why}; {_START_IT}") from error
+                    raise RunError(f"{silent.why}; {silent.remedy}") from error
                 self.gone = True
-                self.reporter.note(f"{why} any more; {_STAYS}{_GOES_ON if without else ''}")
+                self.reporter.note(f"{silent.why}; {_STAYS}{_GOES_ON if without else ''}")
             else:
                 self.heard = True
                 return found
