@@ -30,9 +30,16 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "600")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
-from httpx import HTTPError
+from httpx import HTTPError, TransportError
 from prefect import flow
+from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectException
+from prefect.settings import (
+    PREFECT_API_REQUEST_TIMEOUT,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_MAX_RETRIES,
+    temporary_settings,
+)
 
 from flows.alerts.hooks import HookError
 from flows.config.configuration import load
@@ -208,6 +215,22 @@ def monitor(
     told = f"What the monitors of {feature} found."
     shown.page(short.markdown(found, written), _key("findings", feature), told)
     return unheard.keep("monitor", [asdict(finding) for finding in findings])
+
+
+def unanswered() -> unheard.Silence | None:
+    """That Prefect's server does not answer; None where it does, or there is none."""
+    url = PREFECT_API_URL.value()
+    if url is None:
+        return unheard.temporary_ended()
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 10.0}),
+        get_client(sync_client=True) as client,
+    ):
+        error = client.api_healthcheck()
+    if not isinstance(error, TransportError):  # whatever else it says, it answers
+        return None
+    why = f"Prefect's server at {url} does not answer ({type(error).__name__}: {error})"
+    return unheard.Silence(why)
 
 
 def notify(block: str, text: str) -> None:

@@ -67,9 +67,9 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
         yield _Here(settings, reporter)
         return
     from flows import run
-    from flows.operations import silence, unheard
+    from flows.operations import unheard
 
-    with listening(reporter), unheard.leaving(silence.found):
+    with listening(reporter), unheard.leaving(run.unanswered):
         yield _Flows(settings, reporter, run)
 
 
@@ -178,7 +178,7 @@ class _Flows:
         Raises:
             RunError: if it was gone before.
         """
-        from flows.operations import silence, unheard
+        from flows.operations import unheard
 
         without = self.settings.engine.concurrency_limit is None
         if self.gone and without:
@@ -187,7 +187,7 @@ class _Flows:
             try:
                 found = flow()
             except Exception as error:
-                silent = silence.found() if unheard.of_connection(error) else None
+                silent = self.run.unanswered() if unheard.of_connection(error) else None
                 if silent is None:
                     raise
                 failed = None if name in kept.results else unheard.behind(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -12,17 +13,36 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from httpx import TransportError
 
 from flows.operations import ending
+from flows.operations.server import how_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from flows.operations.silence import Silence
 
 T = TypeVar("T")
 
 _OURS = frozenset({"encoders", "flows", "storage"})
 _WAY = frozenset({"anyio", "httpcore", "httpx", "prefect"})
 """What an error of the way to the server is raised by."""
+
+
+_KEPT = "What was encoded is kept, and the next run goes on from it"
+_START_IT = (
+    f"start it, or name another (PREFECT_API_URL); with --direct nothing asks for one. {_KEPT}"
+)
+_REPEAT = f"do the same again, or with --direct, where nothing asks for one. {_KEPT}"
+
+
+@dataclass(frozen=True)
+class Silence:
+    """That Prefect's server does not answer.
+
+    Attributes:
+        why: what became of it, as a sentence.
+        remedy: what to do about it.
+    """
+
+    why: str
+    remedy: str = _START_IT
 
 
 @dataclass
@@ -104,6 +124,17 @@ def _is_of_the_flow(error: Exception) -> bool:
     return bool(_OURS & {*through}) and through[-1] not in _WAY and not of_connection(error)
 
 
+def temporary_ended() -> Silence | None:
+    """That the server has ended which Prefect itself started for the life of this process."""
+    # Slow to import; where Prefect has started one, it has been.
+    module = sys.modules.get("prefect.server.api.server")
+    process = None if module is None else module.SubprocessASGIServer().server_process
+    how = None if process is None else how_ended(process)
+    if how is None:
+        return None
+    return Silence(f"the temporary server that Prefect had started has ended {how}", _REPEAT)
+
+
 @contextmanager
 def leaving(unanswered: Callable[[], Silence | None]) -> Iterator[None]:
     """Have the process end without Prefect after the block, where its server does not answer.
@@ -111,7 +142,7 @@ def leaving(unanswered: Callable[[], Silence | None]) -> Iterator[None]:
     It would try for minutes to send what it still holds, and say of each piece that it cannot.
 
     Args:
-        unanswered: `flows.operations.silence.found`.
+        unanswered: `flows.run.unanswered`.
     """
     # Prefect's senders of logs, which have threads of their own, print what goes wrong otherwise.
     before, logging.raiseExceptions = logging.raiseExceptions, False

@@ -11,6 +11,7 @@ import pytest
 from flows.cli import run_command
 from flows.engines.engine import Direct
 from flows.lifecycle import overdue, preflight
+from flows.lifecycle.overdue import Began
 from flows.lifecycle.status import status
 from flows.operations.recurrence import Recurrence
 from flows.output.standing_lines import last_run, told
@@ -344,6 +345,32 @@ def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     assert [row["overdue_since"] for row in rows] == [None, None]
 
 
+def test_a_schedule_that_the_last_run_did_not_know_counts_from_the_configuration(
+    project: Project,
+) -> None:
+    project.write(ROWS)
+    project.more = '[schedules.yearly]\nrrule = "FREQ=YEARLY"\n'
+    project.run()
+    project.more += '[schedules.hourly]\nevery = "1 hour"\n'
+    settings, stores = project.settings(), project.stores()
+    rows = status(settings)
+    due = HOURLY.after(rows[0]["started_at"])
+    assert due is not None
+    written = (due + timedelta(minutes=10)).timestamp()
+    os.utime(settings.conf, (written, written))
+    overdue.tell(settings, stores, rows, due + timedelta(minutes=30))
+    assert rows[0]["overdue_since"] is None, "there was no such schedule then"
+    overdue.tell(settings, stores, rows, due + timedelta(minutes=90))
+    assert rows[0]["overdue_since"] == due + timedelta(hours=1)
+    project.run()
+    [row] = rows = status(settings)
+    os.utime(settings.conf, (written + 86400, written + 86400))
+    due = HOURLY.after(row["started_at"])
+    assert due is not None
+    overdue.tell(settings, stores, rows, due + timedelta(minutes=30))
+    assert row["overdue_since"] == due, "whatever else was written into the configuration since"
+
+
 @pytest.mark.parametrize(
     ("ended", "now", "late"),
     [("09:10", "10:20", True), ("10:10", "10:20", False), ("10:10", "10:25", True)],
@@ -353,7 +380,7 @@ def test_a_feature_whose_turn_is_to_come_is_not_overdue(
     project: Project, ended: str, now: str, *, late: bool
 ) -> None:
     project.more = f'{OTHER}\n[schedules.hourly]\nevery = "1 hour"\n'
-    last = {"notes": _at("10:00"), "other": _at("09:30")}
+    last = {"notes": Began(_at("10:00")), "other": Began(_at("09:30"))}
     found = overdue.of_schedules(project.settings(), last, {"notes": _at(ended)}, (), _at(now))
     assert ("other" in found) is late
 

@@ -16,7 +16,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, tempor
 
 from flows import run
 from flows.cli import run_command
-from flows.operations import ending, silence, unheard
+from flows.operations import ending, unheard
 from flows.operations.recurrence import Recurrence
 from flows.output.progress import Silent
 from flows.pipeline.refusals import RunError
@@ -179,10 +179,10 @@ def test_the_end_of_a_server_that_prefect_has_started_itself_is_told() -> None:
     own = SubprocessASGIServer()
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
         assert own.server_process is None
-        assert silence.found() is None
+        assert run.unanswered() is None
         own.server_process = Popen([sys.executable, "-c", "raise SystemExit(7)"])
         own.server_process.wait()
-        found = silence.found()
+        found = run.unanswered()
         own.server_process = None
     assert found is not None
     assert found.why == "the temporary server that Prefect had started has ended with exit code 7"
