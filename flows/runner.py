@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flows.engines.engine import direct
 from flows.monitoring import looking as monitoring
 from flows.output.progress import listening
+from flows.output.stopping import acknowledging
 from flows.pipeline import backfills
 from flows.pipeline import fit as fitting_step
 from flows.pipeline import stages as pipeline
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from flows.pipeline.learning import Draw
     from flows.pipeline.scope import Scope, Target
 
+_ENDS = "stopping; what is being encoded at this moment is finished first, and kept"
 _STAYS = "what was done is done, though Prefect's pages may show it as going on"
 _GOES_ON = ", and what is left goes on without Prefect"
 
@@ -63,14 +65,16 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
     Prefect's own server, where none is configured, starts with the first flow and ends with the
     process.
     """
-    if direct:
-        yield _Here(settings, reporter)
-        return
-    from flows import run
-    from flows.operations import unheard
+    end = _ENDS if direct else f"{_ENDS}; then Prefect is told"
+    with acknowledging(lambda: reporter.note(end)):
+        if direct:
+            yield _Here(settings, reporter)
+            return
+        from flows import run
+        from flows.operations import unheard
 
-    with listening(reporter), unheard.leaving(run.unanswered):
-        yield _Flows(settings, reporter, run)
+        with listening(reporter), unheard.leaving(run.unanswered):
+            yield _Flows(settings, reporter, run)
 
 
 @dataclass(frozen=True)
