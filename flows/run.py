@@ -217,11 +217,11 @@ def monitor(
     return unheard.keep("monitor", [asdict(finding) for finding in findings])
 
 
-def unanswered() -> str | None:
-    """That Prefect's server does not answer, and why; None where it does, or none is named."""
+def unanswered() -> unheard.Silence | None:
+    """That Prefect's server does not answer; None where it does, or there is none."""
     url = PREFECT_API_URL.value()
     if url is None:
-        return None
+        return unheard.temporary_ended()
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_API_REQUEST_TIMEOUT: 10.0}),
         get_client(sync_client=True) as client,
@@ -229,7 +229,8 @@ def unanswered() -> str | None:
         error = client.api_healthcheck()
     if not isinstance(error, TransportError):  # whatever else it says, it answers
         return None
-    return f"Prefect's server at {url} does not answer ({type(error).__name__}: {error})"
+    why = f"Prefect's server at {url} does not answer ({type(error).__name__}: {error})"
+    return unheard.Silence(why)
 
 
 def notify(block: str, text: str) -> None:

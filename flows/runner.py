@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from flows.engines.engine import direct
 from flows.monitoring import looking as monitoring
 from flows.output.progress import listening
+from flows.output.stopping import acknowledging
 from flows.pipeline import backfills
 from flows.pipeline import fit as fitting_step
 from flows.pipeline import stages as pipeline
@@ -23,11 +24,7 @@ if TYPE_CHECKING:
     from flows.pipeline.learning import Draw
     from flows.pipeline.scope import Scope, Target
 
-
-_START_IT = (
-    "start it, or name another (PREFECT_API_URL); with --direct nothing asks for one. What was "
-    "encoded is kept, and the next run goes on from it"
-)
+_ENDS = "stopping; what is being encoded at this moment is finished first, and kept"
 _STAYS = "what was done is done, though Prefect's pages may show it as going on"
 _GOES_ON = ", and what is left goes on without Prefect"
 
@@ -68,14 +65,16 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
     Prefect's own server, where none is configured, starts with the first flow and ends with the
     process.
     """
-    if direct:
-        yield _Here(settings, reporter)
-        return
-    from flows import run
-    from flows.operations import unheard
+    end = _ENDS if direct else f"{_ENDS}; then Prefect is told"
+    with acknowledging(lambda: reporter.note(end)):
+        if direct:
+            yield _Here(settings, reporter)
+            return
+        from flows import run
+        from flows.operations import unheard
 
-    with listening(reporter), unheard.leaving(run.unanswered):
-        yield _Flows(settings, reporter, run)
+        with listening(reporter), unheard.leaving(run.unanswered):
+            yield _Flows(settings, reporter, run)
 
 
 @dataclass(frozen=True)
@@ -192,15 +191,15 @@ class _Flows:
             try:
                 found = flow()
             except Exception as error:
-                why = self.run.unanswered() if unheard.of_connection(error) else None
-                if why is None:
+                silent = self.run.unanswered() if unheard.of_connection(error) else None
+                if silent is None:
                     raise
                 failed = None if name in kept.results else unheard.behind(error)
                 known = name in kept.results or failed is not None
                 if not known and not (self.heard and without):
-                    raise RunError(f"{why}; {_START_IT}") from error
+                    raise RunError(f"{silent.why}; {silent.remedy}") from error
                 self.gone = True
-                self.reporter.note(f"{why} any more; {_STAYS}{_GOES_ON if without else ''}")
+                self.reporter.note(f"{silent.why}; {_STAYS}{_GOES_ON if without else ''}")
             else:
                 self.heard = True
                 return found

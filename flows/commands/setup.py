@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from flows.commands._app import BEGIN, AsJson, Conf, Flag, app
 from flows.commands._planning import show_plan, shown
 from flows.output.answers import say
-from flows.output.codes import FAILED, FINE
+from flows.output.codes import FINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,4 +218,4 @@ def demo(*, conf: Annotated[Path | None, Parameter(metavar="FILE")] = None) -> i
 
     if conf is None:
         conf = DEMO if DEMO.is_file() else project(Path("vecmill-demo"))
-    return FINE if show(conf) else FAILED
+    return show(conf)

@@ -6,7 +6,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flows.commands._app import BEGIN, LOOK, RUN, WATCH, AsJson, Conf, IsDirect, Ordinal, app, load
+from flows.commands._app import (
+    BEGIN,
+    LOOK,
+    RUN,
+    WATCH,
+    AsJson,
+    Conf,
+    Flag,
+    IsDirect,
+    Ordinal,
+    app,
+    load,
+)
 from flows.commands._app import stores as stores_of
 from flows.monitoring.findings import show
 from flows.output import units
@@ -125,10 +137,19 @@ def dead(feature: str | None = None, /, *, conf: Conf = None, json: AsJson = Fal
 
 
 @app.command(group=LOOK, sort_key=1)
-def status(*, conf: Conf = None, json: AsJson = False) -> int:
-    """Show each feature: its versions, rows, dead letters, alarms and last run."""
+def status(*, exit_code: Flag = False, conf: Conf = None, json: AsJson = False) -> int:
+    """Show each feature: its versions, rows, dead letters, alarms and last run.
+
+    The exit code is 0 whatever there is to see; --exit-code has it tell.
+
+    Parameters
+    ----------
+    exit_code
+        End with 1 where the last run of a version that is not retired failed, a schedule is
+        overdue or a table is gone, and else with 3 where an alarm stands.
+    """
     from flows.lifecycle.status import status as rows_of
-    from flows.output.standing_lines import last_run, told
+    from flows.output.standing_lines import code, last_run, told
 
     rows = rows_of(load(conf))
     print_json(rows, json=json)
@@ -146,7 +167,7 @@ def status(*, conf: Conf = None, json: AsJson = False) -> int:
             promote = f"`vecmill promote {row['feature']} {row['version']}`"
             say(f"{row['feature']} v{row['version']} is a candidate: readers do not see it until "
                 f"{promote}")  # fmt: skip
-    return FINE
+    return code(rows) if exit_code else FINE
 
 
 def _candidates(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +18,12 @@ from flows.config.configuration import load
 from flows.config.settings import SettingsError
 from flows.demo import records as demo_records
 from flows.monitoring.findings import figures
+from flows.output.codes import FAILED, FINE, INTERRUPTED, TERMINATED
 from flows.output.console import out, reporting, table
 from flows.runner import runner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from flows.config.settings import Settings
     from flows.demo.records import Disturbance
@@ -39,14 +41,15 @@ _QUERY = (
 )
 
 
-def demo(conf: Path) -> bool:
+def demo(conf: Path) -> int:
     """Run the demo.
 
     Args:
         conf: its configuration, ``conf/demo.toml``; the store it names is made anew.
 
     Returns:
-        Whether every run did just the work that was there to do, and the shift was found.
+        The exit code: 0 where every run did just the work that was there to do, and the shift was
+        found.
     """
     settings = load(conf)
     home = settings.catalog.parent
@@ -61,9 +64,12 @@ def demo(conf: Path) -> bool:
     with reporting() as reporter, runner(settings, reporter, direct=False) as flows:
         good = _runs(settings, flows, home / "records")
     near = Path(os.path.relpath(home))  # as a user would type it
-    _look(conf, near / "records")
+    _say("6  Ask: SQL, the nearest records to a query, a map, what labels are told, a report")
+    ended = _until_ended(_questions(near / "records"), partial(_ask, conf))
+    if ended is not None:
+        return ended
     _next(conf, near)
-    return good
+    return FINE if good else FAILED
 
 
 def _runs(settings: Settings, flows: Runner, records: Path) -> bool:
@@ -129,13 +135,12 @@ def _check_work(done: Disturbance, rows: Mapping[str, Mapping[str, Any]]) -> boo
     return good
 
 
-def _look(conf: Path, records: Path) -> None:
+def _questions(records: Path) -> list[list[str]]:
     """SQL, a search a modality, a map, a probe and a report, as commands to try again."""
-    _say("6  Ask: SQL, the nearest records to a query, a map, what labels are told, a report")
     image = min((records / "images" / "3").glob("*.png"))
     sheet, drawn = records.parent / "digits.html", records.parent / "map.html"
     audio = min((records / "audio" / "bell").glob("*.wav"))
-    for arguments in (
+    return [
         ["sql", _QUERY],
         ["search", "docstrings", "--text", "read a file line by line", "-k", "3"],
         ["search", "digits", "--image", str(image), "-k", "12", "--sheet", str(sheet)],
@@ -145,10 +150,24 @@ def _look(conf: Path, records: Path) -> None:
         ["probe", "cells", "--label", "label"],
         ["report", "docstrings"],
         ["dead"],
-    ):
-        shown = " ".join(_quoted(argument) for argument in arguments)
-        out.print(f"\n$ vecmill {shown} --conf {conf}", style="bold", markup=False)
-        cli.run_command([*arguments, "--conf", str(conf)])
+    ]
+
+
+def _ask(conf: Path, arguments: Sequence[str]) -> int:
+    shown = " ".join(_quoted(argument) for argument in arguments)
+    out.print(f"\n$ vecmill {shown} --conf {conf}", style="bold", markup=False)
+    return cli.run_command([*arguments, "--conf", str(conf)])
+
+
+def _until_ended(
+    commands: Iterable[Sequence[str]], carry_out: Callable[[Sequence[str]], int]
+) -> int | None:
+    """Carry out commands; one that was ended from outside is the last.
+
+    Returns:
+        Its exit code; None where all were carried out.
+    """
+    return next((c for c in map(carry_out, commands) if c in {INTERRUPTED, TERMINATED}), None)
 
 
 def _next(conf: Path, home: Path) -> None:

@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from storage.logs import entries
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from flows.config.settings import Settings
     from flows.config.stores import Stores
     from flows.operations.recurrence import Recurrence
+    from flows.operations.schedules import Schedule
 
 LATEST = timedelta(minutes=15)
 """How late a start may be: the monitors of the run before, or other features, come first."""
 
 _STARTED = """
-SELECT feature, max(started_at) AS started_at FROM runs WHERE kind <> 'backfill' GROUP BY feature
+SELECT feature, max(started_at) AS started_at, arg_max(run_id, started_at) AS run_id
+FROM runs WHERE kind <> 'backfill' GROUP BY feature
 """
 _ENDED = """
 SELECT feature, max(finished_at) AS ended_at FROM runs WHERE finished_at IS NOT NULL GROUP BY ALL
@@ -40,6 +45,34 @@ class Overdue:
     due: datetime
 
 
+@dataclass(frozen=True)
+class Began:
+    """When a feature's last run began.
+
+    Attributes:
+        at: the moment.
+        schedules: those that ran the feature then, as `flows.operations.schedules.of_feature` has
+            them; None where nobody knows.
+    """
+
+    at: datetime
+    schedules: Mapping[str, str] | None = None
+
+    def since(self, schedule: Schedule, written: datetime) -> datetime:
+        """From when on a schedule could have started a run.
+
+        One that the last run did not know is younger than that, and no younger than the
+        configuration.
+
+        Args:
+            schedule: the schedule.
+            written: when the configuration was last written.
+        """
+        if self.schedules is None or self.schedules.get(schedule.name) == schedule.due:
+            return self.at
+        return max(self.at, written)
+
+
 def overdue(when: Recurrence, last: datetime, now: datetime) -> datetime | None:
     """When a start was due that has not come; None where none is late.
 
@@ -49,8 +82,6 @@ def overdue(when: Recurrence, last: datetime, now: datetime) -> datetime | None:
         now: the present moment.
     """
     due = when.after(last)
-    if due is not None and _is_skipped(last, due):
-        due = when.after(due)
     if due is None or due > now:
         return None
     following = when.after(due)
@@ -58,24 +89,9 @@ def overdue(when: Recurrence, last: datetime, now: datetime) -> datetime | None:
     return due.astimezone(UTC) if late <= now else None
 
 
-def _is_skipped(last: datetime, due: datetime) -> bool:
-    """Whether the clocks were put forward between a start and the next, an hour apart at most.
-
-    Prefect 3.8 starts what is due in the hour that is skipped an hour before.
-    """
-    begun, then = last.astimezone(UTC), due.astimezone(UTC)
-    # By way of UTC, as a rule may name a time of the hour that there is not.
-    forward = _offset(then.astimezone(due.tzinfo)) - _offset(begun.astimezone(due.tzinfo))
-    return forward > timedelta() and then - begun <= forward
-
-
-def _offset(moment: datetime) -> timedelta:
-    return moment.utcoffset() or timedelta()
-
-
 def of_schedules(
     settings: Settings,
-    last: Mapping[str, datetime],
+    last: Mapping[str, Began],
     ended: Mapping[str, datetime],
     busy: Collection[str],
     now: datetime,
@@ -84,7 +100,7 @@ def of_schedules(
 
     Args:
         settings: the configuration.
-        last: by feature when its last run began; one that has never run is not overdue, since
+        last: by feature its last run's beginning; one that has never run is not overdue, since
             nothing says since when it should be.
         ended: by feature when its last run ended. Where that was after the start was due, its
             monitors may still look, and the others come after them.
@@ -98,12 +114,20 @@ def of_schedules(
         if schedule.does != "run" or not schedule.active or {*names} & {*busy}:
             continue
         for name in names:
-            due = overdue(schedule.when, last[name], now) if name in last else None
+            if name not in last:
+                continue
+            due = overdue(schedule.when, last[name].since(schedule, _written(settings)), now)
             if due is None or any(_is_next(due, ended[one], now) for one in names if one in ended):
                 continue
             if name not in found or due < found[name].due:
                 found[name] = Overdue(schedule.name, due)
     return found
+
+
+def _written(settings: Settings) -> datetime:
+    """When a file of the configuration was last written."""
+    times = [file.stat().st_mtime for file in settings.files if file.exists()]
+    return datetime.fromtimestamp(max(times, default=0.0), UTC)
 
 
 def _is_next(due: datetime, ended: datetime, now: datetime) -> bool:
@@ -134,13 +158,22 @@ def tell(
         row["overdue_schedule"] = None if found is None else found.schedule
 
 
-def _started(stores: Stores, rows: list[dict[str, Any]]) -> Iterator[tuple[str, datetime]]:
+def _started(stores: Stores, rows: list[dict[str, Any]]) -> Iterator[tuple[str, Began]]:
     """By feature when a run last began, also one that is in no catalog."""
-    latest: dict[str, datetime] = {
-        row["feature"]: row["started_at"] for row in stores.catalog.query(_STARTED).to_pylist()
+    latest: dict[str, tuple[datetime, str]] = {
+        row["feature"]: (row["started_at"], row["run_id"])
+        for row in stores.catalog.query(_STARTED).to_pylist()
     }
     for row in rows:
         began, name = row["started_at"], row["feature"]
         if row["last_status"] in {"crashed", "failed"} and began is not None:
-            latest[name] = max(began, latest.get(name, began))
-    yield from latest.items()
+            latest[name] = max((began, row["last_run"]), latest.get(name, (began, "")))
+    for name, (at, run_id) in latest.items():
+        yield name, Began(at, _known(stores.logs.path(name, run_id)))
+
+
+def _known(log: Path) -> Mapping[str, str] | None:
+    """The schedules that a run has put down as it began."""
+    begin = next(entries(log), None) if log.exists() else None
+    found = None if begin is None else begin[0].get("schedules")
+    return found if isinstance(found, dict) else None

@@ -52,21 +52,37 @@ class Recurrence:
         return timedelta(seconds=int(self.text))
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first time after a moment, in the schedule's zone; None where there is none."""
+        """The first time after a moment, in the schedule's zone; None where there is none.
+
+        Of an hour that the clocks skip it is the hour before, of one that they double the first:
+        so Prefect 3.8 starts it.
+        """
         zone = ZoneInfo(self.zone)
         if self.kind == "every":
             steps = (moment - ANCHOR) // self.interval + 1
             return (ANCHOR + steps * self.interval).astimezone(zone)
+        wall = moment.astimezone(zone).replace(tzinfo=None)
+        while (named := self._on_the_wall(wall)) is not None:
+            readings = (named.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+            # By way of UTC: within a zone Python compares what the clock shows.
+            found = min(reading.astimezone(UTC) for reading in readings)
+            if found > moment:
+                return found.astimezone(zone)
+            wall = named
+        return None
+
+    def _on_the_wall(self, moment: datetime) -> datetime | None:
+        """What ``cron`` or ``rrule`` names next, by a clock that nobody changes; without a zone."""
         if self.kind == "cron":
             from cronsim import CronSim
 
-            return next(CronSim(self.text, moment.astimezone(zone)), None)
+            return next(CronSim(self.text, moment), None)
         from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
 
         # Rules are of the wall's clock, whatever zone they name: so has Prefect it.
         rule = rrulestr(self.text, dtstart=ANCHOR.replace(tzinfo=None), ignoretz=True)
-        found = rule.after(moment.astimezone(zone).replace(tzinfo=None))
-        return None if found is None else found.replace(tzinfo=zone)
+        named: datetime | None = rule.after(moment)
+        return named
 
     def told(self) -> str:
         """As a table shows it."""

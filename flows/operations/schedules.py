@@ -53,6 +53,11 @@ class Schedule:
     retry_after: timedelta = timedelta(minutes=1)
     active: bool = True
 
+    @property
+    def due(self) -> str:
+        """When it is due, as one text."""
+        return f"{self.when.text} ({self.when.zone})"
+
 
 @dataclass(frozen=True)
 class Keys:
@@ -131,6 +136,17 @@ def read(tables: Mapping[str, Any], features: Mapping[str, Feature]) -> dict[str
             )
         found[name] = Schedule(name, "run", (name,), Recurrence("cron", feature.schedule))
     return found
+
+
+def of_feature(
+    schedules: Mapping[str, Schedule], features: Collection[str], name: str
+) -> dict[str, str]:
+    """The schedules by name that run a feature by themselves, each with when it is due."""
+    return {
+        schedule.name: schedule.due
+        for schedule in schedules.values()
+        if schedule.does == "run" and schedule.active and name in (schedule.features or features)
+    }
 
 
 def refuse_undefined(schedule: str, named: Iterable[str], features: Collection[str]) -> None:

@@ -10,7 +10,7 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -43,15 +43,20 @@ class Server:
 
     def ended(self) -> str | None:
         """How the server that was started here has ended, in words; None while it goes on."""
-        code = None if self.process is None else self.process.poll()
-        if code is None:
-            return None
-        return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+        return None if self.process is None else how_ended(self.process)
 
     def kill(self) -> None:
         """End what was started here, without waiting for it."""
         if self.process is not None:
             self.process.kill()
+
+
+def how_ended(process: subprocess.Popen[Any]) -> str | None:
+    """How a process has ended, in words; None while it goes on."""
+    code = process.poll()
+    if code is None:
+        return None
+    return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
 
 
 def answers(port: int) -> bool:

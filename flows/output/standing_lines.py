@@ -1,4 +1,4 @@
-"""What `vecmill status` says below its table, in words."""
+"""What `vecmill status` says below its table, in words, and by its exit code."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flows.output import units
+from flows.output.codes import FAILED, FINDING, FINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,17 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
                 "longer than the encoder reads and "
                 f"{row['cut_tokens']:,} of {row['text_tokens']:,} tokens were cut"
             )
+
+
+def code(rows: Sequence[Mapping[str, Any]]) -> int:
+    """The worst of rows of `flows.lifecycle.status.status` as an exit code; retired ones aside."""
+    current = [row for row in rows if row["standing"] != "retired"]
+    if any(
+        row["last_status"] in {"failed", "crashed"} or row["overdue_since"] or row["table_gone"]
+        for row in current
+    ):
+        return FAILED
+    return FINDING if any(row["alarms"] for row in current) else FINE
 
 
 def last_run(row: Mapping[str, Any], now: datetime) -> str:

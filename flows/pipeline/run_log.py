@@ -8,6 +8,7 @@ import traceback
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from flows.operations.schedules import of_feature
 from flows.output.codes import code_of, reason
 from flows.output.logged import Logged
 from flows.output.stopping import by_sigterm
@@ -17,7 +18,7 @@ from storage.ids import new_run_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from flows.config.settings import Feature
+    from flows.config.settings import Settings
     from flows.config.stores import Stores
     from flows.output.progress import Reporter
     from flows.pipeline.outcomes import Outcome
@@ -50,8 +51,11 @@ _GOES_ON = "the next run goes on from what it encoded"
 
 
 @contextmanager
-def logging(stores: Stores, feature: Feature, scope: Scope, reporter: Reporter) -> Iterator[RunLog]:
+def logging(
+    settings: Settings, name: str, stores: Stores, scope: Scope, reporter: Reporter
+) -> Iterator[RunLog]:
     """The log of a run that begins now; what leaves the block as an error is how the run failed."""
+    feature = settings.feature(name)
     run_id = new_run_id()
     log = stores.logs.open(feature.name, run_id)
     run_log = RunLog(reporter, log, run_id)
@@ -64,6 +68,8 @@ def logging(stores: Stores, feature: Feature, scope: Scope, reporter: Reporter) 
         "vecmill": code_version(),
         "host": socket.gethostname(),
         "process": os.getpid(),
+        # So that no start is missed that was due before there was such a schedule.
+        "schedules": of_feature(settings.schedules, settings.features, name),
     }
     run_log.write("begin", begin)
     try:

@@ -88,7 +88,7 @@ def embed(
     started = time.perf_counter()
     lock = stores.locks / f"{name}.lock"
     waited = exclusive(lock, name, settings.engine.wait_seconds, reporter.note)
-    with waited, logging(stores, feature, scope, reporter) as log:
+    with waited, logging(settings, name, stores, scope, reporter) as log:
         stores.catalog.abandon_runs(name)
         more: dict[str, Any] = {"refit": refit, "target": target}
         ready = partial(prepare, settings, feature, stores, log, **more)

@@ -27,7 +27,7 @@ def noted(settings: Settings, name: str, scope: Scope | None = None) -> Iterator
         yield
     except Exception as error:
         scope, stores = scope or Scope(), Stores.of(settings)
-        with logging(stores, settings.feature(name), scope, Silent()) as log:
+        with logging(settings, name, stores, scope, Silent()) as log:
             if not isinstance(error, StorageError):
                 with suppress(StorageError):  # the first error is what counts
                     window = (scope.since, scope.until)

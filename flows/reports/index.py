@@ -6,21 +6,15 @@ from typing import TYPE_CHECKING
 
 from flows.output.markup import Html, el, put
 from flows.reports.grid import Cell, Column, cell, heading, table
-from flows.reports.model import ORDER
+from flows.reports.marks import ORDER, mark, worst, worst_first
 from flows.reports.page import document, top
 from flows.reports.tables import chip
-from flows.reports.verdict import day, failed, listed
+from flows.reports.verdict import by_severity, day, failed, listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from flows.reports.model import Report, State, Watched
-
-_ORDER: tuple[State, ...] = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
-_WORDS: dict[State, str] = {
-    "alarm": "alarm", "watch": "watch", "empty": "nothing published",
-    "unwatched": "not monitored", "cannot tell": "not enough yet", "quiet": "fine",
-}  # fmt: skip
 
 
 def index(reports: Sequence[Report], pages: Mapping[str, str]) -> str:
@@ -30,17 +24,16 @@ def index(reports: Sequence[Report], pages: Mapping[str, str]) -> str:
         reports: one a feature.
         pages: the address of each feature's own page, where it has one, relative to this one.
     """
-    found = sorted(reports, key=lambda r: (_ORDER.index(r.conclusion.state), r.feature))
+    found = worst_first(reports)
     rows = [_row(report, pages.get(report.feature)) for report in found]
     main = put(
         el("section", el("h2", "Features"), table(_COLUMNS, rows, "Features, the worst first")),
         *(_section(report) for report in found if report.findings),
     )
     name = "all features" if len(found) != 1 else found[0].feature
-    state = found[0].conclusion.state if found else "empty"
     header = el(
         "header", top(),
-        el("div", el("h1", name), chip(state, _WORDS[state]), class_="title"),
+        el("div", el("h1", name), worst(found), class_="title"),
         el("p", sentence(reports), class_="verdict"),
     )  # fmt: skip
     return document("Vecmill: report", el("div", header, el("main", main), _footer(found),
@@ -60,7 +53,7 @@ def sentence(reports: Sequence[Report]) -> str:
         by_state.setdefault(report.conclusion.state, []).append(report.feature)
     if set(by_state) == {"quiet"}:
         return f"All {len(reports)} features are fine.{ended}"
-    parts = [_counted(state, by_state[state]) for state in _ORDER if state in by_state]
+    parts = [_counted(state, by_state[state]) for state in ORDER if state in by_state]
     first = parts[0].replace(" ", f" of {len(reports)} features ", 1)
     return "; ".join([first, *parts[1:]]) + f".{ended}"
 
@@ -87,14 +80,13 @@ _COLUMNS = (
 
 
 def _row(report: Report, page: str | None) -> list[Cell]:
-    state = report.conclusion.state
     name: Html | str = report.name if page is None else el("a", report.name, href=page)
     last = report.runs[0] if report.runs else None
     ran = "never" if last is None else f"{last.started_at:%Y-%m-%d %H:%M}, {last.status}"
     looked = max((w.now.at for w in report.findings), default=None)
     return [
         heading(name, el("small", report.conclusion.sentence)),
-        cell(chip(state, _WORDS[state])),
+        cell(mark(report)),
         cell(report.facts.get("Rows", "")),
         cell(ran),
         cell("never" if looked is None else f"at the run of {day(looked)}"),
@@ -102,7 +94,7 @@ def _row(report: Report, page: str | None) -> list[Cell]:
 
 
 def _section(report: Report) -> Html:
-    rows = [_finding(w) for w in sorted(report.findings, key=lambda w: ORDER.index(w.verdict))]
+    rows = [_finding(w) for w in by_severity(report.findings)]
     name = f"{report.feature}-heading"
     return el("section", el("h2", report.name, id=name), el("ul", *rows, class_="said"),
               aria_labelledby=name)  # fmt: skip

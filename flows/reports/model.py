@@ -214,8 +214,8 @@ class Report:
         yield from sorted(found, key=lambda pair: _rank(pair[1]))
 
     def row(self) -> dict[str, Any]:
-        """As one nested row of plain values."""
-        return asdict(self)
+        """As one nested row of plain values, with how the last run ended under ``last_run``."""
+        return asdict(self) | {"last_run": self.runs[0].status if self.runs else "never run"}
 
 
 def _rank(part: Part) -> tuple[int, float]:

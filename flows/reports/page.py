@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.output.markup import Html, as_json, el, put
+from flows.reports.marks import mark
 from flows.reports.sections import sections
-from flows.reports.tables import chip
 
 if TYPE_CHECKING:
     from flows.reports.model import Points, Report
@@ -23,7 +23,6 @@ _POLICY = (
     "default-src 'none'; script-src {script}; style-src 'unsafe-inline'; img-src data:; "
     "media-src data: file:; base-uri 'none'; form-action 'none'"
 )
-_STATES = {"unwatched": "not monitored", "empty": "nothing yet", "quiet": "fine"}
 
 
 def page(report: Report) -> str:
@@ -70,14 +69,13 @@ def top() -> Html:
 def _header(report: Report, nav: Html | None) -> Html:
     conclusion = report.conclusion
     version = None if report.version is None else el("span", f" v{report.version}")
-    mark = chip(conclusion.state, _STATES.get(conclusion.state))
     notes = [el("li", note) for note in conclusion.notes]
     if conclusion.advice:
         notes.append(el("li", "Next: ", el("code", conclusion.advice)))
     return el(
         "header",
         top(),
-        el("div", el("h1", report.feature, version), mark, class_="title"),
+        el("div", el("h1", report.feature, version), mark(report), class_="title"),
         el("p", conclusion.sentence, class_="verdict"),
         el("ul", *notes, class_="notes") if notes else None,
         _facts(report),

@@ -16,7 +16,7 @@ from storage.entries import code_version
 from storage.model import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
     from prometheus_client import CollectorRegistry
@@ -83,6 +83,7 @@ def metrics(settings: Settings, features: Collection[str] | None = None) -> Coll
         _version(gauges, row)
     for feature in dict.fromkeys(row["feature"] for row in rows):
         _runs(gauges, settings, feature)
+        _outcome(gauges, feature, [row for row in rows if row["feature"] == feature])
     for row in Stores.of(settings).catalog.query(_FINDINGS).to_pylist():
         if features is None or row["feature"] in features:
             _finding(gauges, row)
@@ -118,7 +119,6 @@ def _version(gauges: _Gauges, row: Mapping[str, Any]) -> None:
 
 _LAST = """
 SELECT epoch(max(started_at)) AS started, epoch(max(finished_at) FILTER (status = 'done')) AS done,
-       arg_max(status, started_at) AS status,
        arg_max(seconds, started_at) FILTER (status = 'done') AS seconds
 FROM runs WHERE feature = ?
 """
@@ -133,8 +133,14 @@ def _runs(gauges: _Gauges, settings: Settings, feature: str) -> None:
     )
     for name, words, value in told:
         gauges.set(name, words, value, feature=feature)
-    if row["status"] is not None:
-        failed = row["status"] in {"failed", "crashed"}
+
+
+def _outcome(gauges: _Gauges, feature: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """How the last run ended, by the rows of a feature's versions: also one that was killed."""
+    ran = [row for row in rows if row["started_at"] is not None]
+    if ran:
+        last = max(ran, key=lambda row: row["started_at"])
+        failed = last["last_status"] in {"failed", "crashed"}
         gauges.set("last_run_failed", "Whether the feature's last run failed.", failed,
                    feature=feature)  # fmt: skip
 

@@ -10,6 +10,7 @@ from flows.output.visible import on_one_line
 from flows.reports.bars import number
 from flows.reports.model import severity
 from flows.reports.tables import once
+from flows.reports.verdict import failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,7 @@ _HEAD = (
 
 
 def markdown(report: Report, page: str | None = None) -> str:
-    """The verdict, the findings and their worst parts.
+    """That the last run failed, if it did; the verdict, the findings and their worst parts.
 
     What records say is escaped, so that nothing of it becomes markup.
 
@@ -38,8 +39,12 @@ def markdown(report: Report, page: str | None = None) -> str:
         report: the report.
         page: where its page lies; without one it is said how to write it.
     """
-    lines = [f"## {_text(report.name)}", "", _text(report.conclusion.sentence), ""]
-    lines += [f"- {_text(note)}" for note in report.conclusion.notes]
+    broken = failed(report.runs)
+    lines = [f"## {_text(report.name)}", ""]
+    for note in broken:
+        lines += [f"**{_text(note)}**", ""]
+    lines += [_text(report.conclusion.sentence), ""]
+    lines += [f"- {_text(note)}" for note in report.conclusion.notes if note not in broken]
     if report.findings:
         lines += ["", _HEAD, "|---|---|---|---|---|---|---|---|"]
         lines += [_row(watched) for watched in report.findings]

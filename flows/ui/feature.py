@@ -10,13 +10,12 @@ from flows.output.markup import Html, el, put
 from flows.output.progress import Silent
 from flows.reports.gather import collect
 from flows.reports.grid import Column
+from flows.reports.marks import mark
 from flows.reports.page import page as report_page
 from flows.reports.sections import sections
-from flows.reports.tables import chip
 from flows.ui import frame, lists
 from flows.ui.grids import record_link, rows_table
 from flows.ui.guard import FRAMED
-from flows.ui.overview import standing
 from storage.model import UsageError
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ def header(report: Report) -> Html:
         notes.append(el("li", "Next: ", el("code", conclusion.advice)))
     return put(
         el("div", el("h1", report.feature, version),
-           chip(*standing(report)), class_="title"),
+           mark(report), class_="title"),
         el("p", conclusion.sentence, class_="verdict"),
         el("ul", *notes, class_="notes") if notes else None,
     )  # fmt: skip

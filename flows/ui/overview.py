@@ -12,6 +12,7 @@ from flows.output.standing_lines import late
 from flows.reports.gather import collect
 from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.index import sentence
+from flows.reports.marks import mark, worst, worst_first
 from flows.reports.tables import chip
 from flows.reports.verdict import failed
 from flows.ui import frame
@@ -24,14 +25,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from flows.config.settings import Settings
-    from flows.reports.model import Report, State
+    from flows.reports.model import Report
     from flows.ui.site import Site
 
-ORDER = ("alarm", "watch", "empty", "unwatched", "cannot tell", "quiet")
-WORDS = {
-    "alarm": "alarm", "watch": "watch", "empty": "nothing published",
-    "unwatched": "not monitored", "cannot tell": "not enough yet", "quiet": "fine",
-}  # fmt: skip
 _COLUMNS = (
     Column("Feature"), Column("Verdict"), Column("Live version"), Column("Rows", is_number=True),
     Column("Dead letters", is_number=True), Column("Last run"), Column("Last monitored"),
@@ -40,10 +36,8 @@ _COLUMNS = (
 
 def overview(site: Site, _: Request) -> Response:
     """All features, the worst first."""
-    reports = reports_of(site)
-    found = sorted(reports, key=lambda report: (ORDER.index(standing(report)[0]), report.feature))
-    mark = chip(*standing(found[0])) if found else chip("empty", WORDS["empty"])
-    title = el("div", el("h1", "This store"), mark, class_="title")
+    found = worst_first(reports_of(site))
+    title = el("div", el("h1", "This store"), worst(found), class_="title")
     if not found:
         begin = frame.nothing(
             "Add a feature to the configuration, then ", el("code", "vecmill run"), "."
@@ -70,19 +64,6 @@ def reports_of(site: Site) -> list[Report]:
     """What there is to say of each feature, by what the catalog has alone."""
     settings = site.settings
     return [collect(settings, name, Silent(), pictures=False) for name in site.features()]
-
-
-def standing(report: Report) -> tuple[State, str]:
-    """What the mark of a feature says: a last run that failed, before what monitors said earlier.
-
-    Returns:
-        The state that gives the mark its colour, and its words.
-    """
-    state = report.conclusion.state
-    if not failed(report.runs):
-        return state, WORDS[state]
-    ended = f"last run {report.runs[0].status}"
-    return "alarm", f"{WORDS[state]}, {ended}" if state == "alarm" else ended
 
 
 def _problems(reports: Sequence[Report]) -> Html:
@@ -116,7 +97,7 @@ def _row(report: Report) -> list[Cell]:
     return [
         heading(el("a", report.feature, href=f"/features/{report.feature}"),
                 el("small", report.facts.get("Encoder", "nothing has run yet"))),
-        cell(chip(*standing(report))),
+        cell(mark(report)),
         cell(live),
         cell(report.facts.get("Rows", "")),
         cell(report.facts.get("Dead letters", "")),

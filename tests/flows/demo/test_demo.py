@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flows.cli import run_command
 from flows.config.configuration import load
 from flows.config.settings import SettingsError
-from flows.demo.job import demo
+from flows.demo.job import _until_ended, demo
 from flows.demo.project import project
 from flows.lifecycle.status import status
 from tests.conftest import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @pytest.fixture
@@ -25,12 +29,25 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "conf" / "demo.toml"
 
 
+def test_ctrl_c_ends_the_demo_and_not_one_of_its_commands() -> None:
+    codes = {"sql": 0, "map": 1, "probe": 130, "report": 0}
+    done: list[str] = []
+
+    def carry_out(arguments: Sequence[str]) -> int:
+        done.extend(arguments)
+        return codes[arguments[0]]
+
+    assert _until_ended([[name] for name in codes], carry_out) == 130
+    assert done == ["sql", "map", "probe"]
+    assert _until_ended([["sql"], ["map"]], carry_out) is None
+
+
 @pytest.mark.slow
 def test_the_demo_holds_what_it_says(conf: Path, capfd: pytest.CaptureFixture[str]) -> None:
     stray = conf.parents[1] / "data" / "demo" / "records" / "texts" / "stray.csv"
     stray.parent.mkdir(parents=True)
     stray.write_text("of an earlier demo", encoding="utf-8")
-    assert demo(conf)
+    assert demo(conf) == 0
     got = capfd.readouterr()
     assert "Traceback" not in got.err
     assert "error" not in got.err

@@ -11,9 +11,10 @@ import pytest
 from flows.cli import run_command
 from flows.engines.engine import Direct
 from flows.lifecycle import overdue, preflight
+from flows.lifecycle.overdue import Began
 from flows.lifecycle.status import status
 from flows.operations.recurrence import Recurrence
-from flows.output.standing_lines import last_run, told
+from flows.output.standing_lines import code, last_run, told
 from flows.pipeline.refusals import RunError
 from flows.sources.base import SourceError
 from flows.upkeep.unheld import unheld
@@ -98,6 +99,8 @@ def test_a_failure_is_shown_until_a_run_succeeds(project: Project) -> None:
     assert failed["last_status"] == "failed"
     assert failed["error"].startswith("notes: 30 of 30 records")
     assert (failed["standing"], failed["rows"]) == ("live", 30)
+    conf = ["--conf", str(project.settings().conf)]
+    assert (run_command(["status", *conf]), run_command(["status", "--exit-code", *conf])) == (0, 1)
     project.write(ROWS)
     project.run()
     [healed] = status(project.settings())
@@ -344,6 +347,32 @@ def test_a_schedule_that_nothing_serves_is_told(project: Project) -> None:
     assert [row["overdue_since"] for row in rows] == [None, None]
 
 
+def test_a_schedule_that_the_last_run_did_not_know_counts_from_the_configuration(
+    project: Project,
+) -> None:
+    project.write(ROWS)
+    project.more = '[schedules.yearly]\nrrule = "FREQ=YEARLY"\n'
+    project.run()
+    project.more += '[schedules.hourly]\nevery = "1 hour"\n'
+    settings, stores = project.settings(), project.stores()
+    rows = status(settings)
+    due = HOURLY.after(rows[0]["started_at"])
+    assert due is not None
+    written = (due + timedelta(minutes=10)).timestamp()
+    os.utime(settings.conf, (written, written))
+    overdue.tell(settings, stores, rows, due + timedelta(minutes=30))
+    assert rows[0]["overdue_since"] is None, "there was no such schedule then"
+    overdue.tell(settings, stores, rows, due + timedelta(minutes=90))
+    assert rows[0]["overdue_since"] == due + timedelta(hours=1)
+    project.run()
+    [row] = rows = status(settings)
+    os.utime(settings.conf, (written + 86400, written + 86400))
+    due = HOURLY.after(row["started_at"])
+    assert due is not None
+    overdue.tell(settings, stores, rows, due + timedelta(minutes=30))
+    assert row["overdue_since"] == due, "whatever else was written into the configuration since"
+
+
 @pytest.mark.parametrize(
     ("ended", "now", "late"),
     [("09:10", "10:20", True), ("10:10", "10:20", False), ("10:10", "10:25", True)],
@@ -353,9 +382,33 @@ def test_a_feature_whose_turn_is_to_come_is_not_overdue(
     project: Project, ended: str, now: str, *, late: bool
 ) -> None:
     project.more = f'{OTHER}\n[schedules.hourly]\nevery = "1 hour"\n'
-    last = {"notes": _at("10:00"), "other": _at("09:30")}
+    last = {"notes": Began(_at("10:00")), "other": Began(_at("09:30"))}
     found = overdue.of_schedules(project.settings(), last, {"notes": _at(ended)}, (), _at(now))
     assert ("other" in found) is late
+
+
+FINE = {
+    "standing": "live", "last_status": "done", "overdue_since": None, "table_gone": None,
+    "alarms": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ([], 0),
+        ([{"last_status": "never run", "alarms": None, "standing": None}], 0),
+        ([{"standing": "retired", "last_status": "failed", "alarms": 2}], 0),
+        ([{"alarms": 1}], 3),
+        ([{"alarms": 1}, {"standing": "candidate", "last_status": "crashed"}], 1),
+        ([{"overdue_since": _at("10:00")}], 1),
+        ([{"table_gone": "it is not there"}], 1),
+    ],
+)
+def test_the_worst_of_what_status_shows_is_its_exit_code(
+    more: list[dict[str, object]], expected: int
+) -> None:
+    assert code([FINE, *(FINE | one for one in more)]) == expected
 
 
 def test_how_the_last_run_went_and_when_stands_in_one_cell() -> None:

@@ -146,20 +146,34 @@ def test_it_is_due_when_prefect_has_it_due(recurrence: Recurrence, expected: str
 
 
 @pytest.mark.parametrize(
+    "recurrence",
+    [
+        Recurrence("cron", "30 2 * * *", BERLIN),
+        Recurrence("cron", "30 * * * *", BERLIN),
+        Recurrence("cron", "*/20 */2 * * *", BERLIN),
+        Recurrence("cron", "30 1,2 * * *", BERLIN),
+        Recurrence("rrule", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30", BERLIN),
+        Recurrence("rrule", "FREQ=HOURLY;BYMINUTE=30", BERLIN),
+    ],
+    ids=lambda recurrence: recurrence.text,
+)
+@pytest.mark.parametrize(
     "eve", [datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 10, 24, tzinfo=UTC)]
 )
-def test_what_is_due_in_the_hour_that_the_clocks_skip_or_double_is_due_once(eve: datetime) -> None:
-    daily = Recurrence("cron", "30 2 * * *", BERLIN)
-    start = eve + timedelta(hours=12)
-    theirs = asyncio.run(_of_prefect(daily).get_dates(n=3, start=start))
-    ours = [start]
-    for _ in range(3):
-        due = daily.after(ours[-1])
-        assert due is not None
-        ours.append(due)
-    days = [(eve + timedelta(days=n)).date() for n in (1, 2, 3)]
-    assert [moment.astimezone(ZoneInfo(BERLIN)).date() for moment in theirs] == days
-    assert [moment.date() for moment in ours[1:]] == days
+def test_what_is_due_in_the_hour_that_the_clocks_skip_or_double_is_due_when_prefect_has_it(
+    eve: datetime, recurrence: Recurrence
+) -> None:
+    moment: datetime | None = eve + timedelta(hours=21, minutes=1)
+    for theirs in asyncio.run(_of_prefect(recurrence).get_dates(n=12, start=moment)):
+        assert moment is not None
+        moment = recurrence.after(moment)
+        assert moment is not None
+        assert moment.astimezone(UTC) == theirs.astimezone(UTC)
+
+
+def test_a_start_of_the_hour_that_the_clocks_skip_is_told_by_a_time_that_there_is() -> None:
+    due = Recurrence("cron", "30 2 * * *", BERLIN).after(datetime(2026, 3, 28, 21, tzinfo=UTC))
+    assert f"{due:%d %H:%M %Z}" == "29 01:30 CET"
 
 
 def _of_prefect(recurrence: Recurrence) -> Any:  # noqa: ANN401 - one of three

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
+from subprocess import Popen
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows import run
 from flows.cli import run_command
 from flows.operations import ending, unheard
+from flows.operations.recurrence import Recurrence
 from flows.output.progress import Silent
 from flows.pipeline.refusals import RunError
 from flows.runner import _Flows
@@ -21,7 +25,7 @@ from storage.model import StorageError
 from tests.flows.operations.service import Gateway, Service, wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.flows.operations.service import Served
     from tests.flows.project import Project
@@ -145,18 +149,41 @@ def test_what_is_left_goes_on_without_it_but_where_it_hands_out_slots(
             flows.embed("notes")
 
 
-def test_what_a_flow_failed_of_is_found_behind_what_its_telling_failed_of(nobody: str) -> None:
-    why = StorageError("the disk is full")
+def fail() -> None:
+    raise StorageError("the disk is full")
 
-    def fails() -> None:
+
+def be_at_fault() -> None:
+    assert Recurrence("every", "often").interval
+
+
+@pytest.mark.parametrize(("work", "why"), [(fail, StorageError), (be_at_fault, ValueError)])
+def test_what_a_flow_failed_of_is_found_behind_what_its_telling_failed_of(
+    nobody: str, work: Callable[[], None], why: type[Exception]
+) -> None:
+    def tell() -> None:
         try:
-            raise why
-        except StorageError:
+            work()
+        except why:
             httpx.get(nobody)  # as Prefect does, to tell of it
 
     with pytest.raises(httpx.ConnectError) as caught:
-        fails()
-    assert unheard.behind(caught.value) is why
+        tell()
+    assert type(unheard.behind(caught.value)) is why
     with pytest.raises(httpx.ConnectError) as caught:
         httpx.get(nobody)
     assert unheard.behind(caught.value) is None
+
+
+def test_the_end_of_a_server_that_prefect_has_started_itself_is_told() -> None:
+    own = SubprocessASGIServer()
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        assert own.server_process is None
+        assert run.unanswered() is None
+        own.server_process = Popen([sys.executable, "-c", "raise SystemExit(7)"])
+        own.server_process.wait()
+        found = run.unanswered()
+        own.server_process = None
+    assert found is not None
+    assert found.why == "the temporary server that Prefect had started has ended with exit code 7"
+    assert "do the same again" in found.remedy

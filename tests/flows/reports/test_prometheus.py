@@ -9,6 +9,7 @@ from prometheus_client.parser import text_fd_to_metric_families
 
 from flows.cli import run_command
 from flows.reports.prometheus import write
+from storage.ids import new_run_id
 from storage.model import UsageError
 from tests.flows.reports.test_report import finding, ran, records
 
@@ -57,6 +58,10 @@ def test_metrics_are_what_the_catalog_has(project: Project, tmp_path: Path) -> N
     last = found["vecmill_last_run_timestamp_seconds", frozenset({"notes"})]
     assert last == pytest.approx(started, abs=1e-3)
     assert found["vecmill_last_run_failed", frozenset({"notes"})] == 0
+    killed = project.stores().logs.open("notes", new_run_id())  # before it was in the catalog
+    killed.write("begin", {"feature": "notes"})
+    write(project.settings(), target)
+    assert read(target)["vecmill_last_run_failed", frozenset({"notes"})] == 1
 
 
 def test_a_feature_that_never_ran_has_none(project: Project, tmp_path: Path) -> None:

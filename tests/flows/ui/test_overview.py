@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
+from flows.reports.index import index
+from flows.reports.marks import standing
 from flows.reports.model import Conclusion, Ran, Report
+from flows.reports.page import page
+from flows.reports.short import markdown
 from flows.ui import feature
-from flows.ui.overview import said, standing
+from flows.ui.overview import said
 
 if TYPE_CHECKING:
     from flows.reports.model import State
@@ -41,7 +46,22 @@ def test_a_last_run_that_failed_is_the_mark_of_its_feature(
 ) -> None:
     report = _report(state, *statuses)
     assert standing(report) == expected
-    assert f">{expected[1]}</span>" in str(feature.header(report))
+    for shown in (str(feature.header(report)), page(report), index([report], {})):
+        assert f">{expected[1]}</span>" in shown
+
+
+def test_features_whose_last_run_failed_come_first_in_a_report_of_all() -> None:
+    watched = replace(_report("watch", "done"), feature="a")
+    failed = replace(_report("quiet", "failed", "done"), feature="b")
+    shown = index([watched, failed], {})
+    assert shown.index("last run failed") < shown.index(">watch</span>")
+
+
+def test_a_report_in_short_and_one_for_programs_tell_of_the_last_run_too() -> None:
+    failed = _report("quiet", "failed", "done")
+    assert "**The last run failed, on 4 March 2026: no file**\n\nas told" in markdown(failed)
+    assert failed.row()["last_run"] == "failed"
+    assert _report("empty").row()["last_run"] == "never run"
 
 
 def test_a_schedule_that_is_overdue_and_a_table_that_is_gone_need_attention() -> None:
