@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from flows.pipeline.learning import Draw
     from flows.pipeline.scope import Scope, Target
 
-_ENDS = "stopping; what is being encoded at this moment is finished first, and kept"
+_ENDS = (
+    "stopping: shards that are being encoded are finished first, which may take minutes; to kill "
+    "the process costs half a minute of encoding at most"
+)
 _STAYS = "what was done is done, though Prefect's pages may show it as going on"
 _GOES_ON = ", and what is left goes on without Prefect"
 
@@ -65,8 +68,7 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
     Prefect's own server, where none is configured, starts with the first flow and ends with the
     process.
     """
-    end = _ENDS if direct else f"{_ENDS}; then Prefect is told"
-    with acknowledging(lambda: reporter.note(end)):
+    with acknowledging(lambda: reporter.note(_ENDS)):
         if direct:
             yield _Here(settings, reporter)
             return
