@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from flows.pipeline.learning import Draw
     from flows.pipeline.scope import Scope, Target
 
-_ENDS = (
-    "stopping: shards that are being encoded are finished first, which may take minutes; to kill "
-    "the process costs half a minute of encoding at most"
-)
+_ENDS = "stopping; what is being encoded at this moment is finished first, and kept"
 _STAYS = "what was done is done, though Prefect's pages may show it as going on"
 _GOES_ON = ", and what is left goes on without Prefect"
 
