@@ -65,8 +65,7 @@ def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[
     Prefect's own server, where none is configured, starts with the first flow and ends with the
     process.
     """
-    end = _ENDS if direct else f"{_ENDS}; then Prefect is told"
-    with acknowledging(lambda: reporter.note(end)):
+    with acknowledging(lambda: reporter.note(_ENDS)):
         if direct:
             yield _Here(settings, reporter)
             return

@@ -142,7 +142,8 @@ def erase(  # noqa: PLR0913 - one option a way to name records
     from flows.output.console import reporting
     from flows.pipeline.held import with_descendants
     from flows.upkeep.derived import derived
-    from flows.upkeep.erase import IN_SOURCE, Eraser, elsewhere
+    from flows.upkeep.erase import Eraser
+    from flows.upkeep.sought import IN_SOURCE, elsewhere
 
     settings = load(conf)
     if (feature is None) == (not all_features) or (where is not None and feature is None):
@@ -218,7 +219,7 @@ def _ids(
 
 def _known(settings: Settings, feature: str | None) -> list[str]:
     """The feature named, which the configuration or the catalog must know; all where none is."""
-    from flows.upkeep.erase import known_features
+    from flows.upkeep.sought import known_features
 
     known = known_features(settings)
     if feature is None:
@@ -245,7 +246,7 @@ def _tell_found(
     json: bool,
     yes: bool,
 ) -> None:
-    from flows.upkeep.erase import IN_SOURCE
+    from flows.upkeep.sought import IN_SOURCE
 
     if _comes_from(settings, feature, erased):
         # Its source are its parts, which are erased from along with it.

@@ -186,7 +186,7 @@ def _settled(
     """The guesses as they are to be written: as somebody wants them, or as they are."""
     from dataclasses import replace
 
-    from flows.guessing.telling import lines
+    from flows.guessing.telling import all_lines
 
     if terminal is not None:
         tables = [line.value for line in guesses[0].source if line.key == "table"]
@@ -197,9 +197,8 @@ def _settled(
             return replace(looker, wishes=wishes).look(paths)
 
         return terminal.settled(guesses, looker.wishes, again)
-    for guess in [] if quiet else guesses:
-        for line in lines(guess):
-            say(line)
+    for line in all_lines([] if quiet else guesses):
+        say(line)
     return guesses
 
 

@@ -81,7 +81,7 @@ def _runs(settings: Settings, flows: Runner, records: Path) -> bool:
     first = _run_all(settings, flows).values()
     good = _check("every record has a vector", all(r["rows"] == r["records"] for r in first))
 
-    _say("3  Second run: nothing has changed, so nothing is encoded")
+    _say("3  Second run, over the same records")
     second = _run_all(settings, flows)
     good &= _check("nothing was encoded", all(row["encoded"] == 0 for row in second.values()))
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from flows.guessing.model import Guess, Value
 
 _KEY_WIDTH = 12
@@ -21,6 +25,16 @@ def lines(guess: Guess) -> list[str]:
         f"  {key:<{_KEY_WIDTH}} {value}{f'  ({why})' if why else ''}" for key, value, why in rows
     ]
     return [*told, *(f"  note: {note}" for note in guess.notes)]
+
+
+def all_lines(guesses: Sequence[Guess]) -> Iterator[str]:
+    """Guesses as `lines` tells of each; what is to be known of several is said once, below them."""
+    times = Counter(note for guess in guesses for note in guess.notes)
+    for guess in guesses:
+        yield from lines(replace(guess, notes=tuple(n for n in guess.notes if times[n] == 1)))
+    for note in (note for note, count in times.items() if count > 1):
+        names = ", ".join(guess.name for guess in guesses if note in guess.notes)
+        yield f"note on {names}: {note}"
 
 
 def shown(value: Value) -> str:

@@ -28,7 +28,9 @@ def chosen(settings: Settings, stores: Stores, name: str, number: int | None) ->
         raise UsageError(no_version(name, number, known))
     found = stores.catalog.live(name) if number is None else known[number]
     if found is None:
-        raise UsageError(f"{name} has no live version yet; run `vecmill run {name}` first")
+        from flows.lifecycle.unlive import unlive
+
+        raise UsageError(unlive(settings, name))
     return found
 
 

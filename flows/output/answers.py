@@ -33,12 +33,14 @@ def explain_plan(rows: Sequence[dict[str, Any]]) -> None:
             was, becomes = (_word(change[side]) for side in ("was", "becomes"))
             rest = ", and with it all parameters" if kinds else ""
             say(f"  {change['key']}: {was} in v{row['against']}, {becomes} now{rest}")
-        if row["learns"] and row["encoded"]:
-            say("  the encoder has to learn first, which takes time as well")
         for sentence in row["policy"]:
             say(f"{name}: {sentence}")
         if row["problem"]:
             complain(f"a run would fail: {row['problem']}")
+    learning = [row["feature"] for row in rows if row["learns"] and row["encoded"]]
+    if learning:
+        encoders = "the encoder has" if len(learning) == 1 else "the encoders have"
+        say(f"{', '.join(learning)}: {encoders} to learn first, which takes time as well")
 
 
 def _work(row: dict[str, Any]) -> str:

@@ -198,7 +198,6 @@ def _told_of(lines: Lines) -> Iterator[Lines]:
 def table(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[str],
-    title: str = "",
     *,
     measured: bool = True,
 ) -> None:
@@ -210,7 +209,6 @@ def table(
     Args:
         rows: by column.
         columns: those to show, in order.
-        title: what stands above.
         measured: whether columns that end in ``seconds`` or ``bytes`` are ours, and shown with
             units; what records hold under such a name is shown as it is.
     """
@@ -219,7 +217,7 @@ def table(
     }
     cells = [{c: cell(row.get(c), c if measured else "") for c in shown} for row in rows]
     right = {c for c in shown if all(isinstance(row.get(c), int | float | None) for row in rows)}
-    grid = _grid(cells, shown, right, title)
+    grid = _grid(cells, shown, right)
     if _width(grid) > out.width:
         if told := arranging.alike(cells, [*shown]):
             same = [f"{_spaced(shown[c])} {cells[0][c]}" for c in told]
@@ -227,7 +225,7 @@ def table(
             for line in arranging.beside(same, out.width):
                 out.print(Text(line))
             shown = {c: name for c, name in shown.items() if c not in told}
-            grid = _grid(cells, shown, right, title)
+            grid = _grid(cells, shown, right)
         last = [*shown][-1]
         if _width(grid) > out.width and (
             last in right or not arranging.room(cells, shown, out.width)
@@ -242,10 +240,9 @@ def _grid(
     cells: Sequence[Mapping[str, str]],
     columns: Mapping[str, str],
     right: Collection[str],
-    title: str,
 ) -> Table:
     """A table whose last column alone may be folded."""
-    grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    grid = Table(box=None, pad_edge=False)
     for column, name in columns.items():
         side: Literal["left", "right"] = "right" if column in right else "left"
         folds = column == [*columns][-1]

@@ -27,7 +27,8 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
     for row in rows:
         if row["error"] and row["last_run"] not in seen:
             seen.add(row["last_run"])
-            yield f"{row['feature']}: {_readers(live.get(row['feature']), now)}; {_run(row, now)}"
+            readers = _readers(live.get(row["feature"]), now)
+            yield f"{row['feature']}: {readers}; {went_wrong(row, now)}"
     for name in dict.fromkeys(r["feature"] for r in rows if r["dead"] or r["unpublished_dead"]):
         yield f"{name} has dead letters; `vecmill dead {name}` says which records, and why"
     for row in rows:
@@ -81,7 +82,7 @@ def _readers(live: Mapping[str, Any] | None, now: datetime) -> str:
     return f"live is v{live['version']}, published {_ago(live['published_at'], now)}"
 
 
-def _run(row: Mapping[str, Any], now: datetime) -> str:
+def went_wrong(row: Mapping[str, Any], now: datetime) -> str:
     """How the last run went wrong, and where there is more of it."""
     error = str(row["error"]).removeprefix(f"{row['feature']}: ")
     of = f" of v{row['version']}" if row["standing"] == "candidate" else ""

@@ -25,12 +25,21 @@ def by_sigterm(error: BaseException) -> bool:
     return not isinstance(error, Exception) and type(error).__name__ in _SIGTERMS
 
 
+_ending = threading.Event()
+
+
+def is_ending() -> bool:
+    """Whether a block of `acknowledging` is being ended."""
+    return _ending.is_set()
+
+
 @contextmanager
 def acknowledging(say: Callable[[], None], soon: float = 0.3) -> Iterator[None]:
     """Say at once that the block is being ended, by Ctrl-C or SIGTERM, though that takes a while.
 
-    Python hears of a signal only when what it has called returns, such as a model. This is told by
-    what is below Python, and also where Prefect has handlers of its own.
+    Python hears of a signal only when what it has called returns, such as a model, and in its main
+    thread alone. This is told by what is below Python, also where Prefect has handlers of its own;
+    `is_ending` tells other threads.
 
     Args:
         say: says it, in a thread of its own, and once.
@@ -45,8 +54,10 @@ def acknowledging(say: Callable[[], None], soon: float = 0.3) -> Iterator[None]:
 
     def wait() -> None:
         while number := os.read(heard, 1):
-            if number[0] in _ENDING and not ended.wait(soon):
-                say()
+            if number[0] in _ENDING:
+                _ending.set()
+                if not ended.wait(soon):
+                    say()
                 return
 
     waiting = threading.Thread(target=wait, daemon=True)
@@ -60,3 +71,4 @@ def acknowledging(say: Callable[[], None], soon: float = 0.3) -> Iterator[None]:
         os.close(written)
         waiting.join()
         os.close(heard)
+        _ending.clear()

@@ -13,6 +13,7 @@ import numpy as np
 
 from encoders import machine
 from encoders.media import DEFAULT, Limits
+from flows.output.stopping import is_ending
 from flows.pipeline.batches import Batches, EncodingError, HangError, StoppedError
 from flows.pipeline.deadline import Worker
 from flows.pipeline.decode import cell_reader, size
@@ -104,6 +105,7 @@ def encode_shard(
     Raises:
         EncodingError: if the encoder returns the wrong shape, or fails on all it is given.
         HangError: if it does not return, here or in another task of the run.
+        StoppedError: if the run is being ended; what is encoded is staged.
     """
     started = time.perf_counter()
     bounds = bounds or Bounds()
@@ -159,6 +161,8 @@ def _encode(
     step, start, staged = least, 0, time.perf_counter()
     while start < len(records):
         _refuse_hung(shard)
+        if is_ending():  # in a thread, which no signal reaches
+            raise StoppedError("the run is being stopped")
         begun = time.perf_counter()
         rows = records[start : start + step]
         batches.encode(rows)

@@ -127,8 +127,8 @@ class Run:
         self.reporter.stage(self.feature.name, "plan", None)
         if reading.unchanged:
             self.reporter.note(
-                f"{self.feature.name}: the source says that nothing in it has changed, so it is "
-                "not read; --full reads it all the same"
+                f"{self.feature.name}: nothing in the source has changed, so it is not read "
+                "(--full reads it)"
             )
         elif not reading.whole and not self.scope.partial:
             self.reporter.note(

@@ -217,8 +217,13 @@ def _published(
     )
     manifest = stores.catalog.published(found) if found else None
     if found is None or manifest is None:
-        standing = "live version" if target == "live" else f"vectors of version {target}"
-        raise SearchError(f"{name} has no {standing} yet; run `vecmill run {name}` first")
+        from flows.lifecycle.unlive import unlive
+
+        if target == "live":
+            raise SearchError(unlive(settings, name))
+        raise SearchError(
+            f"{name} has no vectors of version {target} yet; run `vecmill run {name}` first"
+        )
     if found.modality != "interactions":
         others = [
             other.name

@@ -227,7 +227,9 @@ def live(settings: Settings, stores: Stores, name: str) -> tuple[Version, Manife
     version = stores.catalog.live(name)
     manifest = stores.catalog.published(version) if version else None
     if version is None or manifest is None:
-        raise SearchError(f"{name} has no live version yet; run `vecmill run {name}` first")
+        from flows.lifecycle.unlive import unlive
+
+        raise SearchError(unlive(settings, name))
     return version, manifest
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from encoders import machine
 from flows.config.conf_files import told, write_keys
-from flows.tuning.measuring import KEYS, RENEWING
+from flows.tuning.trials import KEYS, RENEWING
 
 if TYPE_CHECKING:
     from flows.config.settings import Settings
-    from flows.tuning.measuring import Trial, Tuned
+    from flows.tuning.trials import Trial, Tuned
 
 
 def table(found: Tuned) -> list[dict[str, Any]]:

@@ -17,9 +17,9 @@ from storage.exported import count_in
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from flows.upkeep.erase import Source
     from flows.upkeep.holdings import Holdings
     from flows.upkeep.journal import Journal
+    from flows.upkeep.sought import Source
 
 MOST_TERMS = 500
 """So many ids and values are searched for byte by byte; beyond, an even part of them."""

@@ -13,6 +13,7 @@ from PIL import Image
 
 from flows.guessing.looking import Looker, take_guess
 from flows.guessing.model import Guess, GuessError, Wishes
+from flows.guessing.telling import all_lines, lines
 from flows.guessing.walking import walk
 from flows.sources.base import SourceError
 
@@ -87,6 +88,17 @@ def test_what_is_said_stands_in_place_of_what_is_guessed(place: Place) -> None:
         place.look("news.csv", encoder="lsi")
     with pytest.raises(GuessError, match=r"'vision' does not read text or tabular records; these"):
         place.look("news.csv", encoder="vision")
+
+
+def test_what_is_to_be_known_of_several_tables_is_said_once(place: Place) -> None:
+    place.write("b.csv", "x,y\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(30)))
+    place.write("c.csv", "u,v\n" + "".join(f"{i % 3},{i % 4}\n" for i in range(30)))
+    guesses = [place.one(name)[0] for name in ("b.csv", "c.csv")]
+    told = list(all_lines(guesses))
+    [line] = [line for line in told if "without an id" in line]
+    assert line.startswith("note on b, c: without an id a record goes by its content")
+    alone = lines(guesses[0])[:-1]
+    assert told[: len(alone)] == alone
 
 
 def test_an_encoder_of_rows_makes_rows_of_them(place: Place) -> None:

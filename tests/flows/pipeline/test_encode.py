@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.output.progress import Silent
+from flows.output.stopping import acknowledging
+from flows.pipeline.batches import StoppedError
 from flows.pipeline.encode import EncodingError, encode_shard
 from storage.ids import hash_text
-from storage.staging import Spool
+from storage.staging import Spool, staged_hashes, staged_parts
 from tests.flows.plugins.letters import Letters, Params, vector_of
 
 if TYPE_CHECKING:
@@ -60,6 +64,30 @@ def test_every_record_comes_out_once(
         else:
             np.testing.assert_array_equal(np.array(row["vector"], np.float32), vector_of(text))
     assert receipt.encoded + receipt.dead == len(texts)
+
+
+class Ended(Silent):
+    """Ends the block that it is in with the first records."""
+
+    def __init__(self) -> None:
+        self.told = Event()
+
+    def advance(self, records: int) -> None:
+        if records and not self.told.is_set():
+            signal.raise_signal(signal.SIGTERM)
+            assert self.told.wait(60)
+
+
+def test_a_shard_is_left_between_batches_where_the_run_is_being_ended(tmp_path: Path) -> None:
+    path, reporter = shard(tmp_path, [f"text {n}" for n in range(40)]), Ended()
+    encoder = Letters(Params(str(tmp_path / "log"), batch_size=4))
+    # As in a thread, to which no signal comes.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    with acknowledging(reporter.told.set, soon=0.0), pytest.raises(StoppedError):
+        encode_shard(encoder, path, reporter)
+    signal.signal(signal.SIGTERM, before)
+    assert sum(map(len, staged_hashes(staged_parts(path)))) == 4, "and these are kept"
+    assert encode_shard(encoder, path, Silent()).encoded == 40
 
 
 def test_many_bad_records_after_a_good_one_are_dead_letters(tmp_path: Path) -> None:

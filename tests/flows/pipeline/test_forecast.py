@@ -94,7 +94,9 @@ def test_an_encoder_that_learns_says_that_it_has_to(
     row = project.plan().row()
     assert row["learns"]
     assert row["changes"] == [{"key": "dim", "was": "2", "becomes": "3"}]
-    assert "  the encoder has to learn first, which takes time as well" in told(project, capsys)
+    assert "notes: the encoder has to learn first, which takes time as well" in told(
+        project, capsys
+    )
 
 
 def test_another_kind_is_told_without_the_parameters_that_go_with_it(

@@ -10,6 +10,7 @@ import pytest
 
 from flows.searching.queries import SearchError
 from flows.searching.search import search
+from flows.sources.base import SourceError
 from tests.encoders.conftest import save_sentence_model
 from tests.flows.plugins.letters import vector_of
 from tests.flows.topics import texts, topical
@@ -96,6 +97,13 @@ def test_a_query_that_does_not_fit_is_refused(
 def test_nothing_is_searched_before_it_is_published(project: Project) -> None:
     project.write(ROWS)
     with pytest.raises(SearchError, match="no live version yet; run `vecmill run notes`"):
+        search(project.settings(), "notes", "text", "wheel", 3)
+    project.source = {"path": "gone.csv"}
+    with pytest.raises(SourceError, match="no file matches"):
+        project.run()
+    [run] = project.runs()
+    told = "notes has no live version yet: its last run failed just now: no file matches "
+    with pytest.raises(SearchError, match=f"{told}.*; see `vecmill logs {run['run_id']}`"):
         search(project.settings(), "notes", "text", "wheel", 3)
 
 

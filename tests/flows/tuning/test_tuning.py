@@ -14,7 +14,7 @@ from flows.config.configuration import load
 from flows.output.progress import Silent
 from flows.tuning import measuring as tuning
 from flows.tuning import tuned
-from flows.tuning.measuring import Choice, Trial, Tuned
+from flows.tuning.trials import Choice, Trial, Tuned
 from storage.model import UsageError
 from tests.encoders.conftest import save_sentence_model
 
