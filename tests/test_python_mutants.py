@@ -100,17 +100,17 @@ def test_without_a_run_there_is_nothing_to_tell(tmp_path: Path) -> None:
         found(tmp_path)
 
 
+def standing(file: str, whole: str) -> ast.FunctionDef:
+    """A function of ours."""
+    *classes, name = whole.split(".")
+    body = ast.parse((HERE.parents[1] / file).read_text("utf-8")).body
+    for around in classes:
+        body = next(n.body for n in body if isinstance(n, ast.ClassDef) and n.name == around)
+    return next(n for n in body if isinstance(n, ast.FunctionDef) and n.name == name)
+
+
 def test_each_change_that_is_known_is_one_of_a_line_that_stands_there() -> None:
     for file, told in known():
         whole, _, change = told.partition(": ")
-        body: list[ast.stmt] = ast.parse((HERE.parents[1] / file).read_text("utf-8")).body
-        for name in whole.split("."):
-            (function,) = (
-                node
-                for node in body
-                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
-            )
-            body = function.body
-        assert isinstance(function, ast.FunctionDef)
         ahead, _, _ = change.partition("{")
-        assert any(line.startswith(ahead) for line in lines(function)), f"{file} {told}"
+        assert any(line.startswith(ahead) for line in lines(standing(file, whole))), told

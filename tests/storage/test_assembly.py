@@ -64,8 +64,9 @@ def test_staged_rows_come_by_their_places(files: list[Path], at_once: int) -> No
 @pytest.mark.parametrize("at_once", [1, 3, 100])
 def test_all_rows_come_at_once_block_after_block(files: list[Path], at_once: int) -> None:
     wanted = [(file, row) for file in range(3) for row in range(10)]
-    found = StagedRows(files, COLUMNS, at_once).take(places(wanted))["content_hash"].to_pylist()
-    assert found == [f"{file}.{row}" for file, row in wanted]
+    found = StagedRows(files, COLUMNS, at_once).take(places(wanted))["content_hash"]
+    assert found.to_pylist() == [f"{file}.{row}" for file, row in wanted]
+    assert found.num_chunks == 3 * -(-10 // at_once)
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])

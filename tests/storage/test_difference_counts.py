@@ -131,6 +131,16 @@ def test_records_that_go_by_their_content_are_numbered(compare: Compare, tmp_pat
     ]
 
 
+def test_contents_of_earlier_chunks_count_where_a_later_one_is_the_first_to_go_by_it(
+    compare: Compare,
+) -> None:
+    difference = compare(None, LABEL)
+    difference.add(source(Row("a", "x"), Row("b", "x")), [])
+    difference.add(source(Row("hash x", "x"), Row("c", "x"), first=2), [])
+    difference.add(source(Row("hash x#3", "y"), first=4), [])
+    assert letters(difference) == [("hash x#3", "f:4", "duplicate id, first seen at f:2")]
+
+
 @pytest.mark.parametrize(("limit", "encoded"), [(-1, 0), (3, 3), (6, 6)])
 def test_what_would_need_more_than_the_limit_is_left_out(
     compare: Compare, limit: int, encoded: int
@@ -155,7 +165,8 @@ def test_what_would_need_more_than_the_limit_is_left_out(
 
 def test_while_ids_cannot_be_read_nothing_is_gone(compare: Compare) -> None:
     difference = compare(table(*[Row(name, name) for name in "abc"]), LABEL)
-    difference.add(source(Row("a", "a")), [UNREAD, NAMELESS])
+    difference.add(source(Row("a", "a")), [NAMELESS])
+    difference.add(source(first=1), [UNREAD])
     assert [*difference.vanished()] == []
     assert (difference.held_back(), difference.gone_records()) == (2, 0)
     assert difference.row_change(remove_vanished=True) == 0

@@ -72,6 +72,19 @@ def test_a_folder_is_put_in_the_place_of_another_which_is_kept(
     assert (kept / "a.txt").read_text("utf-8") == "before"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has the call that is looked for")
+def test_where_folders_cannot_be_exchanged_one_is_moved_away_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, old = folder(tmp_path / "target", "before"), tmp_path / "old"
+    fresh = folder(tmp_path / "fresh", "new")
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(sys, "platform", "darwin")  # whose call is none of Linux's
+        swaps.put(fresh, target, old)
+    assert {*tmp_path.iterdir()} == {target, old}
+    assert [(path / "a.txt").read_text("utf-8") for path in (target, old)] == ["new", "before"]
+
+
 def test_a_file_is_put_in_the_place_of_a_link_and_not_of_what_it_leads_to(tmp_path: Path) -> None:
     there, target, fresh = tmp_path / "there", tmp_path / "target", tmp_path / "fresh"
     target.symlink_to(folder(there, "before"))
