@@ -201,6 +201,20 @@ def test_a_folder_of_photographs(place: Place) -> None:
         place.look("photos", content=("a",))
 
 
+def test_a_file_that_lies_above_the_others_is_named(place: Place) -> None:
+    names = [f"photos/{label}/{n}.png" for label in ("cat", "dog") for n in range(9)]
+    place.pictures(*names, "photos/odd.png")
+    guess, keys = place.one("photos")
+    assert "pattern" not in keys
+    assert guess.notes[0].startswith(
+        "the paths have the form {label}/{name}.png, but for 1 of 19 files, such as odd.png: "
+    )
+    guess, keys = place.one("photos", pattern="{label}/{name}.png")
+    assert (keys["pattern"], guess.notes) == ("{label}/{name}.png", ())
+    place.pictures("photos/two.png", "photos/three.png")  # so many are no oversight
+    assert place.one("photos")[0].notes == ()
+
+
 def test_a_folder_of_texts_keeps_them(place: Place) -> None:
     for n in range(6):
         place.write(f"notes/{'ab'[n % 2]}/{n}.txt", f"A note of the number {n}")
