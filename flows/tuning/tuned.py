@@ -70,6 +70,7 @@ def _best(found: Tuned) -> str:
     return (
         f"{found.feature.name}: {_said(found)} is {found.best.faster:.2f} times as fast as what is "
         f"configured, at a cosine of at least {found.best.cosine[0]:.5f}"
+        f"{'; that may be chance' if found.doubtful else ''}"
     )
 
 
@@ -92,7 +93,8 @@ def advice(found: Tuned) -> str | None:
     """How to have what is best; None where that is configured."""
     if not _tables(found):
         return None
-    return f"`vecmill tune {found.feature.name} --write` sets it{_consequence(found)}"
+    first = "tune again before " if found.doubtful else ""
+    return f"{first}`vecmill tune {found.feature.name} --write` sets it{_consequence(found)}"
 
 
 def write(found: Tuned, settings: Settings) -> list[str]:
