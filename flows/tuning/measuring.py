@@ -137,11 +137,6 @@ class Tuned:
         return self.load > _BUSY * machine.cores() or self.spread > _UNSTEADY
 
     @property
-    def doubtful(self) -> bool:
-        """Whether the best may be so by chance: on a busy machine, by less than repeats differed."""
-        return self.busy and self.best.faster < 1 + self.spread
-
-    @property
     def threads(self) -> int | None:
         """What `[engine]` is to have; None where it is best as it is."""
         usual, best = self.trials[0].choice.threads, self.best.choice.threads

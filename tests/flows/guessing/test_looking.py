@@ -89,16 +89,6 @@ def test_what_is_said_stands_in_place_of_what_is_guessed(place: Place) -> None:
         place.look("news.csv", encoder="vision")
 
 
-def test_an_encoder_with_a_key_that_cannot_be_guessed_is_told_how_to_be_named(place: Place) -> None:
-    place.write("news.csv", NEWS)
-    place.pictures("photos/a.png", "photos/b.png")
-    told = r"'bert' wants 'model', which cannot be guessed: .*docs/encoders/bert\.md"
-    with pytest.raises(GuessError, match=told):
-        place.look("news.csv", encoder="bert")
-    with pytest.raises(GuessError, match=r"'clip' wants 'model' and 'reads'.*docs/encoders/clip"):
-        place.look("photos", encoder="clip")
-
-
 def test_an_encoder_of_rows_makes_rows_of_them(place: Place) -> None:
     rows = [f"{i},A story about number {i} and what it means,{i % 7},{i % 5}\n" for i in range(40)]
     place.write("a.csv", "id,body,x,y\n" + "".join(rows))
@@ -226,6 +216,16 @@ def test_a_folder_of_texts_keeps_them(place: Place) -> None:
     assert keys["keep"] == []
     with pytest.raises(GuessError, match=r"--keep txt: .* label, name, path, text; did you mean"):
         place.look("notes", keep=("txt",))
+
+
+def test_an_encoder_with_a_key_that_cannot_be_guessed_is_told_how_to_be_named(place: Place) -> None:
+    place.write("news.csv", NEWS)
+    place.pictures("photos/a.png", "photos/b.png")
+    told = r"'bert' wants 'model', which cannot be guessed: .*docs/encoders/bert\.md"
+    with pytest.raises(GuessError, match=told):
+        place.look("news.csv", encoder="bert")
+    with pytest.raises(GuessError, match=r"'clip' wants 'model' and 'reads'.*docs/encoders/clip"):
+        place.look("photos", encoder="clip")
 
 
 def test_a_mixed_folder_is_a_feature_each(place: Place) -> None:
