@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from encoders.base import Json, Modality
 
 PATHS = ("model",)
+READS: tuple[Modality, ...] = ("image", "text")
 REVISION = 1
 """To be raised with any change of this file or its helpers that changes vectors."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
+from dataclasses import MISSING, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -69,6 +70,15 @@ def _parted(kind: str, params: object) -> tuple[Any, Window | None]:
             f"{modality(kind, own)}; take window out"
         )
     return own, found
+
+
+def needed(kind: str) -> tuple[str, ...]:
+    """The names of this kind's parameters that have no default."""
+    return tuple(
+        field.name
+        for field in fields(_module(kind).Params)
+        if field.default is MISSING and field.default_factory is MISSING
+    )
 
 
 def paths(kind: str) -> tuple[str, ...]:

@@ -44,11 +44,14 @@ def export(settings: Settings, name: str, asked: Asked) -> dict[str, Any]:
         What was written: feature, version, run, rows, path, format.
 
     Raises:
+        SettingsError: if there is no such feature.
         UsageError: if there is no such version, or nothing was published by then.
         QueryError: if the condition cannot be understood.
         StorageError: if the place cannot be written to, or records were erased meanwhile.
     """
     stores = Stores.of(settings)
+    if not stores.catalog.versions(name):
+        settings.feature(name)
     moment = moments.moment_of(stores.catalog, asked.as_of) if asked.as_of else None
     path = asked.target.absolute()
     with query.connect(stores.catalog, stores.vectors, moment) as con:

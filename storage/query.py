@@ -120,6 +120,12 @@ def _check(statements: Sequence[Any]) -> None:
         )
 
 
+_LISTS_NAMES = re.compile(
+    r"\s*(SELECT [\w, ]+ )?(FROM\s*\(\s*)?(SHOW|DESCRIBE|DESC)\b", re.IGNORECASE
+)
+_NAMES = 100_000
+"""Tables or columns that are shown, which is all of them."""
+
 _SHOWN_BYTES = (
     "'<' || format('{{:.1f}}', octet_length({0}) / 1000) || ' kB' || "
     "CASE WHEN hex({0}) LIKE '52494646________57454250%' THEN ' webp>' ELSE '>' END"
@@ -165,8 +171,12 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
-    """The first rows as a table for a terminal of that width, ending with a newline."""
+def as_table(relation: duckdb.DuckDBPyRelation, width: int, statement: str = "") -> str:
+    """The rows as a table for a terminal of that width, ending with a newline.
+
+    Of more than 20 rows DuckDB leaves out the middle; where ``statement`` asks which tables or
+    columns there are, none is left out, since the one that is missing may be the one that is meant.
+    """
     import contextlib
     import io
 
@@ -175,7 +185,9 @@ def as_table(relation: duckdb.DuckDBPyRelation, width: int) -> str:
     text = io.StringIO()
     try:
         with contextlib.redirect_stdout(text):
-            _shortened(_without_bytes(relation, _SHOWN_BYTES)).show(max_width=width)
+            shown = _shortened(_without_bytes(relation, _SHOWN_BYTES))
+            rows = _NAMES if _LISTS_NAMES.match(statement) else None
+            shown.show(max_width=width, max_rows=rows)
     except duckdb.Error as error:  # rows are fetched only now, and a cast may fail on one
         raise (told(error) or QueryError(str(error))) from error
     return text.getvalue()

@@ -108,6 +108,15 @@ def test_a_run_without_prefect_does_not_load_it() -> None:
     )
 
 
+def test_prefect_is_not_started_for_a_feature_that_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "conf.toml").write_text(NOTES, encoding="utf-8")
+    conf = ["--conf", str(tmp_path / "conf.toml")]
+    asked = (["monitor", "nots"], ["backfill", "nots", "--since", "2026-01-01"], ["fit", "nots"])
+    begun = "from tests.flows.plugins import install; install(); from flows.cli import run_command"
+    lines = [f"assert run_command({[*words, *conf]!r}) == 2" for words in asked]
+    assert "prefect" not in loaded_by("\n".join([begun, *lines]))
+
+
 def test_a_command_loads_only_what_it_reads_and_writes_with(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("id,text\na,one\nb,two\n", encoding="utf-8")
     (tmp_path / "conf.toml").write_text(NOTES, encoding="utf-8")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flows.searching.across import Named
 
-Output = Annotated[Path | None, Parameter(metavar="FILE")]
+Output = Annotated[Path | None, Parameter(name=["-o", "--output"], metavar="FILE")]
 
 _SHOWN = 50
 """Rows that a table for people has at most."""

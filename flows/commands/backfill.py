@@ -74,6 +74,7 @@ def backfill(  # noqa: PLR0913 - one option a choice
         *(moment("--since", since), ends, every, target(version), limit, allow_alarms)
     )
     settings = load(conf)
+    settings.feature(feature)  # before Prefect is started, which takes seconds
     with reporting() as reporter:
         if dry_run:
             rows = [

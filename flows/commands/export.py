@@ -22,7 +22,7 @@ def export(  # noqa: PLR0913 - one option a choice
     feature: str,
     /,
     *,
-    output: Annotated[Path | None, Parameter(metavar="PATH")] = None,
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"], metavar="PATH")] = None,
     format: Form | None = None,  # noqa: A002 - the option's name
     version: Ordinal | None = None,
     as_of: AsOf = None,

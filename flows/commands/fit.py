@@ -46,6 +46,7 @@ def fit(
     begin = None if since is None else moment("--since", since)
     end = None if until is None else moment("--until", until)
     settings = load(conf)
+    settings.feature(feature)  # before Prefect is started, which takes seconds
     with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:
         row = carry_out.fit(feature, Draw(sample, begin, end))
     print_json([row], json=json)

@@ -29,7 +29,7 @@ def sql(
     *,
     conf: Conf = None,
     format: Form | None = None,  # noqa: A002 - the option's name
-    output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    output: Annotated[Path | None, Parameter(name=["-o", "--output"], metavar="FILE")] = None,
     as_of: AsOf = None,
     json: AsJson = False,
 ) -> int:
@@ -83,7 +83,7 @@ def sql(
             elif form == "table":
                 from flows.output.console import out
 
-                print(visible(query.as_table(relation, out.width)), end="")  # noqa: T201 - the result
+                print(visible(query.as_table(relation, out.width, text)), end="")  # noqa: T201 - the result
             else:
                 query.export(relation, form, output)
 

@@ -97,7 +97,7 @@ def init(  # noqa: PLR0913 - one option a choice
     choose = take_guess if terminal is None else terminal.table
     looker = Looker(Path.cwd(), project_root(file), standing.names, wishes, say, choose)
     try:
-        guesses = _new(looker.look(paths), standing.reading)
+        guesses = _new(looker.look(paths), standing.reading, wishes)
         if not guesses:
             return FINE
         guesses = _settled(guesses, looker, paths, terminal, quiet=json)
@@ -163,15 +163,25 @@ def _terminal() -> Terminal | None:
     return Terminal(say, ask)
 
 
-def _new(guesses: Sequence[Guess], reading: Any) -> list[Guess]:  # noqa: ANN401 - Standing.reading
-    """The guesses that no source reads yet."""
+def _new(guesses: Sequence[Guess], reading: Any, wishes: Wishes) -> list[Guess]:  # noqa: ANN401 - Standing.reading
+    """The guesses that no source reads yet; of the others it is told what becomes of wishes."""
     new = []
     for guess in guesses:
         same = reading(guess)
         if same is None:
             new.append(guess)
         else:
-            say(f"[sources.{same}] reads the same already, and stays as it is; see `vecmill plan`")
+            asked = [
+                f"--{key.replace('_', '-')}"
+                for key, value in vars(wishes).items()
+                if value is not None
+            ]
+            done = f"; {' and '.join(asked)} changed nothing" if asked else ""
+            say(
+                f"[sources.{same}] reads the same already, and stays as it is{done}. Change it in "
+                "the configuration, or name it there as the source of another feature; see "
+                "`vecmill plan`"
+            )
     return new
 
 

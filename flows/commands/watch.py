@@ -63,6 +63,7 @@ def monitor(
     from storage.alerts import snoozed, until
 
     settings = load(conf)
+    settings.feature(feature)  # before Prefect is started, which takes seconds
     if calibrate is not None:
         return _calibrate(settings, feature, calibrate, version, json=json)
     with reporting() as reporter, runner(settings, reporter, direct=direct) as carry_out:

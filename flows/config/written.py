@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.config import layers
@@ -11,7 +12,6 @@ from flows.config.settings import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 
 def find(conf: Path | None) -> Path:
@@ -22,11 +22,21 @@ def find(conf: Path | None) -> Path:
     """
     path = layers.named(conf)
     if not path.is_file():
-        raise SettingsError(
-            f"no configuration file {path}; name one with --conf, or begin here: "
-            "`vecmill init PATH` writes one for your records"
-        )
+        above = _above(path)
+        do = "name one with --conf, or begin here: `vecmill init PATH` writes one for your records"
+        if above is not None:
+            do = f"there is {above}: go to {layers.project_root(above)}, or add --conf {above}"
+        raise SettingsError(f"no configuration file {path}; {do}")
     return path
+
+
+def _above(path: Path) -> Path | None:
+    """The nearest file of this name in a folder above the one that one is in, as of there."""
+    if path.is_absolute():
+        return None
+    here = Path.cwd()
+    steps = range(1, len(here.parts))
+    return next((up for n in steps if (up := Path(*[".."] * n, path)).is_file()), None)
 
 
 @dataclass(frozen=True)

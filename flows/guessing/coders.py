@@ -72,12 +72,24 @@ def named(kind: str, able: Sequence[Modality]) -> tuple[Coder, Modality]:
         if kind == _USUAL.get(modality, Coder("", "")).kind:
             return _USUAL[modality], modality
         if kind in registry.reading(modality):
+            _refuse_without(kind)
             return Coder(kind, kind, (), "as you asked"), modality
     fit = sorted({kind for modality in able for kind in registry.reading(modality)})
     raise GuessError(
         f"an encoder of kind {kind!r} does not read {' or '.join(able)} records; these do: "
         f"{', '.join(fit)}"
     )
+
+
+def _refuse_without(kind: str) -> None:
+    """Refuse a kind that has keys which nobody but the user knows, such as a model's name."""
+    unknown = registry.needed(kind)
+    if unknown:
+        raise GuessError(
+            f"an encoder of kind {kind!r} wants {' and '.join(map(repr, unknown))}, which cannot "
+            f"be guessed: leave --encoder out, then name it in the configuration by hand, as "
+            f"docs/encoders/{kind}.md shows"
+        )
 
 
 def remarks(texts: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _SPLITS = frozenset({"train", "test", "val", "valid", "validation", "dev", "training", "testing"})
 _MOSTLY_FOLDERS = 2
 _DEEPEST = 3
+_FEW = 0.1
 
 
 def pattern(names: Sequence[str]) -> str | None:
@@ -35,6 +36,16 @@ def pattern(names: Sequence[str]) -> str | None:
         return f"{{{field}}}/{file}"
     above = "split" if {level.lower() for level in levels[0]} <= _SPLITS else "group"
     return f"{{{above}}}/{{label}}/{file}"
+
+
+def nearly(names: Sequence[str]) -> tuple[str, list[str]] | None:
+    """A pattern that would hold but for a few files that lie above, and these; else None."""
+    depth = max(name.count("/") for name in names)
+    odd = [name for name in names if name.count("/") < depth]
+    if not odd or len(odd) > _FEW * len(names):
+        return None
+    found = pattern([name for name in names if name.count("/") == depth])
+    return None if found is None else (found, odd)
 
 
 def parts_of_names(names: Sequence[str]) -> int:

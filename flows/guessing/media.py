@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flows.config.nearest import hint
 from flows.guessing import coders
-from flows.guessing.folders import parts_of_names, pattern
+from flows.guessing.folders import nearly, parts_of_names, pattern
 from flows.guessing.kinds import PLURAL
 from flows.guessing.model import Guess, GuessError, Line
 from flows.sources._pattern import Pattern
@@ -61,6 +61,13 @@ def of_files(
     if found is not None:
         why = "as you said" if wishes.pattern else "becomes kept columns of these names"
         lines.append(Line("pattern", found, why))
+    elif wishes.pattern is None and (almost := nearly(names)) is not None:
+        fits, odd = almost
+        notes.append(
+            f"the paths have the form {fits}, but for {len(odd):,} of {len(names):,} files, such "
+            f"as {odd[0]}: move these, or say --pattern '{fits}', which keeps what the folders of "
+            "the others tell and makes dead letters of these"
+        )
     elif (parts := parts_of_names(names)) > 1:
         fields = "_".join(f"{{part{n}}}" for n in range(1, parts + 1))
         ending = PurePosixPath(names[0]).suffix

@@ -66,17 +66,26 @@ def find(settings: Settings, which: str | None) -> RunLogFile:
 
 
 def _nothing(stores: Stores, files: list[Path], which: str | None) -> str:
-    if not files:
-        return f"no run has left a log beside {stores.catalog.path}; `vecmill run` leaves one"
     if which is not None and _ran(stores, which):
         return (
             f"the run {which} has no log any more: `vecmill gc` or `vecmill erase` has removed it"
         )
+    if which is not None and _has_run(stores, which):
+        return (
+            f"{which} has run, and has no log any more: `vecmill gc` or `vecmill erase` has "
+            "removed it; its next run leaves one"
+        )
+    if not files:
+        return f"no run has left a log beside {stores.catalog.path}; `vecmill run` leaves one"
     known = {path.stem: None for path in files[-_SHOWN:]} | dict.fromkeys(stores.logs.features())
     return (
         f"no run has an id that begins with {which!r}, nor has a feature of that name a log"
         f"{hint(str(which), known)}"
     )
+
+
+def _has_run(stores: Stores, feature: str) -> bool:
+    return bool(stores.catalog.query("FROM runs WHERE feature = $1 LIMIT 1", feature).num_rows)
 
 
 def _ran(stores: Stores, run_id: str) -> bool:

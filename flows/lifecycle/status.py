@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _STATUS = f"""
 SELECT v.feature, v.version, v.standing, v.kind AS encoder, v.dim, v.metric, m.rows,
-       m.lance_version, m.dead, coalesce(u.dead, 0) AS unpublished_dead, p.published_at,
+       m.lance_version, CASE WHEN m.rows IS NOT NULL THEN coalesce(d.dead, 0) END AS dead,
+       coalesce(d.unpublished, 0) AS unpublished_dead, p.published_at,
        r.run_id AS last_run, r.status AS last_status, r.started_at, r.finished_at, r.error,
        coalesce(f.alarms, 0) AS alarms, coalesce(f.watches, 0) AS watches,
        c.cut_texts, c.cut_tokens, c.text_tokens
@@ -27,8 +28,9 @@ LEFT JOIN ({PUBLISHED}) m USING (feature, version)
 LEFT JOIN (SELECT feature, version, max(published_at) AS published_at FROM manifests
            WHERE run_id IN (SELECT run_id FROM runs)  -- upkeep and erasing publish too
            GROUP BY ALL) p USING (feature, version)
-LEFT JOIN (SELECT feature, version, count(*) AS dead FROM dead_letters WHERE NOT published
-           GROUP BY ALL) u USING (feature, version)
+LEFT JOIN (SELECT feature, version, count(*) FILTER (published) AS dead,  -- not the manifest's:
+                  count(*) FILTER (NOT published) AS unpublished  -- upkeep and erasing count none
+           FROM dead_letters GROUP BY ALL) d USING (feature, version)
 LEFT JOIN (SELECT feature, version, arg_max(run_id, started_at) AS run_id,
                   arg_max(status, started_at) AS status, max(started_at) AS started_at,
                   arg_max_null(error, started_at) AS error,

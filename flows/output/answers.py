@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from base64 import b64encode
+from datetime import date, time
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
@@ -84,13 +85,15 @@ def _as_json(row: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a row holds
-    """NaN and infinity, which JSON does not have, as null; bytes in base64."""
+    """NaN and infinity, which JSON does not have, as null; bytes in base64; moments ISO 8601."""
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     if isinstance(value, bytes):
         return b64encode(value).decode()
+    if isinstance(value, date | time):
+        return value.isoformat()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

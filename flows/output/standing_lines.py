@@ -32,6 +32,13 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
     for name in dict.fromkeys(r["feature"] for r in rows if r["dead"] or r["unpublished_dead"]):
         yield f"{name} has dead letters; `vecmill dead {name}` says which records, and why"
     for row in rows:
+        if row["standing"] != "retired" and row["alarms"]:
+            live_too = "" if row["standing"] == "live" else f" --version {row['version']}"
+            raised = units.verb(row["alarms"], "monitor", "raises", "raise")
+            yield (
+                f"{row['feature']} v{row['version']}: {raised} an alarm; `vecmill monitor "
+                f"{row['feature']}{live_too}` says of what"
+            )
         if row["upkeep"]:
             yield (
                 f"{row['feature']} v{row['version']}: {'; '.join(row['upkeep'])}; `vecmill "

@@ -50,13 +50,25 @@ def why(settings: Settings, name: str, asked: Asked) -> str:
         among = f"the {fitting:,} of {rows:,} rows of {name} that meet the condition"
     if asked.words is not None and not asked.queries:
         with listening(Silent()):
-            columns = ", ".join(text_columns(searched, asked.column))
+            columns = text_columns(searched, asked.column)
         return (
-            f"nothing found: none of {among} has any of the words {asked.words!r} in {columns}; "
-            "the commonest English words, such as 'the', are not looked for"
+            f"nothing found: none of {among} has any of the words {asked.words!r} in "
+            f"{', '.join(columns)}; the commonest English words, such as 'the', are not looked for"
+            + ("" if asked.column else _not_kept(settings, name, columns))
         )
     itself = " but the record itself" if "id" in asked.queries else ""
     return f"nothing found{itself} among {among}"
+
+
+def _not_kept(settings: Settings, name: str, columns: Sequence[str]) -> str:
+    """Which columns are encoded and not looked in, for somebody who knows what stands there."""
+    source = settings.feature(name).source
+    content = getattr(source.params, "content", None) or ()
+    encoded = [content] if isinstance(content, str) else content
+    missing = ", ".join(column for column in encoded if column not in columns)
+    return missing and (
+        f"; not kept, and so not looked in: {missing}; add it to keep in [sources.{source.name}]"
+    )
 
 
 def _held(dataset: Any, table: str, where: str) -> Iterator[str]:  # noqa: ANN401 - pylance ships no types

@@ -69,11 +69,13 @@ def words(
         raise SearchError(f"-k must be at least 1, got {k}")
     terms = parse(expression)
     version = _version(settings, name, target)
-    encoder = own_encoder(settings, version)
+    kinds = worded_kinds()
+    # Before weights are loaded for nothing, where the kind tells.
+    encoder = own_encoder(settings, version) if version.kind in kinds else None
     if not isinstance(encoder, Worded):
         raise SearchError(
             f"{version.table} was made by an encoder of kind {version.kind!r}, which has no table "
-            f"of words; expected a feature with one of {', '.join(worded_kinds())}"
+            f"of words; expected a feature with one of {', '.join(kinds)}"
         )
     return nearest(encoder, terms, k)
 

@@ -64,12 +64,18 @@ def _doubt(found: Tuned) -> str:
     )
 
 
+def _doubtful(found: Tuned) -> bool:
+    """Whether the best may be so by chance: the machine is busy, and repeats differ by more."""
+    return found.busy and found.best.faster < 1 + found.spread
+
+
 def _best(found: Tuned) -> str:
     if found.best is found.trials[0]:
         return f"{found.feature.name}: nothing tried was faster by 5 % and as faithful"
     return (
         f"{found.feature.name}: {_said(found)} is {found.best.faster:.2f} times as fast as what is "
         f"configured, at a cosine of at least {found.best.cosine[0]:.5f}"
+        f"{'; that may be chance' if _doubtful(found) else ''}"
     )
 
 
@@ -92,7 +98,8 @@ def advice(found: Tuned) -> str | None:
     """How to have what is best; None where that is configured."""
     if not _tables(found):
         return None
-    return f"`vecmill tune {found.feature.name} --write` sets it{_consequence(found)}"
+    first = "tune again before " if _doubtful(found) else ""
+    return f"{first}`vecmill tune {found.feature.name} --write` sets it{_consequence(found)}"
 
 
 def write(found: Tuned, settings: Settings) -> list[str]:

@@ -14,6 +14,7 @@ from flows.output.markup import Html, el, put
 from flows.searching.asked import Asked, answer
 from flows.searching.narrowing import Narrow
 from flows.searching.queries import SearchError
+from flows.searching.unfound import why
 from flows.ui import frame, kept, media
 from flows.ui.grids import is_picture, picture, record_link
 from flows.ui.jobs import PATIENCE
@@ -71,9 +72,13 @@ def begin(
 
     def work(_: Job) -> Html:
         with tempfile.TemporaryDirectory(prefix="vecmill-ui-") as folder:
-            found = answer(settings, name, _asked(given, file, Path(folder)))
+            asked = _asked(given, file, Path(folder))
+            found = answer(settings, name, asked)
         if live is not None and encodes:
             site.encoded.add(live.table)
+        if not found.num_rows:
+            words = why(settings, name, asked)
+            return frame.nothing(f"{words[0].upper()}{words[1:]}.")
         return results(settings, name, live, found)
 
     job = site.jobs.start(given, doing, ENCODING, work)
@@ -99,7 +104,7 @@ def check_file(site: Site, name: str, kind: str) -> None:
 
 
 def results(settings: Settings, name: str, live: Version | None, found: pa.Table) -> Html:
-    """What was found, best first.
+    """What was found, which is something, best first.
 
     Args:
         settings: the configuration.
@@ -108,8 +113,6 @@ def results(settings: Settings, name: str, live: Version | None, found: pa.Table
         found: as of `flows.searching.asked.answer`.
     """
     rows = found.to_pylist()
-    if not rows:
-        return frame.nothing("Nothing was found.")
     # What was measured stands before what the table has: a kept column may be called "score" too.
     measures = found.column_names[1 : found.column_names.index("content_hash")]
     cards = [

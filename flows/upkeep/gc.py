@@ -132,7 +132,10 @@ class Collector:
         yield from upkeep
         feature = self.settings.features.get(version.feature)
         reference = references.needed(feature.reference, manifests) if feature else None
-        states = judge(manifests, self.policy, self._now, tags=found.tags, reference=reference)
+        live = version.standing == "live"
+        states = judge(
+            manifests, self.policy, self._now, tags=found.tags, reference=reference, live=live
+        )
         going = [s.lance_version for s in states if s.why is None]
         forget = partial(cleaning.forget_states, self._stores.catalog, version, going, "gc")
         for state in reversed(states):

@@ -36,6 +36,7 @@ def judge(
     *,
     tags: Mapping[int, str],
     reference: tuple[int, str] | None = None,
+    live: bool = True,
 ) -> list[State]:
     """Decide on every state of a version that can still be read.
 
@@ -49,6 +50,7 @@ def judge(
         tags: Lance version to the tag that pins it.
         reference: the Lance version that monitors compare with, and the words that name it; None
             where they need none of the earlier states (`flows.monitoring.references.needed`).
+        live: whether readers get the version: of another the newest state stays to be promoted.
 
     Returns:
         The states, newest first.
@@ -65,7 +67,10 @@ def judge(
         group = grouped[lance_version]
         named = reference[1] if reference and reference[0] == lance_version else None
         among_last = rank < policy.keep_runs and not copied
-        why = _why(superseded, policy, now, tags.get(lance_version), named, among_last)
+        if superseded is None and not live:
+            why: str | None = "the version can be promoted"
+        else:
+            why = _why(superseded, policy, now, tags.get(lance_version), named, among_last)
         published = min(m.published_at for m in group)
         states.append(State(lance_version, published, superseded, why))
         superseded = published

@@ -95,6 +95,13 @@ def test_every_kind_is_tested() -> None:
     )
 
 
+def test_every_kind_says_what_it_reads() -> None:
+    told = {kind for modality in get_args(base.Modality) for kind in registry.reading(modality)}
+    assert told == set(registry.kinds())
+    assert "clip" in registry.reading("image")
+    assert "clip" in registry.reading("text")
+
+
 def test_importing_every_kind_is_light() -> None:
     heavy = ["torch", "transformers", "sklearn", "scipy", "torchvision", "soundfile", "PIL"]
     code = (

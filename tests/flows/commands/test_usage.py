@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         (["monitor", "--direct", "notse"], "no feature 'notse'"),
         (["search", "notse", "--id", "a"], "no feature 'notse'"),
         (["dead", "notse"], "no feature 'notse'"),
+        (["export", "notse"], "no feature 'notse'; did you mean 'notes'?"),
         (["promote", "notse", "1"], "no feature 'notse'"),
         (["promote", "notes", "one"], "by its number, or: candidate; got 'one'"),
         (["promote", "notes"], "requires an argument"),

@@ -141,6 +141,16 @@ def test_a_missing_file_is_told_with_what_to_do(tmp_path: Path) -> None:
         load(tmp_path / "nope.toml")
 
 
+def test_a_file_in_a_folder_above_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = tmp_path / "photos" / "cats"
+    inside.mkdir(parents=True)
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "base.toml").touch()
+    monkeypatch.chdir(inside)
+    with pytest.raises(SettingsError, match=r"is \.\./\.\./conf/base\.toml: go to \.\./\.\., or"):
+        find(None)
+
+
 @pytest.mark.parametrize(
     "text",
     ["[store", "a = ", "[store]\n[store]", "a = 1979-13-1", "a = " + "9" * 5000, "a=" + "[" * 9999],

@@ -62,6 +62,9 @@ def test_again_it_adds_what_is_new_and_no_more(capsys: pytest.CaptureFixture[str
     assert run_command(["init", "news.csv"]) == 0
     assert "[sources.news] reads the same already" in capsys.readouterr().err
     assert CONF.read_text() == before
+    assert run_command(["init", "news.csv", "--event-time", "id", "--encoder", "lsa"]) == 0
+    assert "stays as it is; --event-time and --encoder changed nothing" in capsys.readouterr().err
+    assert CONF.read_text() == before
     assert run_command(["init", "notes", "--name", "news"]) == 0
     assert CONF.read_text().startswith(before)
     assert set(load(CONF).features) == {"news", "news_2"}

@@ -203,6 +203,20 @@ def test_a_folder_of_photographs(place: Place) -> None:
         place.look("photos", content=("a",))
 
 
+def test_a_file_that_lies_above_the_others_is_named(place: Place) -> None:
+    names = [f"photos/{label}/{n}.png" for label in ("cat", "dog") for n in range(9)]
+    place.pictures(*names, "photos/odd.png")
+    guess, keys = place.one("photos")
+    assert "pattern" not in keys
+    assert guess.notes[0].startswith(
+        "the paths have the form {label}/{name}.png, but for 1 of 19 files, such as odd.png: "
+    )
+    guess, keys = place.one("photos", pattern="{label}/{name}.png")
+    assert (keys["pattern"], guess.notes) == ("{label}/{name}.png", ())
+    place.pictures("photos/two.png", "photos/three.png")  # so many are no oversight
+    assert place.one("photos")[0].notes == ()
+
+
 def test_a_folder_of_texts_keeps_them(place: Place) -> None:
     for n in range(6):
         place.write(f"notes/{'ab'[n % 2]}/{n}.txt", f"A note of the number {n}")
@@ -214,6 +228,16 @@ def test_a_folder_of_texts_keeps_them(place: Place) -> None:
     assert keys["keep"] == []
     with pytest.raises(GuessError, match=r"--keep txt: .* label, name, path, text; did you mean"):
         place.look("notes", keep=("txt",))
+
+
+def test_an_encoder_with_a_key_that_cannot_be_guessed_is_told_how_to_be_named(place: Place) -> None:
+    place.write("news.csv", NEWS)
+    place.pictures("photos/a.png", "photos/b.png")
+    told = r"'bert' wants 'model', which cannot be guessed: .*docs/encoders/bert\.md"
+    with pytest.raises(GuessError, match=told):
+        place.look("news.csv", encoder="bert")
+    with pytest.raises(GuessError, match=r"'clip' wants 'model' and 'reads'.*docs/encoders/clip"):
+        place.look("photos", encoder="clip")
 
 
 def test_a_mixed_folder_is_a_feature_each(place: Place) -> None:

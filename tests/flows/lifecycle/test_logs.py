@@ -239,6 +239,9 @@ def test_a_run_is_named_by_the_beginning_of_its_id_or_by_its_feature(project: Pr
     project.stores().logs.path("notes", first.run).unlink()
     with pytest.raises(UsageError, match="has no log any more"):
         run_logs.find(settings, first.run)
+    project.stores().logs.path("notes", second.run).unlink()
+    with pytest.raises(UsageError, match="notes has run, and has no log any more"):
+        run_logs.find(settings, "notes")
 
 
 def test_without_a_run_there_is_nothing_to_show(

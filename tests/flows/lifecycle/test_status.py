@@ -124,6 +124,8 @@ def test_alarms_stay_until_the_monitors_look_again(project: Project) -> None:
     look(first)
     look(first, finding("drift", "alarm"), finding("health", "quiet"))
     look(first, finding("drift", "alarm"), finding("health", "alarm"))
+    [line] = told(status(project.settings()))
+    assert line == "notes v1: 2 monitors raise an alarm; `vecmill monitor notes` says of what"
     look(project.run().run)  # nothing was to be done, so what they saw is still there
     look(first, finding("drift", "cannot tell"))
     look(first, finding("health", "quiet"))
@@ -197,6 +199,17 @@ def test_an_erasure_is_no_run_and_makes_no_vectors_young(project: Project) -> No
     [after] = status(project.settings())
     assert after["rows"] == before["rows"] - 1
     assert after["published_at"] == before["published_at"]
+
+
+def test_dead_letters_are_told_of_after_an_erasure_too(project: Project) -> None:
+    project.write([*ROWS, ("empty", "", "x")])
+    project.run()
+    conf = str(project.settings().conf)
+    assert run_command(["erase", "notes", "--yes", "--id", str(ROWS[0][0]), "--conf", conf]) == 0
+    [row] = status(project.settings())
+    assert (row["dead"], row["unpublished_dead"]) == (1, 0)
+    [line] = told([row])
+    assert "`vecmill dead notes`" in line
 
 
 def test_what_keeps_a_run_from_beginning_is_its_failure(project: Project) -> None:

@@ -153,6 +153,17 @@ def test_a_condition_out_of_range_is_told_the_range(project: Project) -> None:
     assert why(project.settings(), "notes", asked).endswith("; size is from 1.5 to 20")
 
 
+def test_whoever_finds_no_word_is_told_what_is_not_looked_in(project: Project) -> None:
+    project.source = {"content": ["title", "body"], "keep": ["title"]}
+    project.write([("a", "wheel", "a rocket"), ("b", "grain", "x")], ("id", "title", "body"))
+    project.run()
+    told = why(project.settings(), "notes", Asked(words="rocket"))
+    assert told.endswith(
+        "; not kept, and so not looked in: body; add it to keep in [sources.notes]"
+    )
+    assert "not kept" not in why(project.settings(), "notes", Asked(words="rocket", column="title"))
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from encoders import word2vec
+from encoders import registry, word2vec
 from flows.cli import run_command
 from flows.searching.queries import SearchError
 from flows.searching.words import nearest, parse, worded_kinds
@@ -181,10 +181,11 @@ def test_the_command_says_what_was_wrong(
 
 
 def test_an_encoder_without_words_is_told_with_those_that_have_some(
-    vecmill: Callable[..., Answer], project: Project
+    vecmill: Callable[..., Answer], project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.encoder = {}
     vecmill("run", "--direct")
+    monkeypatch.delattr(registry, "build")  # it is told without its weights
     answer = vecmill("words", "notes", "king")
     assert answer.code == 2
     told = " ".join(answer.err.split())

@@ -195,6 +195,16 @@ def test_a_busy_machine_is_told_of(texts: Project) -> None:
     assert "repeats of one setting differed by 20%: differences smaller than that are" in told
 
 
+def test_what_may_be_chance_is_not_told_as_faster(texts: Project) -> None:
+    usual, best = chosen(texts, {"batch_tokens": 512}).trials
+    slow = [replace(trial, spread=0.4) for trial in (usual, replace(best, faster=1.3))]
+    found = replace(chosen(texts, {"batch_tokens": 512}), trials=tuple(slow), best=slow[1])
+    assert tuned.sentences(found)[-1].endswith("; that may be chance")
+    assert (tuned.advice(found) or "").startswith("tune again before `vecmill tune notes --write`")
+    clear = replace(found, best=replace(slow[1], faster=1.5))
+    assert "chance" not in tuned.sentences(clear)[-1]
+
+
 def test_batches_alone_make_no_new_version(texts: Project) -> None:
     found = chosen(texts, {"batch_tokens": 512})
     assert not found.renews

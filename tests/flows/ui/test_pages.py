@@ -127,6 +127,12 @@ def test_words_and_conditions_narrow(served: Served) -> None:
     assert ">mill</dd>" not in text
 
 
+def test_a_search_that_finds_nothing_says_why(served: Served) -> None:
+    text = served.answered(served.get(f"{SEARCH}?words=petsa&where=label='petz'")).text
+    assert "Nothing found: none of the " in text
+    assert "did you mean &#x27;pets&#x27;?" in text or "did you mean &#39;pets&#39;?" in text
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [

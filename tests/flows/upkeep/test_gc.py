@@ -242,6 +242,9 @@ def test_a_version_retired_for_long_is_dropped_but_its_story_stays(project: Proj
     policy = dataclasses.replace(NONE_STAYS, drop_retired_after_days=90.0)
     collect(project, policy)
     assert "notes_v1" in project.stores().vectors.tables(), "retired a moment ago"
+    stay = [item for item in Collector(project.settings(), policy).look([]) if item.kind == "state"]
+    told = {item.version: item.why for item in stay}
+    assert told == {1: "the version can be promoted", 2: "readers see it"}
     age(project, 91)
     before = project.rows()
     (item,) = [i for i in collect(project, policy) if i.kind == "table"]
