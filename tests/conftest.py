@@ -54,8 +54,8 @@ settings.load_profile("patient")
 LONG = (
     "test_docs_start.py", "flows/operations/test_serving.py",
     "flows/operations/test_deploying.py", "faults/test_killed.py", "flows/demo/test_demo.py",
-    "encoders/test_contract.py", "flows/monitors/test_drift.py", "faults/test_many.py",
-    "flows/commands/test_cli.py", "faults/test_full.py", "flows/upkeep/test_erase.py",
+    "encoders/test_contract.py", "flows/monitors/test_drift_rates.py", "faults/test_many.py",
+    "flows/commands/test_cli.py", "faults/test_full.py", "flows/upkeep/test_erase_interrupted.py",
     "flows/monitors/test_contract.py", "flows/ui/test_browser.py", "encoders/test_elmo.py",
     "test_readme.py", "flows/engines/test_prefect.py", "flows/pipeline/test_backfill.py",
     "safety/test_secrets.py", "storage/test_standings_killed.py",

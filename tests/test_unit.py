@@ -21,7 +21,7 @@ TESTS = Path(__file__).parent
         ("flows/pipeline/test_pipeline.py", False),  # makes runs
         ("encoders/test_pca.py", False),  # torch, within a function of an encoder's helper
         ("flows/commands/test_sql_command.py", False),  # makes runs, by the conftest.py beside it
-        ("flows/monitors/test_drift.py", False),  # rates of error
+        ("flows/monitors/test_drift_rates.py", False),  # rates of error
         ("faults", False),
         ("storage", True),
     ],

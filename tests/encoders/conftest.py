@@ -18,6 +18,8 @@ from tests.encoders.samples import WORDS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.encoders.endpoints import Endpoint
+
 CONF = Path(__file__).parents[2] / "conf" / "test.toml"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -45,6 +47,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("VECMILL_TEST_WEIGHTS", str(folder))
         patch.setenv("VECMILL_TEST_ENDPOINT", server.url)
         yield folder
+
+
+@pytest.fixture
+def server() -> Iterator[Endpoint]:
+    """An endpoint on this machine that answers as it is told."""
+    from tests.encoders.endpoints import endpoint
+
+    with endpoint() as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,6 +11,15 @@ class Told(Quiet):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
+    def stage(self, name: str, total: int | None) -> None:
+        """Check that a stage has a name, and a size where it has one."""
+        assert name
+        assert total is None or total > 0
+
+    def advance(self, steps: int) -> None:
+        """Check that something came about."""
+        assert steps > 0
+
     def note(self, message: str) -> None:
         """Keep it."""
         self.notes.append(message)

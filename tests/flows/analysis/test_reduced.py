@@ -1,11 +1,9 @@
-"""Smaller vectors of a feature: run, searched, rescored, measured, and kept up like any other."""
+"""Smaller vectors of a feature: run, measured, and kept up like any other."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,101 +12,28 @@ import pytest
 from encoders.base import EncoderUsageError
 from flows.analysis import reduced
 from flows.cli import run_command
-from flows.config.settings import Gc, SettingsError
+from flows.config.settings import SettingsError
 from flows.lifecycle import promotion as lifecycle
 from flows.monitoring.looking import monitor
-from flows.output.progress import Silent, listening
+from flows.output.progress import Silent
 from flows.pipeline import backfills
 from flows.pipeline import stages as pipeline
 from flows.pipeline.scope import Scope
-from flows.searching import rescoring
-from flows.searching.queries import SearchError
-from flows.searching.search import search
 from flows.upkeep.checkup import look
 from flows.upkeep.gc import Collector
 from storage.model import UsageError
-from tests.flows.plugins import installed
+from tests.flows.analysis.reducing import (
+    NONE_STAYS,
+    REDUCED,
+    WIDE,
+    N,
+    brute,
+    configure,
+    matrix,
+    texts,
+)
 from tests.flows.project import Project, vector
-from tests.flows.shop import Heard, unit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-N, WIDE = 60, 32
-NONE_STAYS = Gc(1, 0, drop_retired_after_days=0, grace_hours=0, compact_fragments=2)
-CONF = """
-[encoders.int8]
-kind = "quantize"
-quantile = 0.0
-
-[encoders.bits]
-kind = "quantize"
-bits = 1
-
-[encoders.first]
-kind = "truncate"
-dim = 16
-{first}
-
-[features.small]
-over = [{over}]
-encoder = "int8"
-
-[features.tiny]
-over = [{over}]
-encoder = "bits"
-
-[features.short]
-over = [{over}]
-encoder = "first"
-
-[features.shortest]
-over = ["short"]
-encoder = "bits"
-"""
-REDUCED = ("small", "tiny", "short", "shortest")
-
-
-def texts(n: int = N) -> list[tuple[str, str, str]]:
-    return [(f"r{i:02d}", f"text {i}", "x") for i in range(n)]
-
-
-def configure(project: Project, over: str = '"notes"', first: str = "matryoshka = true") -> None:
-    project.encoder |= {"dim": WIDE}
-    project.more = CONF.format(over=over, first=first)
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A feature of texts, and four of smaller vectors of it."""
-    with installed():
-        project = Project(tmp_path_factory.mktemp("reduced"))
-        project.write(texts())
-        configure(project)
-        for name in ("notes", *REDUCED):
-            project.run(name=name)
-        yield project
-
-
-@pytest.fixture
-def notes(project: Project, built: Project) -> Project:
-    """A copy of that, to do with as one likes."""
-    shutil.copytree(built.root, project.root, dirs_exist_ok=True)
-    configure(project)
-    return project
-
-
-def found(table: Any) -> list[tuple[str, float]]:  # noqa: ANN401 - pyarrow ships no types
-    return list(zip(table["record_id"].to_pylist(), table["distance"].to_pylist(), strict=True))
-
-
-def ids(table: Any) -> list[str]:  # noqa: ANN401 - as above
-    return list(table["record_id"].to_pylist())
-
-
-def matrix(project: Project, view: str) -> Any:  # noqa: ANN401 - an array
-    rows = project.rows(view)
-    return np.stack([vector(rows[key]) for key in sorted(rows)])
+from tests.flows.shop import unit
 
 
 def test_vectors_in_sql_are_those_of_the_encoder(notes: Project) -> None:
@@ -133,136 +58,6 @@ def test_what_the_tables_hold(notes: Project) -> None:
     assert dims == {"notes": 32, "small": 32, "tiny": 32, "short": 16, "shortest": 16}
 
 
-@pytest.mark.parametrize("name", REDUCED)
-def test_a_query_goes_through_the_parents_encoder_and_then_through_its_own(
-    notes: Project, name: str
-) -> None:
-    by_text = found(search(notes.settings(), name, "text", "text 7", N))
-    assert by_text[0][0] == "r07"
-    assert by_text[0][1] == pytest.approx(0, abs=2e-4)
-    by_id = found(search(notes.settings(), name, "id", "r07", N))
-    assert [one for _, one in by_id] == pytest.approx([one for _, one in by_text[1:]], abs=2e-4)
-    assert len(by_id) == N - 1
-
-
-@pytest.mark.parametrize("name", REDUCED)
-@pytest.mark.parametrize("query", [{"text": "another text"}, {"id": "r07"}])
-def test_rescored_over_all_a_search_is_that_of_the_whole_vectors(
-    notes: Project, name: str, query: dict[str, str]
-) -> None:
-    [(modality, asked)] = query.items()
-    expected = found(search(notes.settings(), "notes", modality, asked, 12))
-    with listening(heard := Heard()):
-        table = rescoring.search(notes.settings(), name, query, 12, N)
-    rescored = found(table)
-    assert [one for one, _ in rescored] == [one for one, _ in expected]
-    np.testing.assert_allclose([d for _, d in rescored], [d for _, d in expected], atol=1e-6)
-    assert heard.notes == ["distances are those of notes_v1, by cosine"]
-    plain = search(notes.settings(), name, modality, asked, 12)
-    assert table.schema.names == plain.schema.names
-    assert table["run_id"].to_pylist() == [notes.rows(name)["r01"]["run_id"]] * 12
-
-
-def test_rows_that_go_by_other_ids_end_the_way_down(project: Project) -> None:
-    project.write([(f"r{i}", f"text {i}", f"name {i}") for i in range(20)])
-    project.encoder |= {"dim": WIDE}
-    over = '["notes"]\nencoder = "first"'
-    named = '[{ feature = "notes", id = "label" }]\nencoder = "first"'
-    again = '[{ feature = "short", id = "label" }]\nencoder = "bits"'
-    for short, shortest, whole in ((named, '["short"]\nencoder = "bits"', "notes_v1"),
-                                   (over, again, "short_v1")):  # fmt: skip
-        configure(project)
-        project.more = project.more.replace(over, short)
-        project.more = project.more.replace('["short"]\nencoder = "bits"', shortest)
-        for name in ("notes", "short", "shortest"):
-            project.run(name=name, scope=Scope(allow_deletes=True))
-        with listening(heard := Heard()):
-            table = rescoring.search(project.settings(), "shortest", {"text": "text 3"}, 20, 1)
-        assert heard.notes == [f"distances are those of {whole}, by cosine"]
-        assert ids(table)[0] == "name 3"
-        assert sorted(ids(table)) == sorted(f"name {i}" for i in range(20))
-
-
-def test_rescoring_puts_candidates_in_order_and_adds_none(notes: Project) -> None:
-    candidates = ids(search(notes.settings(), "tiny", "text", "text 3", 10))
-    order = ids(search(notes.settings(), "notes", "text", "text 3", N))
-    some = rescoring.search(notes.settings(), "tiny", {"text": "text 3"}, 5, 2)
-    assert ids(some) == [one for one in order if one in set(candidates)][:5]
-
-
-def test_rescoring_goes_by_the_vectors_that_the_version_was_made_of(notes: Project) -> None:
-    old = found(search(notes.settings(), "notes", "text", "text 3", 5))
-    notes.encoder |= {"revision": 2}
-    notes.run()
-    lifecycle.promote(notes.settings(), "notes", 2)
-    assert found(search(notes.settings(), "notes", "text", "text 3", 5)) != old
-    rescored = found(rescoring.search(notes.settings(), "tiny", {"text": "text 3"}, 5, N))
-    assert [one for one, _ in rescored] == [one for one, _ in old]
-    np.testing.assert_allclose([d for _, d in rescored], [d for _, d in old], atol=1e-6)
-    lifecycle.retire(notes.settings(), "notes", 1)
-    Collector(notes.settings(), NONE_STAYS).collect(["notes"], Silent())
-    assert len(rescoring.search(notes.settings(), "tiny", {"id": "r03"}, 4, N)) == 4
-
-
-def test_records_that_are_gone_from_the_whole_are_left_out(notes: Project) -> None:
-    notes.write(texts()[:-3])
-    notes.run()
-    table = rescoring.search(notes.settings(), "tiny", {"text": "x"}, N, 1)
-    assert sorted(ids(table)) == [one for one, _, _ in texts()[:-3]]
-    with pytest.raises(SearchError, match="notes has no record 'r59'"):
-        rescoring.search(notes.settings(), "tiny", {"id": "r59"}, 3, 4)
-    with pytest.raises(SearchError, match="tiny has no record 'r99'"):
-        rescoring.search(notes.settings(), "tiny", {"id": "r99"}, 3, 4)
-
-
-@pytest.mark.parametrize(("kind", "history"), [("str", False), ("int", True), ("date", False)])
-def test_records_that_go_by_a_column_of_the_parent(
-    project: Project,
-    kind: str,
-    history: bool,  # noqa: FBT001 - a parameter
-) -> None:
-    values = {
-        "str": lambda i: f"name {i}",
-        "int": lambda i: str(1000 - i),
-        "date": lambda i: f"2026-01-{1 + i:02d}",
-    }
-    project.source |= {"keep": ["Part of"], "types": {"Part of": kind}, "event_time": "at"}
-    project.feature |= {"history": history}
-    header = ("id", "text", "Part of", "at")
-    configure(project, '{ feature = "notes", id = "Part of" }')
-    for day, text in ((1, "was"), (2, "text")):
-        rows = [(f"r{i}", f"{text} {i}", values[kind](i), f"2026-02-{day:02d}") for i in range(20)]
-        project.write(rows, header)
-        project.run()
-    project.run(name="tiny")
-    expected = found(search(project.settings(), "notes", "text", "text 3", 5))
-    names = {f"r{i}": values[kind](i) for i in range(20)}
-    rescored = found(rescoring.search(project.settings(), "tiny", {"text": "text 3"}, 5, 20))
-    assert [one for one, _ in rescored] == [names[one] for one, _ in expected]
-    like = rescoring.search(project.settings(), "tiny", {"id": values[kind](3)}, 4, 20)
-    assert ids(like) == [names[one] for one, _ in expected[1:]]
-    measured = reduced.measure(project.settings(), "tiny")
-    assert measured.queries == 20
-    assert measured.recalls[-1].mean == 1
-
-
-def test_of_a_history_what_records_are_now_counts(project: Project) -> None:
-    project.source |= {"event_time": "label"}
-    project.feature |= {"history": True}
-    configure(project)
-    for day, revised in ((1, "text"), (2, "other")):
-        project.write([(f"r{i:02d}", f"{revised} {i}", f"2026-01-{day:02d}") for i in range(20)])
-        project.run()
-    project.run(name="tiny")
-    expected = found(search(project.settings(), "notes", "text", "other 3", 20))
-    rescored = found(rescoring.search(project.settings(), "tiny", {"text": "other 3"}, 20, 1))
-    assert [one for one, _ in rescored] == [one for one, _ in expected]
-    np.testing.assert_allclose([d for _, d in rescored], [d for _, d in expected], atol=1e-6)
-    measured = reduced.measure(project.settings(), "tiny").recalls
-    assert measured[-1].mean == 1
-    assert measured[0].mean == pytest.approx(brute(project, "tiny", "notes", 1), abs=0.05)
-
-
 def test_columns_that_are_kept_anew_are_written_with_the_same_vectors(notes: Project) -> None:
     before = {name: matrix(notes, name).tobytes() for name in ("small", "tiny")}
     notes.source |= {"keep": ["label", "text"]}
@@ -272,37 +67,6 @@ def test_columns_that_are_kept_anew_are_written_with_the_same_vectors(notes: Pro
     assert notes.rows("tiny")["r03"]["text"] == "text 3"
     held = notes.stores().vectors.head("tiny_v1").schema.field("vector").type
     assert held.list_size == WIDE // 8
-
-
-def test_what_cannot_be_rescored(notes: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = notes.settings()
-    with pytest.raises(UsageError, match="notes is over a source, and only what is over one"):
-        rescoring.search(settings, "notes", {"text": "x"}, 3, 4)
-    with pytest.raises(SearchError, match="--rescore must be at least 1, got 0"):
-        rescoring.search(settings, "tiny", {"text": "x"}, 3, 0)
-    with pytest.raises(SearchError, match="notes takes no such query; search by --id"):
-        rescoring.search(settings, "tiny", {}, 3, 4)
-    with pytest.raises(SearchError, match=r"no part .* by row; its parts: short \(--text\)"):
-        rescoring.search(settings, "shortest", {"row": "{}"}, 3, 4)
-    conf = ["--conf", str(settings.conf)]
-    asked = ["search", "tiny", "--id", "r01", "--of", "small", "--rescore", "4"]
-    assert run_command([*asked, *conf]) == 2
-    assert "leave --of out" in capsys.readouterr().err
-
-
-def brute(project: Project, name: str, parent: str, factor: int) -> float:
-    """Recall at 10 over all records, by sorting all distances."""
-    truth, candidates = nearest(project, parent, 10), nearest(project, name, 10 * factor)
-    both = zip(truth, candidates, strict=True)
-    return float(np.mean([len({*near} & {*some}) / 10 for near, some in both]))
-
-
-def nearest(project: Project, view: str, k: int) -> Any:  # noqa: ANN401 - an array
-    rows = matrix(project, view).astype(np.float64)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    near = rows @ rows.T
-    np.fill_diagonal(near, -np.inf)
-    return np.argsort(-near, axis=1, kind="stable")[:, :k]
 
 
 @pytest.mark.parametrize(

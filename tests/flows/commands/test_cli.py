@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.flows.project import Project
 
-
 COMMANDS = (
     "backfill", "caption", "check", "cluster", "compare", "completion", "dead", "demo",
     "deploy", "dims", "doctor", "duplicates", "erase", "explore", "export", "fit", "gc",

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from tests.flows.project import Project
 
-
 COUNTS = {"records", "new", "changed", "unchanged", "deleted", "deduplicated", "encoded", "dead"}
 
 

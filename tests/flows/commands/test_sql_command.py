@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-
 STATEMENT = "SELECT record_id, label, length(record_id) AS n FROM notes ORDER BY ALL"
 ANSWER = [{"record_id": i, "label": label, "n": 1} for i, _, label in ROWS]
 

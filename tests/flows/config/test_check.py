@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import random
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from flows.cli import run_command
-from flows.config import checking, configuration
+from flows.config import checking
 from flows.config.lines import line_of
-from flows.config.settings import SettingsError
 from flows.lifecycle import preflight
+from tests.flows.config.checked import EVERY, ask
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.flows.project import Project
 
-STARTER = Path(configuration.__file__).with_name("starter.toml")
 FAULTY = """\
 [enginee]
 x = 1
@@ -76,23 +75,12 @@ encoder = "m"
 """
 
 
-EVERY = "is a whole number above 0 with a unit, such as '30 minutes', '6 hours' or '2 days'"
-
-
 @pytest.fixture
 def faulty(tmp_path: Path) -> Path:
     path = tmp_path / "vecmill.toml"
     path.write_text(FAULTY, encoding="utf-8")
     (tmp_path / "b.csv").write_text("id,text\n1,a\n", encoding="utf-8")
     return path
-
-
-def ask(
-    capsys: pytest.CaptureFixture[str], conf: Path, *more: str
-) -> tuple[int, list[dict[str, Any]]]:
-    capsys.readouterr()
-    code = run_command(["check", "--json", "--conf", str(conf), *more])
-    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_every_fault_is_found_with_its_line(
@@ -256,123 +244,6 @@ def test_schedules_are_checked_beside_the_features_that_are_written(
         ),
     ]
     assert "did you mean 'notes'?" in rows[1]["found"]
-
-
-HIDDEN = """\
-[sources.good]
-kind = "table"
-path = "good.csv"
-id = "idd"
-content = "text"
-
-[sources.bad]
-kind = "table"
-path = "bad.csv"
-content = ["text"]
-colour = 1
-separator = 5
-
-[encoders.bad]
-kind = "sentence"
-batch_size = 0
-devise = "cpu"
-pooling = "men"
-
-[encoders.gone]
-kind = "bert"
-model = "./gone"
-
-[features.a]
-source = "good"
-encoder = "bad"
-monitors = ["drft", "helth"]
-max_dead = 2
-canaries = -1
-
-[features.a.gates]
-min_fresh = 7
-
-[features.b]
-source = "bad"
-encoder = "gone"
-shedule = "0 * * * *"
-schedule = "daily"
-
-[features.c]
-source = "godo"
-encoder = "nothing"
-vanished = "forget"
-
-[features.d]
-over = ["a", "e"]
-encoder = "bad"
-max_deleted = -1
-
-[schedules.daily]
-features = ["a", "aa", "bb"]
-every = "1 dya"
-retries = 99
-"""
-
-
-def test_no_fault_hides_another_and_each_is_told_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "good.csv").write_text("id,text\n1,a\n", encoding="utf-8")
-    conf = tmp_path / "vecmill.toml"
-    conf.write_text(HIDDEN, encoding="utf-8")
-    code, rows = ask(capsys, conf)
-    assert code == 2
-    lines = HIDDEN.splitlines()
-    told = [lines[row["line"] - 1] for row in rows if row["state"] == "fault"]
-    # Each faulty line once, but for those that hold two faults.
-    assert sorted(told) == sorted(
-        [
-            *("colour = 1", "separator = 5", 'devise = "cpu"', 'pooling = "men"'),
-            *('monitors = ["drft", "helth"]', 'monitors = ["drft", "helth"]'),
-            *("max_dead = 2", "canaries = -1", "min_fresh = 7"),
-            *('shedule = "0 * * * *"', 'schedule = "daily"'),
-            *('source = "godo"', 'encoder = "nothing"', 'vanished = "forget"'),
-            *("[features.d]", "max_deleted = -1"),
-            *('features = ["a", "aa", "bb"]', 'features = ["a", "aa", "bb"]'),
-            *('every = "1 dya"', "retries = 99", 'id = "idd"', 'model = "./gone"'),
-        ]
-    )
-    notes = [row["where"] for row in rows if row["state"] == "note"]
-    assert notes == ["sources.bad"]
-
-
-_ODD = ("3", "-1", "true", "[]", "{}", "'x'", "[[1]]", "{ a = 1 }", "'${VECMILL_NOT_SET}'")
-
-
-def spoilt(lines: list[str], rng: random.Random) -> str:
-    """A configuration with a few values, keys or names of tables that are not as they were."""
-    lines = list(lines)
-    for place in rng.sample(range(len(lines)), 5):
-        key, sign, value = lines[place].partition("=")
-        if lines[place].startswith("["):
-            lines[place] = lines[place].replace("]", "x]", 1)
-        elif sign and not key.startswith("#"):
-            others = (f"{key}= {rng.choice(_ODD)}", f"{key.strip()}x ={value}", "")
-            lines[place] = rng.choice(others)
-    return "\n".join(lines)
-
-
-def test_whatever_is_wrong_is_told_once_and_nothing_that_is_not(tmp_path: Path) -> None:
-    lines = STARTER.read_text(encoding="utf-8").splitlines()
-    conf = tmp_path / "vecmill.toml"
-    for seed in range(100):
-        rng = random.Random(seed)  # noqa: S311 - no secret
-        conf.write_text(spoilt(lines, rng), encoding="utf-8")
-        found = checking.check(conf).faults
-        told = [(fault.where, fault.found) for fault in found]
-        assert len(told) == len({*told}), seed
-        try:
-            configuration.load(conf)
-        except SettingsError:
-            assert any(fault.fault for fault in found), seed
-        else:
-            assert not told, seed
 
 
 def test_names_may_come_from_the_environment(

@@ -1,15 +1,12 @@
-"""What a configuration may say, and what is said back where it may not."""
+"""What a configuration may say: files and layers, the environment, and what is refused."""
 
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import flows.monitors.base
 from flows.config.configuration import load
@@ -17,37 +14,11 @@ from flows.config.settings import Settings, SettingsError
 from flows.config.written import find
 from storage.names import CATALOG_TABLES
 from tests.conftest import REPOSITORY
-
-PLUGINS = """
-[sources.news]
-kind = "table"
-path = "news.csv"
-[encoders.mini]
-kind = "mfcc"
-"""
-FEATURE = PLUGINS + '[features.articles]\nsource = "news"\nencoder = "mini"\n'
-
-
-def write(folder: Path, **files: str) -> Path:
-    """Write ``NAME.toml`` into ``conf``; the path of ``main.toml``, or else of the first."""
-    conf = folder / "conf"
-    conf.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (conf / f"{name}.toml").write_text(text, encoding="utf-8")
-    return conf / ("main.toml" if "main" in files else f"{next(iter(files))}.toml")
-
-
-def check_refused(folder: Path, text: str, said: str) -> None:
-    """Check that a configuration is not taken, and what is said of it."""
-    with pytest.raises(SettingsError, match=re.escape(said)):
-        load(write(folder, main=text))
+from tests.flows.config.writing import FEATURE, PLUGINS, check_refused, write
 
 
 def params(loaded: Settings, feature: str = "articles") -> Any:  # noqa: ANN401 - any kind's own
     return loaded.features[feature].source.params
-
-
-# --- files and layers -----------------------------------------------------------------------------
 
 
 def test_layers_are_merged_key_by_key(tmp_path: Path) -> None:
@@ -167,9 +138,6 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
         load(path)
 
 
-# --- environment ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -213,9 +181,6 @@ def test_a_missing_variable_is_told_with_its_place(
         "sources.news.path uses ${VECMILL_Y}, but the environment variable VECMILL_Y is not set; "
         "set it, or give a default with ${VECMILL_Y:-...}",
     )
-
-
-# --- what is refused ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -310,82 +275,6 @@ def test_monitors_have_defaults_that_a_table_of_their_name_changes(tmp_path: Pat
     defaults = {monitor.name: monitor for monitor in loaded.default_monitors}
     assert set(defaults) == set(flows.monitors.base.by_default()) > {"drift", "health"}
     assert defaults["drift"].params.alpha == 0.05
-
-
-# --- anything -------------------------------------------------------------------------------------
-
-WORDS = (
-    "store engine sources encoders monitors features kind path news mini articles source encoder "
-    "drift alpha workers retries catalog"
-)
-NAMES = st.sampled_from(WORDS.split())
-SCALARS = st.one_of(
-    NAMES,
-    st.sampled_from(["table", "files", "mfcc", "${NO_SUCH_VARIABLE}", "${:-}", "$${", "", "*.csv"]),
-    st.text(max_size=5),
-    st.integers(-3, 10**20),
-    st.floats(),
-    st.booleans(),
-    st.dates(),
-)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
-    max_leaves=12,
-)
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def as_toml(value: object) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{as_toml(k)} = {as_toml(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(as_toml(item) for item in value) + "]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + "".join(f"\\U{ord(c):08x}" for c in value) + '"'
-    return str(value)
-
-
-def load_bytes(content: bytes) -> Settings | None:
-    """The settings, None where they are refused as they should be."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "any.toml"
-        path.write_bytes(content)
-        try:
-            return load(path)
-        except SettingsError:
-            return None
-
-
-@QUICK
-@given(st.dictionaries(NAMES, VALUES, max_size=4))
-def test_any_tables_give_settings_or_a_refusal(tables: dict[str, object]) -> None:
-    text = "\n".join(f"{as_toml(key)} = {as_toml(value)}" for key, value in tables.items())
-    load_bytes(text.encode())
-
-
-@QUICK
-@given(
-    section=st.sampled_from(["sources.news", "encoders.mini", "features.articles", "engine"]),
-    key=st.sampled_from(["path", "id", "keep", "types", "mels", "rate", "monitors", "workers"]),
-    value=VALUES,
-)
-def test_any_value_of_a_key_gives_settings_or_a_refusal(
-    section: str, key: str, value: object
-) -> None:
-    header = f"[{section}]\n"
-    text = FEATURE if header in FEATURE else FEATURE + header
-    load_bytes(text.replace(header, f"{header}{key} = {as_toml(value)}\n").encode())
-
-
-@QUICK
-@given(
-    st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace"))
-)
-def test_any_bytes_give_settings_or_a_refusal(content: bytes) -> None:
-    load_bytes(content)
 
 
 @pytest.mark.parametrize(

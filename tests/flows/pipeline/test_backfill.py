@@ -16,6 +16,7 @@ from flows.runner import runner
 from storage.ids import hash_text
 from storage.model import StorageError, UsageError
 from tests.flows.interruptions import Interruption, Stopping
+from tests.flows.shop import Heard
 from tests.processes import python
 
 if TYPE_CHECKING:
@@ -54,17 +55,6 @@ def timed(project: Project) -> Project:
     project.source = {"event_time": "at"}
     project.write(ROWS, HEADER)
     return project
-
-
-class Told(Silent):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def fill(
@@ -116,7 +106,7 @@ def test_nothing_is_removed_and_what_changed_is_taken(timed: Project) -> None:
 def test_what_has_no_time_is_told_of_once(timed: Project) -> None:
     odd = [("a", "no time", "x", ""), ("b", "wheel", "x", "soon"), ("c", "", "x", "2026-01-01")]
     timed.write([*ROWS, *odd], HEADER)
-    told = Told()
+    told = Heard()
     fill(timed, JANUARY, reporter=told)
     assert ids(timed) == numbers(1, 2, 3, 4)
     [note] = [note for note in told.notes if "in no window" in note]
@@ -143,7 +133,7 @@ def test_one_that_stops_is_gone_on_with(timed: Project, nth: int, point: str) ->
         backfills.backfill(settings, "notes", JANUARY, carry_out, Silent())
     days = range(1, nth + 1 if point == "publish" else nth)
     assert ids(timed) == numbers(*days)
-    told = Told()
+    told = Heard()
     rows = fill(timed, JANUARY, reporter=told)
     assert "going on with the backfill" in told.notes[0]
     assert [row.status for row in rows] == ["done"] * 4

@@ -20,6 +20,7 @@ from flows.pipeline.scope import Scope
 from storage import fits
 from storage.locks import exclusive
 from storage.model import StorageError, UsageError
+from tests.flows.shop import Heard
 
 if TYPE_CHECKING:
     from tests.flows.project import Project
@@ -32,16 +33,6 @@ ROWS = (
     *((f"p{n}", text, "pets", f"2026-02-0{n + 1}") for n, text in enumerate(PETS)),
     ("t", "timeless", "none", ""),
 )
-
-
-class Told(Silent):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.fixture
@@ -213,7 +204,7 @@ def test_a_candidate_that_the_live_version_has_overtaken_waits_no_more(texts: Pr
 def test_what_was_learned_is_kept_and_shown(
     texts: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told_of = Told()
+    told_of = Heard()
     fitted(texts, told=told_of, since=month(1), until=month(2))
     assert told_of.notes == [
         "notes: learned: texts 4, terms seen 10, vocabulary 10, dim 4, kept share 1"

@@ -14,6 +14,7 @@ from flows.pipeline import stages
 from flows.searching.asked import Asked, answer
 from flows.upkeep.erase import Eraser
 from tests.flows.chunked import cut
+from tests.flows.shop import Heard
 
 if TYPE_CHECKING:
     from tests.flows.project import Project
@@ -32,17 +33,6 @@ def files(project: Project) -> Project:
         (project.root / name).write_text(text, "utf-8")
     project.source = {"kind": "files", "path": "*.txt", "keep": ["text"]}
     return project
-
-
-class Heard(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        """Keep it."""
-        self.notes.append(message)
 
 
 def by_words(project: Project, words: str) -> list[str]:

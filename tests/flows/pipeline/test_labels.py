@@ -14,6 +14,7 @@ from flows.output.progress import Silent
 from flows.pipeline.fit import fit
 from flows.pipeline.learning import ALL
 from flows.searching.search import search
+from tests.flows.shop import Heard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
 
 KINDS = ("fall", "lean", "rise", "stand")
 EACH = 10
-
-
-class Told(Silent):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def striped(path: Path, kind: int, seed: int) -> None:
@@ -72,7 +63,7 @@ def labelled(project: Project) -> Project:
 
 
 def test_labels_go_from_folders_into_what_is_near(labelled: Project) -> None:
-    told = Told()
+    told = Heard()
     fit(labelled.settings(), "notes", ALL, told)
     assert any("learned: " in note and "held out auc" in note for note in told.notes)
     assert labelled.run().rows == len(KINDS) * EACH

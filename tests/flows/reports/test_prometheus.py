@@ -11,7 +11,7 @@ from flows.cli import run_command
 from flows.reports.prometheus import write
 from storage.ids import new_run_id
 from storage.model import UsageError
-from tests.flows.reports.test_report import finding, ran, records
+from tests.flows.reports.reporting import finding, ran, records
 
 if TYPE_CHECKING:
     from pathlib import Path

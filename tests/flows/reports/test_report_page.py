@@ -24,7 +24,7 @@ from flows.reports.index import index
 from flows.reports.page import page
 from flows.reports.short import markdown
 from tests.flows.pipeline.test_thumbnails import COLOURS, paint
-from tests.flows.reports.test_report import finding, ran, records
+from tests.flows.reports.reporting import finding, ran, records
 
 if TYPE_CHECKING:
     from flows.reports.model import Report

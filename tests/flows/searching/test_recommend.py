@@ -21,6 +21,7 @@ from flows.upkeep.erase import Eraser
 from storage.model import UsageError
 from tests.encoders import tastes
 from tests.flows.project import Project, vector
+from tests.flows.shop import Heard
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,16 +48,6 @@ kind = "lsa"
 min_texts = 1
 max_share = 1.0
 """
-
-
-class Told(Silent):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +130,7 @@ def test_one_who_came_since_is_folded_in_from_the_source(shop: Project) -> None:
     known = [str(i) for u, i, *_ in bought() if u == 7]
     twin = [("twin", i, s, at) for u, i, s, at in bought() if u == 7]
     shop.write(bought(*twin), HEADER)
-    listener = Told()
+    listener = Heard()
     with listening(listener):
         found = told(shop, user="twin")
     assert "'twin' is not in notes_v1 yet, and was folded in by the" in listener.notes[0]
@@ -161,7 +152,7 @@ def test_a_stranger_is_told_by_items(shop: Project) -> None:
     assert found[:5] == plain, "an item that is only named counts 1"
     shop.write(bought((7, "new", 5, "")), HEADER)
     shop.run()
-    listener = Told()
+    listener = Heard()
     with listening(listener):
         assert told(shop, items={"3": 1.0, "9": 2.5, "new": 5.0})
     assert "'new' is unknown to the fit of notes_v1, and left out of account" in listener.notes[0]

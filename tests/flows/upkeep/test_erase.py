@@ -5,10 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import pkgutil
-import shutil
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,104 +16,27 @@ from filelock import FileLock
 from PIL import Image
 
 from flows.cli import run_command
-from flows.export import Asked as Export
-from flows.export import export as write
-from flows.maps.drawing import Asked, draw
 from flows.output.progress import Silent
-from flows.reports.files import make
 from flows.upkeep.erase import Eraser
-from flows.upkeep.holdings import Holdings
 from storage import cleaning
 from storage.findings import findings
-from storage.model import FindingRow, StorageError
-from tests.flows.interruptions import Interruption, Stopping, stop
-from tests.flows.plugins import installed
-from tests.flows.project import Project, vector
+from storage.model import FindingRow
+from tests.flows.upkeep.erasing import (
+    ID,
+    IDS,
+    LABEL,
+    OTHERS,
+    TEXT,
+    erase,
+    everything,
+    published,
+    spread,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from storage.model import Form
-    from tests.processes import Forking
-
-ID, DEAD_ID, STAGED_ID = "MARK-ID-01", "MARK-ID-02", "MARK-ID-03"
-LABEL, TEXT = "MARK-LABEL-kept-value", "MARK-TEXT the content of the record"
-IDS = (ID, DEAD_ID, STAGED_ID)
-OTHERS = [(f"record-{k}", f"text {k}", f"label {k % 3}") for k in range(20)]
-
-
-def everything(project: Project) -> list[Path]:
-    """All files of the store that hold a marker, found without Vecmill's help."""
-    return [
-        path
-        for path in (project.root / "data").rglob("*")
-        if path.is_file() and b"MARK-" in path.read_bytes()
-    ]
-
-
-def others(project: Project, view: str) -> dict[str, Any]:
-    rows = project.rows(view)
-    return {k: ({**r, "vector": 0}, vector(r).tobytes()) for k, r in rows.items() if k not in IDS}
-
-
-def spread(project: Project) -> None:
-    """Put the markers wherever a store can hold them: three versions, letters, staging, exports."""
-    marked = [(ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)]
-    project.write([*OTHERS, *marked])
-    project.run()
-    project.write([*OTHERS[1:], *marked])
-    project.run()
-    project.encoder = {"revision": 2}
-    project.run()
-    project.promote(2)  # v1 is retired
-    project.encoder = {"revision": 3}
-    project.run()  # a candidate
-    project.write([*OTHERS[1:], *marked, (STAGED_ID, f"{TEXT} staged", LABEL)])
-    with pytest.raises(Interruption, match="stopped here"):
-        project.run(Stopping(point="encode", how=stop))
-    project.feature = {"max_dead": 0.0}
-    with pytest.raises(Exception, match="cannot be read or encoded"):
-        project.run()
-    project.feature = {}
-    catalog = project.stores().catalog
-    with catalog.transaction() as con:
-        con.execute(
-            "INSERT INTO findings (feature, version, run_id, monitor, verdict, summary, record_ids)"
-            " VALUES ('notes', 2, 'r', 'drift', 'alarm', ?, ?)",
-            [f"{ID} is far out", [ID, "record-3"]],
-        )
-    export(project)
-    project.write(OTHERS[1:])  # and gone from the source
-
-
-def export(project: Project) -> None:
-    """Export a version in each form, into the folder that the test searches."""
-    folder = project.root / "data" / "exports"
-    folder.mkdir()
-    conf = ["--conf", str(project.settings().conf)]
-    for form in ("parquet", "arrow", "npy"):
-        out = str(folder / f"v1.{form}")
-        command = ["export", "notes", "--version", "1", "--format", form, "--output", out]
-        assert run_command([*command, *conf]) == 0
-    with project.connect() as con:
-        table = con.sql("SELECT record_id, label FROM notes_v1 ORDER BY record_id").to_arrow_table()
-    with (folder / "v1.csv").open("w", newline="", encoding="utf-8") as file:
-        rows = zip(*table.to_pydict().values(), strict=True)
-        csv.writer(file).writerows([table.column_names, *rows])
-    (folder / "v1.json").write_text("".join(json.dumps(r) + "\n" for r in table.to_pylist()))
-    (folder / "v1.txt").write_text("no ids in here")
-    with project.stores().catalog.transaction() as con:
-        for form in ("csv", "json", "txt"):
-            row = ["notes", 1, "r", str(folder / f"v1.{form}"), form, len(table)]
-            con.execute("INSERT INTO exports VALUES (?, ?, ?, ?, ?, ?, now())", row)
-
-
-def erase(project: Project, *ids: str) -> dict[str, Any]:
-    return Eraser(project.settings(), "notes", ids).erase(Silent())
-
-
-def published(project: Project) -> dict[str, Any]:
-    return {v.table: others(project, v.table) for v in project.versions()}
+    from tests.flows.project import Project
 
 
 @pytest.mark.slow
@@ -279,43 +200,6 @@ def test_an_id_that_is_a_part_of_others_goes_alone(project: Project) -> None:
     assert "record-1000 is not here" in kept.summary
 
 
-@pytest.mark.parametrize("form", ["parquet", "npy"])
-@pytest.mark.parametrize("point", ["storage.exports.note", "storage.swaps.put"])
-def test_an_export_that_an_erasure_overtakes_holds_none(
-    project: Project, monkeypatch: pytest.MonkeyPatch, point: str, form: Form
-) -> None:
-    project.write([*OTHERS, (ID, TEXT, LABEL)])
-    project.run()
-    project.write(OTHERS)
-    target = project.root / "out"
-    step = pkgutil.resolve_name(point)
-
-    def overtaken(*given: object) -> None:
-        assert erase(project, ID)["proved"]
-        monkeypatch.setattr(point, step)
-        step(*given)
-
-    monkeypatch.setattr(point, overtaken)
-    with pytest.raises(StorageError, match="erased from notes_v1 while it was exported"):
-        write(project.settings(), "notes", Export(target, form))
-    assert not target.exists()
-    assert write(project.settings(), "notes", Export(target, form))["rows"] == 20
-
-
-def test_a_session_from_before_is_fine_or_told(project: Project) -> None:
-    import duckdb
-
-    project.write([*OTHERS, (ID, TEXT, LABEL)])
-    project.run()
-    with project.connect() as con:
-        erase(project, ID)
-        try:
-            assert len(con.sql("FROM notes").fetchall()) == 21
-        except duckdb.Error as error:
-            assert "not found" in str(error).lower()  # noqa: PT017 - either is right
-    assert len(project.rows()) == 20
-
-
 def test_the_command_names_records_in_three_ways(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -339,69 +223,6 @@ def test_the_command_names_records_in_three_ways(
     assert run_command(["erase", "notes", *conf]) == 2
     assert run_command(["erase", "--id", ID, *conf]) == 2
     assert run_command(["erase", "nots", "--id", ID, *conf]) == 2
-
-
-def test_a_journal_that_cannot_be_read_is_told(project: Project) -> None:
-    project.write(OTHERS)
-    project.run()
-    eraser = Eraser(project.settings(), "notes", [ID])
-    journal = Holdings(project.settings(), "notes").journal
-    journal.parent.mkdir()
-    journal.write_text("{")
-    with pytest.raises(StorageError, match="delete it and name all ids again"):
-        eraser.erase(Silent())
-
-
-KILL = """
-import sys
-from pathlib import Path
-from flows.upkeep.erase import Eraser
-from flows.upkeep.holdings import Holdings
-from flows.output.progress import Silent
-from tests.flows.interruptions import Stopping, die
-from tests.flows.plugins import installed
-from tests.flows.project import Project
-with installed():
-    settings = Project(Path(sys.argv[1])).settings()
-    Eraser(settings, "notes", sys.argv[3:], Stopping(point=sys.argv[2], how=die)).erase(Silent())
-"""
-STEPS = (
-    "note", "rows", "publish", "states", "staging", "canaries", "maps", "sketches", "exports",
-    "memory",
-    "catalog", "reports", "rewrite", "prove", "receipt", "done",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def erasable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a project that holds two records wherever it can, but not in its source."""
-    with installed():
-        project = Project(tmp_path_factory.mktemp("erasable"))
-        project.write([*OTHERS, (ID, TEXT, LABEL), (DEAD_ID, f"FAIL {TEXT}", LABEL)])
-        project.run()
-        draw(project.settings(), "notes", Asked("pca"), Silent())
-        make(project.settings(), "notes", Silent(), None, None)
-        project.write(OTHERS)
-        project.run()
-    return project.root
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("step", STEPS)
-def test_killed_anywhere_the_next_one_finishes(
-    forking: Forking, erasable: Path, project: Project, step: str
-) -> None:
-    shutil.copytree(erasable, project.root, dirs_exist_ok=True)
-    before = published(project)
-    killed = forking.run(KILL, project.root, step, ID)
-    assert killed.code == -9, killed.err
-    assert published(project) == before
-    receipt = erase(project, DEAD_ID)  # the journal knows of the other one
-    assert receipt["proved"], receipt["proof"]
-    assert everything(project) == []
-    assert published(project) == before
-    assert receipt["records"] == (1 if step == "done" else 2)
-    assert project.run().counts.unchanged == 20
 
 
 def test_logs_of_other_features_that_quote_a_record_go(project: Project) -> None:
