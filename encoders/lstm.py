@@ -24,7 +24,7 @@ from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._mel import filters
 from encoders._recordings import audio_libraries
-from encoders._recurrent import Network, pack
+from encoders._recurrent import Network, accept_copies, pack
 from encoders._recurrent_params import Params
 from encoders._steps import Bands, Reading, stacked
 from encoders.base import EncoderUsageError, State
@@ -195,6 +195,7 @@ class Lstm(Learned[_Learnt]):
         }
         expect(state, shape.weights() | statistics)
         device = pick_device(self._params.device)
+        accept_copies(device)
         weights = {
             name: torch.tensor(state.arrays[name], device=device) for name in shape.weights()
         }
@@ -239,7 +240,8 @@ class Lstm(Learned[_Learnt]):
         from encoders._recurrent_training import learn
         from encoders._repeatable import one_core
 
-        params = self._params
+        params, device = self._params, pick_device(self._params.device)
+        accept_copies(device)
         frames = list(self._reading.frames(sample))
         nothing = (np.zeros(self.dim, np.float32), np.ones(self.dim, np.float32))
         with one_core():
@@ -250,7 +252,7 @@ class Lstm(Learned[_Learnt]):
                 self._reading,
                 params.objective(),
                 rng,
-                pick_device(params.device),
+                device,
                 watch=watch,
             )
             model = _Model(learned.network, self._reading, learned.bands, nothing)
