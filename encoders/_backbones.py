@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from encoders import _conv4
+from encoders import _cached, _conv4
 from encoders._libraries import majors
 from encoders._pictures import squeezed
 from encoders._views import Drawing, Net
@@ -37,6 +37,11 @@ class Backbone(Protocol):
         """How many features an image has."""
         ...
 
+    @property
+    def device(self) -> str:
+        """Of torch."""
+        ...
+
     def recipe(self) -> dict[str, Json]:
         """All that decides the features, but what the fit learns; the libraries apart."""
         ...
@@ -59,6 +64,10 @@ class Backbone(Protocol):
 
     def pixels(self, images: Sequence[Image]) -> Tensor:
         """As the net takes them."""
+        ...
+
+    def together(self, most: int) -> int:
+        """How many images run through the net at a time, at most so many."""
         ...
 
     def views(self, net: Net, sample: Sequence[Image], viewing: Viewing) -> Views:
@@ -117,6 +126,10 @@ class Conv4:
     def pixels(self, images: Sequence[Image]) -> Tensor:
         """``(n, 1 or 3, size, size)`` float32 from -1 to 1."""
         return _scaled(self._squeezed(images)).to(self.device)
+
+    def together(self, most: int) -> int:
+        """As many as the caches hold what the first block makes of."""
+        return _cached.together(self.device, _cached.VALUES, self.channels * self.size**2, most)
 
     def views(self, net: Net, sample: Sequence[Image], viewing: Viewing) -> Views:
         """Pixels are kept as bytes; views are drawn anew each time."""

@@ -23,6 +23,10 @@ PIXELS = 8 * 224 * 224
 """Of images, as the network takes them."""
 
 
+VALUES = 2**19
+"""Of the widest maps that a convolutional network makes of images: 2 MB."""
+
+
 def bound(device: str, most: int) -> int | None:
     """``most`` on a processor; None elsewhere, where a large batch is what keeps it busy."""
     return most if device.startswith("cpu") else None
@@ -79,6 +83,19 @@ def parts(sizes: Sequence[int], rows: int, budget: int | None) -> Iterator[list[
         fit = rows if budget is None else min(rows, max(budget // largest, 1))
         yield order[at : at + fit]
         at += fit
+
+
+def together(device: str, budget: int, size: int, most: int) -> int:
+    """How many records of one size run at a time.
+
+    Args:
+        device: of torch.
+        budget: what they may have together on a processor, such as `PIXELS`.
+        size: of each.
+        most: so many of them at most.
+    """
+    room = bound(device, budget)
+    return most if room is None else min(most, max(room // size, 1))
 
 
 def in_parts(records: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -13,9 +13,23 @@ if TYPE_CHECKING:
 def pick_device(name: str) -> str:
     """The torch device that a configuration names; ``auto`` is CUDA where there is one.
 
+    From the first that is CUDA on, cuDNN's convolutions and recurrent layers compute float32 as
+    such in this process.
+
     Raises:
         EncoderError: if torch knows no such device, or this machine has none.
     """
+    import torch
+
+    found = _found(name)
+    if found.startswith("cuda"):
+        # Else they round to TF32's 10 bits: vectors of one fingerprint would differ by 1e-3
+        # between machines, and with what is beside them. Products of matrices do not, by default.
+        torch.backends.cudnn.allow_tf32 = False
+    return found
+
+
+def _found(name: str) -> str:
     import torch
 
     if name == "auto":
@@ -44,6 +58,8 @@ def moved(given: Mapping[str, Any], device: str) -> dict[str, Any]:
     def on(value: Any) -> Any:  # noqa: ANN401 - a tensor, or anything else
         if not isinstance(value, torch.Tensor):
             return value
-        return (value.pin_memory() if pinned else value).to(device, non_blocking=pinned)
+        # What is on a device already cannot be page-locked.
+        locked = pinned and value.device.type == "cpu"
+        return (value.pin_memory() if locked else value).to(device, non_blocking=locked)
 
     return {name: on(value) for name, value in given.items()}

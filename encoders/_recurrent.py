@@ -7,6 +7,7 @@ taken behind the end of any, in either direction, and the pooling over time sees
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -156,6 +157,15 @@ class Network:
             shares = torch.exp(10 * torch.tanh(seen @ self.weights["query"] / 10))
         total = shares.new_zeros(count).index_add(0, rows, shares)
         return blank.index_add(0, rows, states.data * shares[:, None]) / total[:, None]
+
+
+def accept_copies(device: str) -> None:
+    """Silence cuDNN's advice on weights that are no module's: they are copied at each call.
+
+    A layer's are some hundred kilobytes, nothing beside the call.
+    """
+    if device.startswith("cuda"):
+        warnings.filterwarnings("ignore", "RNN module weights are not part of", UserWarning)
 
 
 def run(

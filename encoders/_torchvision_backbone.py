@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from encoders import _networks
+from encoders import _cached, _networks
 from encoders._libraries import majors
 from encoders._pictures import check_rgb, middle
 from encoders._tap import Tap
@@ -35,6 +35,7 @@ class Torchvision:
         tap: where it is read.
         transforms: from a PIL image to pixels.
         width: how many features an image has.
+        area: pixels of an image as the transforms make it.
         learns: whether its weights learn on.
         device: of torch.
         name, weights: what it is called, and the digest of what it came with.
@@ -44,6 +45,7 @@ class Torchvision:
     tap: Tap
     transforms: Any
     width: int
+    area: int
     learns: bool
     device: str
     name: str
@@ -81,7 +83,8 @@ class Torchvision:
         blank = network.transforms(Image.new("RGB", (8, 8)))[None].to(device)
         tap = Tap.fit(module, None, blank)
         width = tap.read(module, blank).shape[1]
-        return cls(module, tap, network.transforms, width, learns, device, name, found)
+        area = blank.shape[2] * blank.shape[3]
+        return cls(module, tap, network.transforms, width, area, learns, device, name, found)
 
     def recipe(self) -> dict[str, Json]:
         """Weights, transforms, and the layer that is read."""
@@ -127,6 +130,10 @@ class Torchvision:
 
         check_rgb(images)
         return torch.stack([self.transforms(middle(image)) for image in images]).to(self.device)
+
+    def together(self, most: int) -> int:
+        """As many as the caches hold what the network makes of."""
+        return _cached.together(self.device, _cached.PIXELS, self.area, most)
 
     def views(self, net: Net, sample: Sequence[Image], viewing: Viewing) -> Views:
         """Drawn anew each time where the weights learn on; else once."""

@@ -11,19 +11,20 @@ rules the distance because it happened to be written large.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from encoders import media
+from encoders import _cached, _streams, media
 from encoders._device import pick_device
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
-from encoders._pictures import squeezed, unit
+from encoders._pictures import check_rgb, squeezed, unit
 from encoders._ranges import check_counts, check_held_out, check_steps
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -198,17 +199,11 @@ class ConvAutoencoder(Learned[_Model]):
             EncoderError: before `fit` or `restore`, or if an image is not RGB.
         """
         import numpy as np
-        import torch
 
-        from encoders._autoencoder import encode
-
-        weights, rows = self._known().weights, np.empty((len(batch), self.dim), np.float32)
-        for at in range(0, len(batch), self.batch_size):
-            part = batch[at : at + self.batch_size]
-            with torch.inference_mode():
-                vectors = encode(weights, _standard(self._pixels(part), weights))
-                vectors = (vectors - weights["centre"]) / weights["scale"]
-            rows[at : at + len(part)] = vectors.cpu().numpy()
+        weights = self._known().weights
+        if len(batch) == 0:
+            return np.empty((0, self.dim), np.float32)
+        rows = self._mapped(partial(self._vectors, weights), batch)
         return unit(rows) if self._params.normalize else rows
 
     def reconstruct(self, batch: Sequence[Image]) -> NDArray[np.float32]:
@@ -218,19 +213,45 @@ class ConvAutoencoder(Learned[_Model]):
             EncoderError: as `encode` does.
         """
         import numpy as np
+
+        weights, size = self._known().weights, self._params.size
+        if len(batch) == 0:
+            return np.empty((0, size, size, 3), np.float32)
+        return self._mapped(partial(self._given_back, weights), batch)
+
+    def _mapped(
+        self, work: Callable[[list[Image]], NDArray[np.float32]], batch: Sequence[Image]
+    ) -> NDArray[np.float32]:
+        """What is made of images, as many at a time as the caches hold the first maps of."""
+        import numpy as np
+
+        check_rgb(batch)  # here, where their places in the batch are known
+        widest = self._params.channels * self._params.size**2
+        together = _cached.together(self._device, _cached.VALUES, widest, self.batch_size)
+        parts = _cached.in_parts(batch, together)
+        return np.concatenate(_streams.mapped(work, parts, self._device))
+
+    def _vectors(self, weights: dict[str, Tensor], images: list[Image]) -> NDArray[np.float32]:
+        import torch
+
+        from encoders._autoencoder import encode
+
+        with torch.inference_mode():
+            vectors = encode(weights, _standard(self._pixels(images), weights))
+            found = (vectors - weights["centre"]) / weights["scale"]
+        rows: NDArray[np.float32] = found.cpu().numpy()
+        return rows
+
+    def _given_back(self, weights: dict[str, Tensor], images: list[Image]) -> NDArray[np.float32]:
         import torch
 
         from encoders._autoencoder import decode, encode
 
-        weights, size = self._known().weights, self._params.size
-        rows = np.empty((len(batch), size, size, 3), np.float32)
-        for at in range(0, len(batch), self.batch_size):
-            part = batch[at : at + self.batch_size]
-            with torch.inference_mode():
-                pixels = _standard(self._pixels(part), weights)
-                back = decode(weights, encode(weights, pixels), size // _STEP)
-                back = back * weights["pixel_scale"] + weights["mean_image"]
-            rows[at : at + len(part)] = back.clamp(0, 255).permute(0, 2, 3, 1).cpu().numpy()
+        with torch.inference_mode():
+            pixels = _standard(self._pixels(images), weights)
+            back = decode(weights, encode(weights, pixels), self._params.size // _STEP)
+            back = back * weights["pixel_scale"] + weights["mean_image"]
+        rows: NDArray[np.float32] = back.clamp(0, 255).permute(0, 2, 3, 1).cpu().numpy()
         return rows
 
     def _pixels(self, images: Sequence[Image]) -> Tensor:

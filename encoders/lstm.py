@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from encoders import media
+from encoders import _streams, media
 from encoders._bilm import bundle
+from encoders._cached import bound, in_parts
 from encoders._device import pick_device
 from encoders._learned import Learned, expect
 from encoders._libraries import majors
 from encoders._mel import filters
 from encoders._recordings import audio_libraries
-from encoders._recurrent import Network, pack
+from encoders._recurrent import Network, accept_copies, pack
 from encoders._recurrent_params import Params
 from encoders._steps import Bands, Reading, stacked
 from encoders.base import EncoderUsageError, State
@@ -47,6 +48,8 @@ REVISION = 1
 
 _STEPS = 1 << 15
 """Of the network in memory at a time: some 150 MB with 64 units in two directions."""
+_SPANS = 32
+"""Stretches at a time in each stream of a processor."""
 _LEAST_SPREAD = 1e-6
 
 
@@ -77,11 +80,19 @@ class _Model:
         device = str(self.network.weights["project.bias"].device)
         found = np.zeros((len(frames), self.network.shape.dim), np.float32)
         sizes = [-(-len(spans[at][1]) // self.reading.stack) for at in order]
-        for cut in bundle(sizes, _STEPS):
-            part = [spans[at] for at in order[cut]]
+        parts = [
+            [spans[at] for at in part]
+            for cut in bundle(sizes, _STEPS)
+            for part in in_parts(order[cut], bound(device, _SPANS) or len(order))
+        ]
+
+        def read(part: list[tuple[int, Frames]]) -> NDArray[np.float32]:
             steps = [stacked(self.bands.standard(span), self.reading.stack) for _, span in part]
             with torch.no_grad():
-                vectors = self.network(pack(steps, device)).cpu().numpy()
+                rows: NDArray[np.float32] = self.network(pack(steps, device)).cpu().numpy()
+            return rows
+
+        for part, vectors in zip(parts, _streams.mapped(read, parts, device), strict=True):
             for (row, span), vector in zip(part, vectors, strict=True):
                 found[row] += vector * (len(span) / len(frames[row]))
         return found
@@ -184,6 +195,7 @@ class Lstm(Learned[_Learnt]):
         }
         expect(state, shape.weights() | statistics)
         device = pick_device(self._params.device)
+        accept_copies(device)
         weights = {
             name: torch.tensor(state.arrays[name], device=device) for name in shape.weights()
         }
@@ -228,7 +240,8 @@ class Lstm(Learned[_Learnt]):
         from encoders._recurrent_training import learn
         from encoders._repeatable import one_core
 
-        params = self._params
+        params, device = self._params, pick_device(self._params.device)
+        accept_copies(device)
         frames = list(self._reading.frames(sample))
         nothing = (np.zeros(self.dim, np.float32), np.ones(self.dim, np.float32))
         with one_core():
@@ -239,7 +252,7 @@ class Lstm(Learned[_Learnt]):
                 self._reading,
                 params.objective(),
                 rng,
-                pick_device(params.device),
+                device,
                 watch=watch,
             )
             model = _Model(learned.network, self._reading, learned.bands, nothing)

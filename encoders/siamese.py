@@ -9,13 +9,15 @@ distance, which goes on to new classes: one image of each is enough to tell them
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from encoders import _augment, media
+from encoders import _augment, _cached, _streams, media
 from encoders._augment import Augment
 from encoders._device import pick_device
 from encoders._learned import Learned, expect
 from encoders._metric import LOSSES, MININGS, Loss, Mining
+from encoders._pictures import check_rgb
 from encoders._ranges import check_count, check_held_out, check_steps
 from encoders.base import EncoderError, EncoderUsageError, State
 from encoders.learning import QUIET, Watch
@@ -303,17 +305,24 @@ class Siamese(Learned[_Model]):
             EncoderError: before `fit` or `restore`, or if an image is not RGB.
         """
         import numpy as np
+
+        known, device = self._known(), self._backbone.device
+        if len(batch) == 0:
+            return np.empty((0, self.dim), np.float32)
+        check_rgb(batch)  # here, where their places in the batch are known
+        parts = _cached.in_parts(batch, self._backbone.together(self.batch_size))
+        return np.concatenate(_streams.mapped(partial(self._vectors, known), parts, device))
+
+    def _vectors(self, known: _Model, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Those of images that run through the network together."""
         import torch
 
         from encoders._siamese import project
 
-        known, rows = self._known(), np.empty((len(batch), self.dim), np.float32)
-        for at in range(0, len(batch), self.batch_size):
-            part = batch[at : at + self.batch_size]
-            with torch.inference_mode():
-                features = known.net.features(self._backbone.pixels(part))
-                vectors = project(known.head, features, normalize=self._params.normalize)
-            rows[at : at + len(part)] = vectors.cpu().numpy()
+        with torch.inference_mode():
+            features = known.net.features(self._backbone.pixels(images))
+            found = project(known.head, features, normalize=self._params.normalize)
+        rows: NDArray[np.float32] = found.cpu().numpy()
         return rows
 
     def _learn(

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from encoders import _streams
+from encoders.base import EncoderError
 from flows.pipeline.batches import Batches
 from flows.pipeline.deadline import Worker
 from tests.encoders import bridges, checkpoints, samples, speech_files, test_clip
@@ -106,6 +107,53 @@ def test_examples_of_vggish_have_the_vectors_that_one_thread_gives_them(
     assert "stream" in seen
     torch.set_num_threads(1)
     np.testing.assert_array_equal(found, encoder.encode(batch))
+
+
+@pytest.mark.parametrize(
+    ("kind", "keys", "parts"),
+    [
+        ("siamese", {"epochs": 1}, 6),
+        ("siamese", {"backbone": "squeezenet1_1"}, 6),
+        ("conv_autoencoder", {"size": 64, "epochs": 1}, 12),
+        ("lstm", {"epochs": 1}, 2),
+    ],
+)
+def test_what_was_learned_is_computed_by_several_threads_in_parts_of_one_size(
+    weights: Path,
+    torch: Any,  # noqa: ANN401 - a module
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    keys: dict[str, Any],
+    parts: int,
+) -> None:
+    if "backbone" in keys:
+        keys = {**keys, "weights": str(weights / "squeezenet1_1.safetensors")}
+    encoder = made(kind, device="cpu", **keys)
+    batch, seen = samples.usual(encoder.modality), []
+    encoder.fit(batch[:16], np.random.default_rng(0))
+    mapped = _streams.mapped
+
+    def counted(work: Any, given: Any, device: str) -> Any:  # noqa: ANN401 - as `mapped`
+        seen.append(len(given := list(given)))
+        return mapped(work, given, device)
+
+    monkeypatch.setattr(_streams, "mapped", counted)
+    found = encoder.encode(batch)
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(found, encoder.encode(batch))
+    assert seen == [parts, parts]
+    alone = np.concatenate([encoder.encode([each]) for each in batch[:3]])
+    np.testing.assert_allclose(found[:3], alone, atol=1e-5 * np.abs(found).max())
+
+
+@pytest.mark.parametrize("kind", ["siamese", "conv_autoencoder"])
+def test_an_image_that_is_not_rgb_is_named_by_its_place_in_the_batch(kind: str) -> None:
+    encoder = made(kind, device="cpu", epochs=1)
+    batch = samples.usual("image")
+    encoder.fit(batch[:16], np.random.default_rng(0))
+    batch[40] = batch[40].convert("L")
+    with pytest.raises(EncoderError, match="image 40 of the batch has mode 'L'"):
+        encoder.encode(batch)
 
 
 @pytest.mark.usefixtures("torch")
