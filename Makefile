@@ -12,9 +12,10 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint constra
 UNIT := --unit -m "not slow and not realdata"
 SOURCES := docs encoders flows storage tests
 
-.PHONY: help demo test test-quick coverage mutants check fmt bench docs constraints clean
+.PHONY: help setup demo test test-quick coverage mutants check fmt bench docs constraints clean
 
 help:
+	@echo "make setup   set up the environment that the commands lie in, and run nothing"
 	@echo "make demo    run the main job on real records of four modalities"
 	@echo "make test    run all tests"
 	@echo "make test-quick  run the unit part, less than half a minute"
@@ -24,6 +25,9 @@ help:
 	@echo "make fmt     format the code"
 	@echo "make docs    build the documentation's pages into .cache/site"
 	@echo "make bench   measure, as ratios against named baselines"
+
+setup: $(VENV)/.base
+	@echo "The commands are in $(BIN): \`. $(BIN)/activate\` puts them on your path"
 
 demo: $(VENV)/.base
 	@$(BIN)/vecmill demo

@@ -118,7 +118,8 @@ class Looker:
         if MAGIC.search(path):
             return self._pattern(path)
         begin = "" if local.suffix else f" (`vecmill init --project {path}` begins a project there)"
-        raise GuessError(f"there is no {path}{near(local)}{begin}")
+        here = None if path.startswith(("/", "~")) else self._places.here
+        raise GuessError(f"there is no {path}{near(local, here)}{begin}")
 
     def _database(self, url: str) -> Guess:
         """A guess for a database; the path of one that is a file is taken from here."""

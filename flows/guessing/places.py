@@ -51,8 +51,13 @@ class Places:
         return (path.relative_to(self.root) if inside else path).as_posix()
 
 
-def near(path: Path) -> str:
-    """What may have been meant by a path that is not there."""
+def near(path: Path, here: Path | None = None) -> str:
+    """What may have been meant by a path that is not there.
+
+    Args:
+        path: from the root of the file system.
+        here: the folder to name others from, as somebody does who gave a relative path.
+    """
     parent = path.parent
     while not parent.is_dir():
         path, parent = parent, parent.parent
@@ -62,7 +67,8 @@ def near(path: Path) -> str:
         names = []
     near = nearest(path.name, names)
     if near is not None:
-        return f"; did you mean {parent / near}?"
+        meant = parent / near
+        return f"; did you mean {meant if here is None else os.path.relpath(meant, here)}?"
     if not names:
         return f", and {parent} is empty"
     return f"; {parent} has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"  # noqa: PLR2004 - enough to know it by

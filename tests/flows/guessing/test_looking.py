@@ -344,8 +344,10 @@ def test_a_folder_of_a_database_and_duckdb(shop: Place) -> None:
 class TestRefused:
     def test_what_is_not_there(self, place: Place) -> None:
         place.write("news.csv", NEWS)
-        with pytest.raises(GuessError, match=r"no nwes\.csv; did you mean .*/news\.csv\?$"):
+        with pytest.raises(GuessError, match=r"no nwes\.csv; did you mean news\.csv\?$"):
             place.look("nwes.csv")
+        with pytest.raises(GuessError, match=r"no /.*; did you mean /.*/news\.csv\?$"):
+            place.look(str(place.root / "nwes.csv"))
         with pytest.raises(
             GuessError, match=r"no far/off; .* has news\.csv \(`vecmill init --project"
         ):
