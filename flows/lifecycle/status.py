@@ -64,7 +64,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     series does not carry. ``cut_texts``, ``cut_tokens`` and
     ``text_tokens`` are of the last run that encoded anything, or published what a killed one had:
     texts longer than the encoder reads, their tokens beyond that, and the tokens of all its texts.
-    ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process
+    ``dead`` counts the dead letters that stand, of whichever run, and ``unpublished_dead`` those of
+    a run that failed of them. A run whose process
     is gone counts as ``crashed`` here before the next run notes it. A last run that failed before
     it had a version, such as of a source that is missing, is shown with all versions that are not
     retired. ``published_at`` is when a run of the version last succeeded, which is how old the
