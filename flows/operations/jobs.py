@@ -287,6 +287,7 @@ class _Job:
             try:
                 return step(name)
             except Exception as error:
+                ending.let_go(error)
                 # What the configuration says wrongly is as wrong the next time.
                 if not left or code_of(error) == USAGE or self._remaining() <= pause:
                     raise
