@@ -109,6 +109,11 @@ class Chunks(Scratch):
         rows: pl.DataFrame = records[found.column("seq").to_numpy() - offset]
         return rows
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether a record was met whose content an interrupted run had dealt with."""
+        return len(self._met.again) > 0
+
     def _know(self, origin: str, *, staged: bool) -> None:
         """Put down contents of `given` that were not known, and let go of it."""
         statement = f"SELECT content_hash, {key('content_hash')} AS key FROM ({sql.GIVEN_CONTENTS})"

@@ -15,6 +15,8 @@ from storage.model import OutageError, StorageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_PLACE = re.compile(r",?\s*/\S+\.rs:\d+(:\d+)?")
+"""Where in its own source Lance was, which its errors end with."""
 _LANCE = re.compile(r"LanceError|lance error|\.lance/|/lance-io", re.IGNORECASE)
 
 ADVICE = (
@@ -22,6 +24,11 @@ ADVICE = (
     "--refit`, or any other change to the encoder, starts a fresh one. `vecmill doctor` says which "
     "tables are damaged"
 )
+
+
+def plain(words: str) -> str:
+    """Words of Lance's without their place in its source, which helps nobody who reads them."""
+    return _PLACE.sub("", words).rstrip(": ")
 
 
 def told(error: Exception, table: str | None = None) -> StorageError | None:
@@ -37,7 +44,7 @@ def told(error: Exception, table: str | None = None) -> StorageError | None:
     what = "a vector table" if table is None else f"the table {table!r}"
     # Arrow adds the traceback of what was raised in a reader of ours.
     line = next(line.strip() for line in words.splitlines() if _LANCE.search(line))
-    first = line.partition(". Detail: Python exception")[0]
+    first = plain(line.partition(". Detail: Python exception")[0])
     if "not found" in words.lower():
         return StorageError(
             f"{what} misses a file: {first}. If `vecmill gc` or `vecmill erase` removed a state "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from storage.damage import plain
 from storage.model import StorageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def told(error: BaseException) -> DiskError | None:
 
 def _plain(line: str) -> str:
     """A line without the traceback that Arrow announces where Python raised within Lance."""
-    return line.partition(" Detail: Python exception: Traceback")[0].strip().rstrip(".")
+    return plain(line.partition(" Detail: Python exception: Traceback")[0].strip()).rstrip(".")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

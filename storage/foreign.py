@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from storage.damage import plain
 from storage.model import OutageError, StorageError, UsageError
 from storage.tables import OUTAGE
 
@@ -124,7 +125,7 @@ class LanceRows:
         try:
             yield
         except (ValueError, OSError, RuntimeError) as error:
-            text = str(error).partition("\n")[0]
+            text = plain(str(error).partition("\n")[0])
             if "://" in self._uri and any(words in text.lower() for words in OUTAGE):
                 raise OutageError(f"{shown} cannot be reached just now: {text}") from error
             if isinstance(error, ValueError):

@@ -21,6 +21,11 @@ class States:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    def missing(self, digest: str) -> Path | None:
+        """Where a state should be that is not there; None where it is."""
+        path = self._path(digest)
+        return None if path.is_file() else path
+
     def save(
         self, digest: str, arrays: Mapping[str, NDArray[Any]], meta: Mapping[str, Any]
     ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from storage.damage import plain
 from storage.model import OutageError, StorageError
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ class Tables:
             if "://" not in self._uri or not any(w in str(error).lower() for w in OUTAGE):
                 raise
             raise OutageError(
-                f"{self._shown} cannot be reached just now: {error}; check the network and the "
-                "store's address and credentials, and run again"
+                f"{self._shown} cannot be reached just now: {plain(str(error))}; check the "
+                "network and the store's address and credentials, and run again"
             ) from error
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flows.config.stores import Stores
-from flows.lifecycle import last_runs, overdue
+from flows.lifecycle import last_runs, overdue, unsettled
 from flows.upkeep.lying import due, lying
 from flows.upkeep.unheld import unheld
 from storage.entries import PUBLISHED
@@ -64,7 +64,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     series does not carry. ``cut_texts``, ``cut_tokens`` and
     ``text_tokens`` are of the last run that encoded anything, or published what a killed one had:
     texts longer than the encoder reads, their tokens beyond that, and the tokens of all its texts.
-    ``unpublished_dead`` counts the dead letters of a run that failed of them. A run whose process
+    ``dead`` counts the dead letters that stand, of whichever run, and ``unpublished_dead`` those of
+    a run that failed of them. A run whose process
     is gone counts as ``crashed`` here before the next run notes it. A last run that failed before
     it had a version, such as of a source that is missing, is shown with all versions that are not
     retired. ``published_at`` is when a run of the version last succeeded, which is how old the
@@ -74,7 +75,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
     (`flows.monitors._lying.Lying`), and ``upkeep`` says what of it `vecmill maintain` would mend;
     all are null where there is no table to be read. ``table_gone`` says so of one that is
     published and not in the folder of ``[store]``. ``overdue_since`` is when ``overdue_schedule``
-    should have started a run that has not come; both are null where none is late.
+    should have started a run that has not come; both are null where none is late. ``unsettled``
+    are monitors with an alarm that no look since could tell of, and ``unsettled_since`` when.
     """
     stores = Stores.of(settings)
     found = stores.catalog.query(_STATUS)
@@ -93,6 +95,7 @@ def status(settings: Settings) -> list[dict[str, Any]]:
             rows.append(dict.fromkeys([*found.column_names, *_TABLE]) | row)
     last_runs.tell(stores, rows)
     overdue.tell(settings, stores, rows)
+    unsettled.tell(stores, rows)
     _tell_unheld(stores, rows)
     return rows
 

@@ -149,7 +149,7 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
         reporter.note(f"{feature.name}: v{version.version} is held against {reference.told}")
     earlier = _looked_before(stores, version, current)
     asked = [*monitors, *_of_encoder_too(feature, settings, monitors, earlier)]
-    reporter.stage(feature.name, "monitor", len(asked))
+    reporter.stage(feature.name, "monitor", None)  # a number would be taken for one of records
     rng = np.random.default_rng(seed(current.run_id))
     samples = Samples.for_(stores, version, asked)
     ours, theirs = samples.pair(reference, current, rng)
@@ -168,7 +168,6 @@ def look(  # noqa: PLR0913 - what `monitor` knows, and the check before a run is
     for plugin in sorted(asked, key=Judge.place):
         own = np.random.default_rng(seed(f"{current.run_id} {plugin.name}"))
         rows[plugin.name] = judge.row(plugin, own)
-        reporter.advance(1)
     if version.state is not None and reference and references.learned_from(reference, manifests):
         rows = {plugin.name: _doubted(plugin, rows[plugin.name]) for plugin in monitors}
     return [rows[plugin.name] for plugin in monitors]

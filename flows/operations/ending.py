@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
@@ -55,6 +56,22 @@ def at_once(code: int) -> NoReturn:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+def let_go(error: BaseException) -> None:
+    """Let go of what a failed run held in its frames, such as connections of a database.
+
+    Prefect keeps the error until the process ends, and DuckDB then complains of them for fifty
+    lines, below the one that says why the run failed.
+    """
+    left: list[BaseException | None] = [error]
+    seen = set[int]()
+    while left:
+        one = left.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            left += [one.__cause__, one.__context__]
 
 
 def with_server(run: str | None) -> bool:

@@ -144,20 +144,28 @@ class _Job:
 
     @classmethod
     def of(cls, name: str, conf: str | None, features: Sequence[str] | None) -> _Job:
-        with redacting():
-            settings = load(Path(conf) if conf else None)
-            if name not in settings.schedules:
-                raise SettingsError(f"no schedule {name!r}{hint(name, settings.schedules)}")
-            schedule = settings.schedules[name]
-            given = list(features or schedule.features)
-            for feature in given:
-                settings.feature(feature)
-            names = kin.ordered(settings.features, given or list(settings.features))
+        if ending.with_server(flow_run.id):
+            shown.without_traces(_is_told)
+        try:
+            with redacting():
+                return cls._read(name, conf, features)
+        except SettingsError as error:
+            get_run_logger().error("%s", redact(lines.not_begun(name, str(error), conf)))
+            raise
+
+    @classmethod
+    def _read(cls, name: str, conf: str | None, features: Sequence[str] | None) -> _Job:
+        settings = load(Path(conf) if conf else None)
+        if name not in settings.schedules:
+            raise SettingsError(f"no schedule {name!r}{hint(name, settings.schedules)}")
+        schedule = settings.schedules[name]
+        given = list(features or schedule.features)
+        for feature in given:
+            settings.feature(feature)
+        names = kin.ordered(settings.features, given or list(settings.features))
         return cls(settings, schedule, names, bool(given))
 
     def __enter__(self) -> Self:
-        if ending.with_server(flow_run.id):
-            shown.without_traces(_is_told)
         self._listening = listening(ToLogger(get_run_logger()))
         self._listening.__enter__()
         return self
@@ -279,6 +287,7 @@ class _Job:
             try:
                 return step(name)
             except Exception as error:
+                ending.let_go(error)
                 # What the configuration says wrongly is as wrong the next time.
                 if not left or code_of(error) == USAGE or self._remaining() <= pause:
                     raise

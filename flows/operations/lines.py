@@ -78,6 +78,22 @@ def failed(name: str, error: str, seconds: float, again: str | None, *, usage: b
     return f"{told}; see `vecmill logs {name}`; the next start tries again, or `{again}` does"
 
 
+def not_begun(schedule: str, error: str, conf: str | None) -> str:
+    """Why a schedule has not begun anything: what its run finds configured is wrong.
+
+    Args:
+        schedule: its name.
+        error: what is wrong.
+        conf: the configuration file that it was told to read.
+    """
+    where = f" of {conf}" if conf else ""
+    return (
+        f"{schedule}: not begun: {error.strip().rstrip('.')}; readers get what was published "
+        f"before. Mend the configuration{where} (`vecmill check` says all that is wrong with it, "
+        "and where): the next start reads it again"
+    )
+
+
 def stopped(schedule: str) -> str:
     """What became of a run that went on as serving was ended."""
     return f"{schedule}: stopped with `vecmill serve`; {_GOES_ON}"

@@ -39,6 +39,8 @@ def told(rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Iter
                 f"{row['feature']} v{row['version']}: {raised} an alarm; `vecmill monitor "
                 f"{row['feature']}{live_too}` says of what"
             )
+        if row["standing"] != "retired" and row["unsettled"]:
+            yield f"{row['feature']} v{row['version']}: {unsettled(row, now)}"
         if row["upkeep"]:
             yield (
                 f"{row['feature']} v{row['version']}: {'; '.join(row['upkeep'])}; `vecmill "
@@ -79,6 +81,15 @@ def late(row: Mapping[str, Any], now: datetime) -> str:
         f"{row['feature']}: overdue: [schedules.{row['overdue_schedule']}] had a run due "
         f"{_ago(row['overdue_since'], now)}, and none has begun since; does `vecmill serve`, or a "
         "worker, run?"
+    )
+
+
+def unsettled(row: Mapping[str, Any], now: datetime) -> str:
+    """That monitors have raised an alarm which no look since could bear out or deny."""
+    return (
+        f"an alarm by {', '.join(row['unsettled'])} {_ago(row['unsettled_since'], now)}, and no "
+        "look since had enough records to tell whether it stands; "
+        f"`vecmill report {row['feature']}` shows both"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from encoders.base import Learner
 from flows.config.stores import Stores
-from flows.pipeline import fitting, learning, over, versions
+from flows.pipeline import fitting, learning, over, unclaimed, versions
 from storage import fits, standings
 from storage.locks import exclusive
 from storage.model import UsageError
@@ -116,6 +116,7 @@ def fit(settings: Settings, name: str, draw: Draw, reporter: Reporter) -> Fitted
     lock = stores.locks / f"{name}.lock"
     with exclusive(lock, name, settings.engine.wait_seconds, reporter.note):
         before = {version.version for version in stores.catalog.versions(name)}
+        unclaimed.check(name, stores)
         source = versions.open_source(settings, feature, None)
         found = learning.fit(feature, source, stores, reporter, draw)
         if found is None:

@@ -14,7 +14,10 @@ _NAMED = 3
 
 
 def note(run: Run) -> None:
-    """Note what a run that is about to plan finds staged of others, if anything."""
+    """Note what a run that has met staged work of others finds of it.
+
+    Behind a cursor that stays until the whole source is read, whether it is of use or not.
+    """
     staged = staged_files(run.folder.parent)
     earlier = sorted({file.parent.name for file in staged} - {run.run_id})
     if not earlier:

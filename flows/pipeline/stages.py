@@ -17,9 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flows.alerts import afterwards
 from flows.config.stores import Stores
 from flows.engines.engine import Job
-from flows.pipeline import checks, resumed, unbegun
+from flows.pipeline import checks, unbegun
 from flows.pipeline.comparing import as_they_stand, compare, read
 from flows.pipeline.costs import Costs
 from flows.pipeline.dead import dead_letters, letters, shares
@@ -88,17 +89,21 @@ def embed(
     started = time.perf_counter()
     lock = stores.locks / f"{name}.lock"
     waited = exclusive(lock, name, settings.engine.wait_seconds, reporter.note)
-    with waited, logging(settings, name, stores, scope, reporter) as log:
-        stores.catalog.abandon_runs(name)
-        more: dict[str, Any] = {"refit": refit, "target": target}
-        ready = partial(prepare, settings, feature, stores, log, **more)
-        version = _prepared(engine, stores.catalog, scope, ready, log, name)
-        run = Run(settings, feature, stores, version, log, started, scope, log.run_id)
-        outcome = _embedded(run, engine)
-        note_standing(outcome, stores.catalog, log)
-        spaces.note_apart(settings, feature, stores, log)
-        log.done(outcome)
-        return outcome
+    try:
+        with waited, logging(settings, name, stores, scope, reporter) as log:
+            stores.catalog.abandon_runs(name)
+            more: dict[str, Any] = {"refit": refit, "target": target}
+            ready = partial(prepare, settings, feature, stores, log, **more)
+            version = _prepared(engine, stores.catalog, scope, ready, log, name)
+            run = Run(settings, feature, stores, version, log, started, scope, log.run_id)
+            outcome = _embedded(run, engine)
+            note_standing(outcome, stores.catalog, log)
+            spaces.note_apart(settings, feature, stores, log)
+            log.done(outcome)
+            return outcome
+    finally:
+        # Of a run that failed, or found nothing to do, no monitor's look tells.
+        afterwards.metrics(settings, name, reporter)
 
 
 def _embedded(run: Run, engine: Engine) -> Outcome:
@@ -148,7 +153,6 @@ def _prepared(
 
 
 def _carry_out(run: Run, engine: Engine) -> None:
-    resumed.note(run)
     engine.step("plan", run.plan)
     if run.shards:
         run.reporter.stage(run.feature.name, "encode", run.to_encode)

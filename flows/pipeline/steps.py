@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from encoders.metering import Usage
 from flows.monitoring import canaries
+from flows.pipeline import resumed
 from flows.pipeline.coding import codes_of
 from flows.pipeline.comparing import as_they_stand, compare, read
 from flows.pipeline.costs import Costs
@@ -151,6 +152,8 @@ class Run:
                 self.reached = True
                 break
         note_chunks(self.feature.name, reading, self.reporter)
+        if difference.goes_on:
+            resumed.note(self)
         self.shards = spool.close()
         chosen.close()
         difference.let_go()

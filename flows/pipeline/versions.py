@@ -11,7 +11,7 @@ from encoders import registry
 from encoders.base import Learner
 from flows.config.stores import Stores
 from flows.output.redact import redact_all
-from flows.pipeline import chunking, fitting, learning, over
+from flows.pipeline import chunking, fitting, learning, over, unclaimed
 from flows.sources.base import SourceUsageError
 from storage import fits
 from storage.ids import fingerprint
@@ -134,6 +134,7 @@ def _begin(
 ) -> Version:
     """Register the version of the configured encoder, fitted first where it has to learn."""
     feature = over.resolved(feature, stores.catalog)
+    unclaimed.check(feature.name, stores)
     source = open_source(settings, feature, None)
     state = None if refit else fitting.state_of(feature, stores.catalog, stores.states)
     if state is None:

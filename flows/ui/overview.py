@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from flows.lifecycle.status import status
 from flows.output.markup import Html, el, put
 from flows.output.progress import Silent
-from flows.output.standing_lines import late
+from flows.output.standing_lines import late, unsettled
 from flows.reports.gather import collect
 from flows.reports.grid import Cell, Column, cell, heading, table
 from flows.reports.index import sentence
@@ -124,6 +124,8 @@ def said(rows: Sequence[Mapping[str, Any]], now: datetime) -> Html:
             if words not in seen:
                 seen.add(words)
                 told.append(_line(state, link, words.removeprefix(f"{row['feature']}: ")))
+        if row["unsettled"]:
+            told.append(_line("watch", link, unsettled(row, now)))
         if row["upkeep"]:
             what = "; ".join(map(str, row["upkeep"]))
             words = f"{what}; `vecmill maintain {row['feature']} --yes` mends it"

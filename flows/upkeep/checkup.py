@@ -12,6 +12,7 @@ from flows.upkeep.lying import due, lying
 from storage import cleaning, upkeep
 from storage.locks import is_free
 from storage.model import StorageError
+from storage.states import States
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ def look(settings: Settings) -> Iterator[Check]:
             known.add(version.table)
             if version.dropped_at is None:
                 yield from _version(stores, version)
+                yield from _state(stores, version)
                 yield from _upkeep(settings, stores, version)
         yield from _reference(settings, stores, feature)
         yield from _runs(stores, feature)
@@ -79,6 +81,19 @@ def _version(stores: Stores, version: Version) -> Iterator[Check]:
             "readers do not need them, only looking back and monitors may; if nothing but Vecmill "
             "writes to the vectors, restore them from a backup",
         )
+
+
+def _state(stores: Stores, version: Version) -> Iterator[Check]:
+    """What an encoder learned and cannot encode without, where it is not there."""
+    if version.state is None or (path := States(stores.states).missing(version.state)) is None:
+        return
+    yield Check(
+        f"encoder of {version.table}",
+        "broken",
+        f"what it learned is missing: {path}",
+        f"restore it from a backup; until then runs of v{version.version} and searches by content "
+        f"fail, and its vectors can be read. {_AFRESH[0].upper()}{_AFRESH[1:]}",
+    )
 
 
 def _upkeep(settings: Settings, stores: Stores, version: Version) -> Iterator[Check]:

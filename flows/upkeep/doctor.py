@@ -24,6 +24,8 @@ _PACKAGES = (
     "sentence-transformers", "transformers", "scikit-learn", "soundfile",
 )  # fmt: skip
 _LOW_DISK = 5 * 2**30
+_PATIENCE = 5.0
+"""Seconds that Prefect's server may take to say that it is there."""
 _NO_CATALOG = (
     "if it is another program that holds it, close that; if it is damaged, restore it and the "
     "vectors from one backup. Without one, move both away: the next runs make them anew"
@@ -146,10 +148,26 @@ def _disk(settings: Settings) -> Check:
 def _prefect() -> Check:
     url = os.environ.get("PREFECT_API_URL")
     if url:
-        return Check("prefect server", "fine", url)
+        return _answers(url)
     return Check(
         "prefect server",
         "note",
         "none named, so each process starts its own",
         "for a UI: `prefect server start`, then set PREFECT_API_URL; or use --direct",
     )
+
+
+def _answers(url: str) -> Check:
+    import httpx
+
+    try:
+        httpx.get(f"{url}/health", timeout=_PATIENCE)  # whatever it says, it answers
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        return Check(
+            "prefect server",
+            "broken",
+            f"{url} does not answer ({reason(error)})",
+            "start it, or set PREFECT_API_URL to where it is; until then schedules wait, and "
+            "`vecmill run --direct` needs none",
+        )
+    return Check("prefect server", "fine", url)

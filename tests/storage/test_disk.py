@@ -19,6 +19,12 @@ def test_a_traceback_that_arrow_announces_is_left_out() -> None:
     assert "Traceback" not in str(found)
 
 
+def test_a_place_in_the_source_of_lance_is_left_out() -> None:
+    place = "/home/runner/work/lance/lance/rust/lance-file/src/writer/structural.rs:190:9"
+    full = told(OSError(f"LanceError(IO): No space left on device (os error 28), {place}"))
+    assert str(full).startswith("LanceError(IO): No space left on device (os error 28); the disk")
+
+
 def test_what_an_error_was_raised_from_counts() -> None:
     outer = ValueError("cannot tidy up")
     outer.__cause__ = OSError(errno.EROFS, "nothing")

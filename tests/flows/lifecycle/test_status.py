@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -130,6 +131,31 @@ def test_alarms_stay_until_the_monitors_look_again(project: Project) -> None:
     look(first, finding("drift", "cannot tell"))
     look(first, finding("health", "quiet"))
     assert counts == [[0], [1], [2], [2], [1], [0]]
+
+
+def test_an_alarm_is_told_until_a_look_can_tell_otherwise(project: Project) -> None:
+    """In the morning a small run that came after it is what monitors looked at last."""
+    project.write(ROWS)
+    stores = project.stores()
+
+    def look(**verdicts: str) -> tuple[list[str], list[str]]:
+        project.write([*ROWS, *((f"more{n}", f"more {n}", "x") for n in range(next(counter)))])
+        found = [finding(monitor, verdict) for monitor, verdict in verdicts.items()]
+        stores.catalog.add_findings("notes", 1, project.run().run, found)
+        rows = status(project.settings())
+        return rows[0]["unsettled"], list(told(rows))
+
+    counter = itertools.count()
+    assert look(drift="alarm", outliers="alarm", health="quiet") == ([], [])
+    assert look(drift="cannot tell", outliers="alarm", health="quiet")[0] == ["drift"]
+    monitors, [line] = look(drift="cannot tell", outliers="cannot tell", health="cannot tell")
+    assert monitors == ["drift", "outliers"]
+    assert line == (
+        "notes v1: an alarm by drift, outliers just now, and no look since had enough records to "
+        "tell whether it stands; `vecmill report notes` shows both"
+    )
+    assert look(drift="quiet", health="quiet") == ([], []), "outliers is configured no more"
+    assert look(drift="cannot tell", health="quiet") == ([], [])
 
 
 def test_how_old_the_vectors_are_is_told_of_a_run_that_failed(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from flows.config.settings import SettingsError
 from flows.monitoring.looking import MonitorError, monitor
-from flows.output.progress import Silent
+from flows.output.progress import Silent, ToLogger
 from flows.pipeline.refusals import RunError
 from flows.reports import files
 
@@ -213,7 +214,9 @@ def test_what_an_alarm_blocks_is_one_of_three_things(numbers: Project) -> None:
         numbers.settings()
 
 
-def test_pages_and_metrics_are_written_after_each_look(numbers: Project) -> None:
+def test_pages_and_metrics_are_written_after_each_look(
+    numbers: Project, caplog: pytest.LogCaptureFixture
+) -> None:
     numbers.more = '[reports]\npage = true\nprometheus = "metrics/vecmill.prom"\n'
     numbers.write(measured(0, 100), NUMBERS)
     numbers.run()
@@ -226,6 +229,9 @@ def test_pages_and_metrics_are_written_after_each_look(numbers: Project) -> None
     metrics.unlink()
     metrics.mkdir()
     noted = Noting()
+    with caplog.at_level("INFO"):
+        monitor(settings, "notes", ToLogger(logging.getLogger("served")))
+    assert "notes: monitor" in caplog.messages, "with no number, which would be one of records"
     findings = monitor(settings, "notes", noted)
     assert findings, "what cannot be written is no reason to lose what was found"
     assert "what [reports] asks for is not written: cannot write metrics" in noted.notes[-1]

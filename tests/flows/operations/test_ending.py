@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from weakref import ref
 
 import pytest
 
@@ -107,3 +108,32 @@ def test_a_run_that_nothing_serves_goes_on(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv(ending.SERVED_BY, raising=False)
     monkeypatch.setenv(STARTED_FOR, "one")
     assert not ending.with_server("one")
+
+
+def test_what_a_failed_run_held_is_let_go() -> None:
+    class Held:
+        pass
+
+    held: list[ref[Held]] = []
+
+    def hold() -> Held:
+        thing = Held()
+        held.append(ref(thing))
+        return thing
+
+    def inner() -> None:
+        kept = hold()
+        raise ValueError(f"why {id(kept)}")
+
+    def outer() -> None:
+        kept = hold()
+        try:
+            inner()
+        except ValueError as error:
+            raise RuntimeError(f"told {id(kept)}") from error
+
+    with pytest.raises(RuntimeError, match="told") as raised:
+        outer()
+    assert all(one() is not None for one in held), "else there is nothing to let go of"
+    ending.let_go(raised.value)
+    assert [one() for one in held] == [None, None]

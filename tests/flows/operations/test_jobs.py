@@ -112,10 +112,12 @@ def test_an_alarm_is_an_event_of_the_feature(served: Served, jobs: ModuleType) -
 
 
 def test_names_that_are_not_there_are_told_with_the_nearest(
-    served: Served, jobs: ModuleType
+    served: Served, jobs: ModuleType, caplog: pytest.LogCaptureFixture
 ) -> None:
     conf = served.conf('[schedules.s]\nevery = "1 day"\n')
     with pytest.raises(SettingsError, match="no schedule 'z'; there are: s"):
         jobs.run("z", conf)
     with pytest.raises(SettingsError, match="no feature 'note'; did you mean 'notes'"):
         jobs.run("s", conf, ["note"])
+    assert "z: not begun: no schedule 'z'; there are: s; readers get what was" in caplog.text
+    assert f"Mend the configuration of {conf}" in caplog.text

@@ -32,6 +32,16 @@ def test_what_is_rare_is_told_where_it_is_so() -> None:
     assert lines.looked("notes", []).startswith("notes: no monitor had anything to look at; see")
 
 
+def test_a_configuration_that_is_wrong_is_told_with_its_file_and_what_readers_get() -> None:
+    told = lines.not_begun("hourly", "unknown key 'cursr' in [sources.notes]", "conf/base.toml")
+    assert told == (
+        "hourly: not begun: unknown key 'cursr' in [sources.notes]; readers get what was published "
+        "before. Mend the configuration of conf/base.toml (`vecmill check` says all that is wrong "
+        "with it, and where): the next start reads it again"
+    )
+    assert "Mend the configuration (`vecmill check`" in lines.not_begun("hourly", "no", None)
+
+
 def test_a_failure_is_told_by_its_first_line_and_with_what_to_do() -> None:
     error = "notes: the disk is full.\n  at line 3"
     assert lines.failed("notes", error, 3.0, "vecmill run notes", usage=False) == (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from flows.engines.engine import Direct
+from flows.lifecycle.status import status
 from flows.output.progress import Silent
 from flows.pipeline import stages as pipeline
 from flows.pipeline.reading import Reading
@@ -184,6 +185,8 @@ def test_only_what_came_since_is_read(grown: Project) -> None:
     assert (counts.new, counts.unchanged, counts.dead, counts.deleted) == (1, 1, 1, 0)
     assert grown.rows().keys() == {"a", "b", "d"}
     assert len(grown.dead()) == 2, "that of the first run stays"
+    [stands] = status(grown.settings())
+    assert stands["dead"] == 2, "and is told, though this run met one alone"
 
 
 def test_what_changed_is_taken_and_what_vanished_stays_until_all_is_read(grown: Project) -> None:
@@ -205,6 +208,20 @@ def test_a_run_that_dies_does_not_move_the_cursor(grown: Project) -> None:
     with pytest.raises(Interruption, match="stopped here"):
         pipeline.embed(grown.settings(), "notes", Stopping(point="commit"), Silent())
     execute(grown, "INSERT INTO notes VALUES ('e', 'flour', 'x', 4)")
-    outcome, read, _ = run(grown)
+    outcome, read, notes = run(grown)
     assert (read, outcome.counts.new, outcome.counts.resumed) == (3, 2, 1)
     assert grown.rows().keys() == {"a", "b", "d", "e"}
+    assert any("goes on from what was encoded" in note for note in notes)
+
+
+def test_what_was_gone_on_from_is_not_told_of_again(grown: Project) -> None:
+    """Behind a cursor it stays staged until all is read: the rest of it may lie there."""
+    execute(grown, "INSERT INTO notes VALUES ('d', 'stone', 'x', 3)")
+    with pytest.raises(Interruption, match="stopped here"):
+        pipeline.embed(grown.settings(), "notes", Stopping(point="commit"), Silent())
+    assert run(grown)[0].counts.resumed == 1
+    assert list((grown.root / "data").rglob("staged-*.parquet"))
+    execute(grown, "INSERT INTO notes VALUES ('e', 'flour', 'x', 4)")
+    outcome, _, notes = run(grown)
+    assert (outcome.counts.encoded, outcome.counts.resumed) == (1, 0)
+    assert not any("goes on" in note for note in notes)

@@ -33,6 +33,22 @@ def measured(project: Project, rows: int = 40, shift: float = 0.0) -> None:
     project.write([(n, *pair) for n, pair in enumerate(drawn)], NUMBERS)
 
 
+def test_a_table_of_another_catalog_is_not_written_upon(project: Project) -> None:
+    """As where a container has the bucket and not the catalog."""
+    project.write(THREE)
+    project.run()
+    catalog, kept = project.settings().catalog, project.root / "kept.duckdb"
+    catalog.rename(kept)
+    project.write(THREE[:1])
+    with pytest.raises(StorageError, match=r"a table notes_v1 already.* Restore that catalog"):
+        project.run()
+    assert [(run["status"], run["version"]) for run in project.runs()] == [("failed", None)]
+    assert project.encoded() == sorted(text for _, text, _ in THREE)
+    kept.replace(catalog)
+    assert project.rows().keys() == {"a", "b", "c"}
+    assert project.run().counts.deleted == 2
+
+
 def test_the_same_configuration_makes_no_new_version(project: Project) -> None:
     project.write(THREE)
     assert [project.run().version, project.run().version] == [1, 1]

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_fd_to_metric_families
 
 from flows.cli import run_command
 from flows.reports.prometheus import write
+from flows.sources.base import SourceError
 from storage.ids import new_run_id
 from storage.model import UsageError
 from tests.flows.reports.reporting import finding, ran, records
@@ -28,6 +29,27 @@ def read(path: Path) -> dict[tuple[str, frozenset[str]], float]:
         for family in families
         for sample in family.samples
     }
+
+
+def test_metrics_are_written_after_each_run_whatever_came_of_it(project: Project) -> None:
+    """No monitor looks after one that failed, or found nothing to do."""
+    project.more = '[reports]\nprometheus = "vecmill.prom"\n'
+    target, feature = project.root / "vecmill.prom", frozenset({"notes"})
+    project.write(records(0, 3))
+    project.run()
+    first = read(target)
+    project.run()
+    again = read(target)
+    ended = "vecmill_last_run_success_timestamp_seconds", feature
+    assert again[ended] > first[ended]
+    assert again["vecmill_last_run_failed", feature] == 0
+    (project.root / "notes.csv").unlink()
+    with pytest.raises(SourceError, match="no file matches"):
+        project.run()
+    failed = read(target)
+    assert failed["vecmill_last_run_failed", feature] == 1
+    assert failed[ended] == again[ended]
+    assert failed["vecmill_rows", frozenset({"notes", "1", "live"})] == 3
 
 
 def test_metrics_are_what_the_catalog_has(project: Project, tmp_path: Path) -> None:

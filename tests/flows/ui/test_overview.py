@@ -66,7 +66,8 @@ def test_a_report_in_short_and_one_for_programs_tell_of_the_last_run_too() -> No
 
 def test_a_schedule_that_is_overdue_and_a_table_that_is_gone_need_attention() -> None:
     fine = {"feature": "notes", "version": 1, "last_status": "done", "error": None, "upkeep": [],
-            "table_gone": None, "overdue_since": None, "overdue_schedule": None}  # fmt: skip
+            "table_gone": None, "overdue_since": None, "overdue_schedule": None,
+            "unsettled": [], "unsettled_since": None}  # fmt: skip
     assert "no schedule is overdue" in str(said([fine], WHEN))
     late = fine | {"overdue_since": WHEN - timedelta(hours=3), "overdue_schedule": "hourly"}
     gone = fine | {"table_gone": "1 published table is not there"}
@@ -74,3 +75,5 @@ def test_a_schedule_that_is_overdue_and_a_table_that_is_gone_need_attention() ->
     text = str(said(rows, WHEN))
     assert text.count("[schedules.hourly] had a run due 3 h ago") == 1
     assert text.count("1 published table is not there") == 1
+    alarm = fine | {"unsettled": ["drift"], "unsettled_since": WHEN - timedelta(hours=5)}
+    assert "an alarm by drift 5 h ago, and no look since had" in str(said([alarm], WHEN))
