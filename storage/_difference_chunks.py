@@ -8,7 +8,7 @@ from storage import _difference_parts as of_parts
 from storage import _difference_sql as sql
 from storage._difference_met import Keyed, keyed, keys_in, seqs_in
 from storage._difference_scratch import Scratch
-from storage.database import fetch
+from storage.database import number
 from storage.entries import dead_table
 from storage.frames import gathered
 from storage.keys import Keys, key, keys_of
@@ -226,11 +226,11 @@ class Chunks(Scratch):
         if not self.parts:
             self._records += rows
             return
-        count = "SELECT count(*) AS n FROM {}"
-        self._wholes += int(fetch(self._con, count.format("given"))[0]["n"])
-        self._records += int(fetch(self._con, count.format("repeated"))[0]["n"])
+        count = "SELECT count(*) FROM {}"
+        self._wholes += number(self._con, count.format("given"))
+        self._records += number(self._con, count.format("repeated"))
         self._con.execute(of_parts.SPREAD.format(**self._part_names))
-        self._records += int(fetch(self._con, count.format("given"))[0]["n"])
+        self._records += number(self._con, count.format("given"))
 
 
 def _failed(staged: Sequence[Path]) -> Iterator[pl.DataFrame]:

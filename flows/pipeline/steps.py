@@ -162,7 +162,7 @@ class Run:
 
     def _commit(self) -> None:
         difference, reading = self._planned()
-        published = self.stores.catalog.published(self.version)
+        published = reading.published
         base = published.lance_version if published else None
         self._lance_version = base
         if reading.unchanged:
