@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from storage.database import DatabaseFile, fetch
+from storage.database import DatabaseFile, fetch, number
 from storage.entries import (
     JSON_COLUMNS,
     PUBLISHED,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from storage.model import FindingRow, PastLook, Publication
 
 _PUBLISHED_OF = f"SELECT * FROM ({PUBLISHED}) WHERE feature = ? AND version = ?"
+_NEXT = "SELECT coalesce(max(version), 0) + 1 FROM versions WHERE feature = ?"
 _CURSOR = "SELECT source, stamp, cursor FROM cursors WHERE feature = ? AND version = ?"
 _WITHOUT_THOSE_THAT_FAILED = (
     "DELETE FROM occupancy WHERE run_id IN "
@@ -119,14 +120,18 @@ class Catalog:
             )
             if old:
                 return version_of(old[0])
-            highest = "SELECT coalesce(max(version), 0) + 1 AS n FROM versions WHERE feature = ?"
-            number = cast("int", fetch(con, highest, version.feature)[0]["n"])
-            row = asdict(version) | {"version": number, "created_at": datetime.now(UTC)}
+            nth = number(con, _NEXT, version.feature)
+            row = asdict(version) | {"version": nth, "created_at": datetime.now(UTC)}
             row |= {"code_version": code_version()}
             row |= {name: json.dumps(row[name]) for name in JSON_COLUMNS}
             insert(con, "versions", row)
             made = "SELECT * FROM versions WHERE feature = ? AND version = ?"
-            return version_of(fetch(con, made, version.feature, number)[0])
+            return version_of(fetch(con, made, version.feature, nth)[0])
+
+    def next_table(self, feature: str) -> str:
+        """The table of the version that `add_version` would make."""
+        with self._file.read() as con:
+            return f"{feature}_v{number(con, _NEXT, feature)}"
 
     def set_params(self, version: Version) -> None:
         """Note the parameters that a version's encoder is built from now, where they are others.

@@ -53,8 +53,8 @@ def refuse(con: duckdb.DuckDBPyConnection, statements: Sequence[Any]) -> None:
         tokens, kind = words(statement.query), statement.type.name
         logs = list(_logged_to(tokens))
         if logs and not _is_shut(con):
-            for name in logs:
-                _refuse_named(con, name, whole_folder=False)
+            for log in logs:
+                _refuse_named(con, log, whole_folder=False)
         inner = _within(tokens)
         if (inner is None and kind not in _TAKING_FILES) or _is_shut(con):
             continue
