@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -27,6 +29,7 @@ class Instance:
         self._root = duckdb.connect()
         self._names = count()
         self._attached = 0
+        self._blanks: dict[str, str] = {}
         self.given_up = False
 
     @classmethod
@@ -51,8 +54,51 @@ class Instance:
         self._attached += 1
         return con, name
 
-    def detach(self, name: str, *, failed: bool) -> None:
-        """Let go of a file whose connection is closed; with ``failed`` of all else as well."""
+    @contextmanager
+    def holding(
+        self, con: duckdb.DuckDBPyConnection, name: str
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A block with a connection of `attach`, whose file is let go of after it."""
+        try:
+            yield con
+        except BaseException:
+            con.close()
+            # The block may have attached more, or been stopped anywhere by Ctrl-C.
+            self._detach(name, failed=True)
+            raise
+        con.close()
+        self._detach(name, failed=False)
+
+    @contextmanager
+    def blank(
+        self, schema: str, make: Callable[[duckdb.DuckDBPyConnection], None]
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection that sees a database of empty tables in memory, and cannot write to it.
+
+        Args:
+            schema: what its tables are; those of one schema are made once.
+            make: makes the tables.
+        """
+        con = self._root.cursor()
+        self._attached += 1
+        try:
+            if schema not in self._blanks:
+                name = f"blank_{next(self._names)}"
+                con.execute(f"ATTACH ':memory:' AS {name}; USE {name}; BEGIN")
+                make(con)
+                con.execute("COMMIT")
+                self._blanks[schema] = name
+            con.execute(f"USE {self._blanks[schema]}; BEGIN TRANSACTION READ ONLY")
+            yield con
+        except BaseException:
+            con.close()
+            self._attached -= 1
+            self._give_up()
+            raise
+        con.close()
+        self._attached -= 1
+
+    def _detach(self, name: str, *, failed: bool) -> None:
         import duckdb
 
         self._attached -= 1

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from storage import _difference_parts as of_parts
 from storage import _difference_sql as sql
 from storage._difference_met import Keyed, keyed, keys_in, seqs_in
-from storage._difference_scratch import Scratch
-from storage.database import fetch
+from storage._difference_scratch import HELD, Scratch
+from storage.database import number
 from storage.entries import dead_table
 from storage.frames import gathered
 from storage.keys import Keys, key, keys_of
@@ -90,6 +90,9 @@ class Chunks(Scratch):
         self._con.unregister("chunk")
         self._classified = False
         pa.default_memory_pool().release_unused()  # else it keeps what chunks before have left
+        if self._put_down > HELD:
+            self.let_go()  # nothing reads it before all is read
+            self._put_down = 0
         wanted = self._con.sql("SELECT seq FROM wanted ORDER BY seq").to_arrow_table()
         chosen: pl.DataFrame = records[wanted.column("seq").to_numpy() - offset]
         return chosen
@@ -141,7 +144,9 @@ class Chunks(Scratch):
         seq = pl.int_range(offset, offset + len(records), dtype=pl.Int64).alias("seq")
         kept = [records[name].alias(ours) for name, ours in self._kept.items()]
         given = records.select(seq, "record_id", "place", "content_hash", "event_time", *kept)
-        self._allow(int(given.estimated_size()))
+        size = int(given.estimated_size())
+        self._allow(size)
+        self._put_down += size
         if self.parts:
             begins = pl.col(self._part_names["number"]) == 0
             given = given.with_columns(head=pl.when(begins).then("seq").forward_fill())
@@ -231,11 +236,11 @@ class Chunks(Scratch):
         if not self.parts:
             self._records += rows
             return
-        count = "SELECT count(*) AS n FROM {}"
-        self._wholes += int(fetch(self._con, count.format("given"))[0]["n"])
-        self._records += int(fetch(self._con, count.format("repeated"))[0]["n"])
+        count = "SELECT count(*) FROM {}"
+        self._wholes += number(self._con, count.format("given"))
+        self._records += number(self._con, count.format("repeated"))
         self._con.execute(of_parts.SPREAD.format(**self._part_names))
-        self._records += int(fetch(self._con, count.format("given"))[0]["n"])
+        self._records += number(self._con, count.format("given"))
 
 
 def _failed(staged: Sequence[Path]) -> Iterator[pl.DataFrame]:

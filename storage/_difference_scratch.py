@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ROOMY = 2**28
 """Bytes to compare from which on DuckDB may hold more: some million records."""
+HELD = 2**24
+"""Bytes of chunks that DuckDB may hold while more are read."""
 _LEAST = 16
 """MiB that DuckDB gets by with for a moment."""
 _ROW = 200
@@ -53,7 +55,7 @@ class Scratch:
         scratch.parent.mkdir(parents=True, exist_ok=True)
         scratch.unlink(missing_ok=True)
         self._con = duckdb.connect(str(scratch))
-        self._memory, self._size = memory, 0
+        self._memory, self._size, self._put_down = memory, 0, 0
         self._allow(0)
         # Each thread holds some of it for itself, and most of a plan's work is not DuckDB's.
         self._con.execute("SET threads = 2; SET GLOBAL TimeZone = 'UTC'")

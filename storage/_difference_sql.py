@@ -160,7 +160,7 @@ again AS (
     SELECT DISTINCT record_id FROM letters
     WHERE record_id IN (FROM known) AND NOT starts_with(reason, '{_DUPLICATE}'))
 SELECT (SELECT count(*) FROM known) + (SELECT count(*) FROM letters)
-    - (SELECT count(*) FROM again) AS n
+    - (SELECT count(*) FROM again)
 """
 COUNT_BY_WINDOW = """
 WITH firsts AS (

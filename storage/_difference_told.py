@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from storage import _difference_parts as of_parts
 from storage import _difference_sql as sql
 from storage._difference_scratch import Scratch
-from storage.database import fetch
+from storage.database import number
 from storage.model import Counts
 
 if TYPE_CHECKING:
@@ -66,18 +66,18 @@ class Told(Scratch):
     def row_change(self, *, remove_vanished: bool) -> int:
         """By how many rows the table grows (or shrinks, below 0) when the difference is applied."""
         self._classify()
-        added = "SELECT count(*) AS n FROM outcome WHERE added AND outcome IN ('new', 'changed')"
-        grown = int(fetch(self._con, added)[0]["n"])
+        added = "SELECT count(*) FROM outcome WHERE added AND outcome IN ('new', 'changed')"
+        grown = number(self._con, added)
         vanished = self._vanished(remove_vanished=remove_vanished)
         if vanished is None:
             return grown
-        gone = f"SELECT count(*) AS n FROM base WHERE record_id IN ({vanished})"
-        return grown - int(fetch(self._con, gone)[0]["n"])
+        gone = f"SELECT count(*) FROM base WHERE record_id IN ({vanished})"
+        return grown - number(self._con, gone)
 
     def published_ids(self) -> int:
         """How many records are published; a history, or a table of parts, has more rows."""
         record = self._part_names["parent"] if self.parts else "record_id"
-        return int(fetch(self._con, f"SELECT count(DISTINCT {record}) AS n FROM base")[0]["n"])
+        return number(self._con, f"SELECT count(DISTINCT {record}) FROM base")
 
     def given_records(self) -> int:
         """How many records the source gave, readable or not, however many parts each has."""
@@ -93,8 +93,7 @@ class Told(Scratch):
         known = f"SELECT record_id FROM {self._seen} UNION SELECT {record} FROM base"
         con = self._con.cursor()
         con.register("letters", dead)
-        (found,) = fetch(con, sql.COUNT_KNOWN.format(known=known))
-        return int(found["n"])
+        return number(con, sql.COUNT_KNOWN.format(known=known))
 
     def gone_records(self) -> int:
         """How many published records the source no longer has, with all their parts."""
@@ -104,7 +103,7 @@ class Told(Scratch):
 
     def _seem_gone(self) -> int:
         statement = of_parts.GONE.format(**self._part_names) if self.parts else sql.VANISHED
-        return int(fetch(self._con, f"SELECT count(*) AS n FROM ({statement})")[0]["n"])
+        return number(self._con, f"SELECT count(*) FROM ({statement})")
 
     def by_window(self, bounds: Sequence[datetime]) -> list[tuple[int, int]]:
         """Records, and contents to encode, of each window between two bounds that follow.
@@ -121,8 +120,7 @@ class Told(Scratch):
 
     def passing(self) -> int:
         """How many contents failed for a reason that may be gone the next time."""
-        (row,) = fetch(self._con, "SELECT count(*) AS n FROM dead_content WHERE NOT lasting")
-        return int(row["n"])
+        return number(self._con, "SELECT count(*) FROM dead_content WHERE NOT lasting")
 
     def still_dead(self, before: pa.Table) -> pa.Table:
         """The dead letters of earlier runs (columns as `DeadLetter`) that this one has not met.

@@ -9,6 +9,7 @@ store's files for an id byte by byte finds it.
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -222,13 +223,16 @@ class Choice:
 
 def _bounded(rows: pl.DataFrame) -> pl.DataFrame:
     """The first rows whose contents take no more than `MAX_BYTES`."""
-    taken, contents = 0, rows.select("content")
-    for n in range(len(rows)):
+    contents = rows.select("content")
+
+    def taken(n: int) -> int:
         # Written out, since in memory a row may point into what all of them share.
-        taken += contents.slice(n, 1).rechunk().write_ipc(None).getbuffer().nbytes
-        if taken > MAX_BYTES:
-            return rows.head(n)
-    return rows
+        size: int = contents.head(n).rechunk().write_ipc(None).getbuffer().nbytes
+        return size
+
+    if taken(len(rows)) <= MAX_BYTES:
+        return rows
+    return rows.head(bisect_right(range(1, len(rows)), MAX_BYTES, key=taken))
 
 
 def _vectors(staged: Sequence[Path], hashes: Sequence[str]) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from storage.database import DatabaseFile, fetch
+from storage.database import DatabaseFile, fetch, number
 from storage.entries import (
     JSON_COLUMNS,
     PUBLISHED,
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
     from storage.model import FindingRow, PastLook, Publication
 
+_PUBLISHED_OF = f"SELECT * FROM ({PUBLISHED}) WHERE feature = ? AND version = ?"
+_NEXT = "SELECT coalesce(max(version), 0) + 1 FROM versions WHERE feature = ?"
+_CURSOR = "SELECT source, stamp, cursor FROM cursors WHERE feature = ? AND version = ?"
 _WITHOUT_THOSE_THAT_FAILED = (
     "DELETE FROM occupancy WHERE run_id IN "
     "(SELECT run_id FROM runs WHERE status IN ('failed', 'crashed'))"
@@ -117,13 +120,18 @@ class Catalog:
             )
             if old:
                 return version_of(old[0])
-            highest = "SELECT coalesce(max(version), 0) + 1 AS n FROM versions WHERE feature = ?"
-            number = cast("int", fetch(con, highest, version.feature)[0]["n"])
-            row = asdict(version) | {"version": number, "created_at": datetime.now(UTC)}
+            nth = number(con, _NEXT, version.feature)
+            row = asdict(version) | {"version": nth, "created_at": datetime.now(UTC)}
             row |= {"code_version": code_version()}
             row |= {name: json.dumps(row[name]) for name in JSON_COLUMNS}
             insert(con, "versions", row)
-        return next(v for v in self.versions(version.feature) if v.version == number)
+            made = "SELECT * FROM versions WHERE feature = ? AND version = ?"
+            return version_of(fetch(con, made, version.feature, nth)[0])
+
+    def next_table(self, feature: str) -> str:
+        """The table of the version that `add_version` would make."""
+        with self._file.read() as con:
+            return f"{feature}_v{number(con, _NEXT, feature)}"
 
     def set_params(self, version: Version) -> None:
         """Note the parameters that a version's encoder is built from now, where they are others.
@@ -217,11 +225,7 @@ class Catalog:
 
     def published(self, version: Version) -> Manifest | None:
         """The manifest that readers of a version see, None before its first run is published."""
-        rows = self._rows(
-            f"SELECT * FROM ({PUBLISHED}) WHERE feature = ? AND version = ?",
-            version.feature,
-            version.version,
-        )
+        rows = self._rows(_PUBLISHED_OF, version.feature, version.version)
         return manifest_of(rows[0]) if rows else None
 
     def manifests(self, version: Version) -> list[Manifest]:
@@ -258,16 +262,10 @@ class Catalog:
                 [*counts.values(), *cut.values(), *times, manifest.run_id],
             )
             con.execute(
-                "UPDATE versions SET types = $types WHERE feature = $feature "
-                "AND version = $version",
-                key | {"types": json.dumps(dict(publication.types))},
+                "UPDATE versions SET types = $types, complete = complete OR $whole "
+                "WHERE feature = $feature AND version = $version",
+                key | {"types": json.dumps(dict(publication.types)), "whole": publication.whole},
             )
-            if publication.whole:
-                con.execute(
-                    "UPDATE versions SET complete = true WHERE feature = $feature "
-                    "AND version = $version",
-                    key,
-                )
             live = "SELECT 1 FROM versions WHERE feature = ? AND standing = 'live'"
             if not fetch(con, live, manifest.feature):
                 set_live(con, manifest.feature, manifest.version, "publish")
@@ -327,12 +325,19 @@ class Catalog:
 
     def cursor(self, version: Version) -> Cursor | None:
         """How far the version's runs have read its source, None before one has noted it."""
-        rows = self._rows(
-            "SELECT source, stamp, cursor FROM cursors WHERE feature = ? AND version = ?",
-            version.feature,
-            version.version,
-        )
+        rows = self._rows(_CURSOR, version.feature, version.version)
         return Cursor(**cast("dict[str, str]", rows[0])) if rows else None
+
+    def last_read(self, version: Version) -> tuple[Manifest | None, Cursor | None]:
+        """What `published` and `cursor` give, as of one moment."""
+        key = version.feature, version.version
+        with self._file.read() as con:
+            published = fetch(con, _PUBLISHED_OF, *key)
+            cursor = fetch(con, _CURSOR, *key) if published else []
+        return (
+            manifest_of(published[0]) if published else None,
+            Cursor(**cursor[0]) if cursor else None,
+        )
 
     def read_counts(self, version: Version) -> Counts:
         """What the run counted that noted the version's cursor; nothing where none has."""

@@ -72,9 +72,10 @@ class DatabaseFile:
                 self._make()
             with self._connect(read_only=False) as con:
                 con.execute("SET TimeZone = 'UTC'")
-                self._keep_outdated(con)
+                found = self._found(con)
+                self._keep_outdated(con, found)
                 con.execute("BEGIN")
-                self._ensure_schema(con)
+                self._ensure_schema(con, found)
                 yield con
                 con.execute("COMMIT")
 
@@ -85,25 +86,19 @@ class DatabaseFile:
         Raises:
             StorageError: as `write`.
         """
-        import duckdb
-
         if self.path.exists():
             with self._turn(), self._telling(), self._connect(read_only=True) as con:
                 con.execute("SET TimeZone = 'UTC'")
-                # Without tables where the process died in its very first write.
-                if fetch(con, "SELECT 1 FROM duckdb_tables() LIMIT 1"):
-                    if self._found(con) == self._newest:
-                        yield con
-                        return
-                    outdated = True
-                else:
-                    outdated = False
-            if outdated:
+                found = self._found(con)
+                if found == self._newest:
+                    yield con
+                    return
+            if found is not None:
                 with self.write() as con:
                     yield con
                 return
-        with duckdb.connect() as con:
-            self._create(con)
+        with Instance.here().blank(self._all_schemas, self._create) as con:
+            con.execute("SET TimeZone = 'UTC'")
             yield con
 
     def is_outdated(self) -> bool:
@@ -115,8 +110,7 @@ class DatabaseFile:
         if not self.path.exists():
             return False
         with self._turn(), self._telling(), self._connect(read_only=True) as con:
-            made = fetch(con, "SELECT 1 FROM duckdb_tables() LIMIT 1")
-            return bool(made) and self._found(con) != self._newest
+            return self._found(con) not in {None, self._newest}
 
     def rewrite(self) -> None:
         """Write the file anew and put it in the place of the old one, all in one turn.
@@ -252,26 +246,19 @@ class DatabaseFile:
                 )  # fmt: skip
                 message = f"the catalog {self.path} cannot be read: {error}; {advice}"
                 raise StorageError(message) from error
-        try:
+        with instance.holding(con, name):
             # A bar would be drawn into what others print.
             con.execute("SET enable_progress_bar = false")
             yield con
-        except BaseException:
-            con.close()
-            # The block may have attached more, or been stopped anywhere by Ctrl-C.
-            instance.detach(name, failed=True)
-            raise
-        con.close()
-        instance.detach(name, failed=False)
 
     def _make(self) -> None:
         """Make the file in one go: nobody could make sense of one that a kill left half made."""
-        import duckdb
-
         fresh = self._clear_fresh()
-        with duckdb.connect(str(fresh)) as con:
-            con.execute("SET TimeZone = 'UTC'")
+        instance = Instance.here()
+        with instance.holding(*instance.attach(fresh, read_only=False)) as con:
+            con.execute("SET TimeZone = 'UTC'; BEGIN")
             self._create(con)
+            con.execute("COMMIT; CHECKPOINT")  # what it would leave in a log has another name
         swaps.settle(fresh)
         fresh.replace(self.path)
 
@@ -292,9 +279,9 @@ class DatabaseFile:
                     f"cannot open the catalog {self.path}: it is no DuckDB file; {_RESTORE}"
                 )
 
-    def _keep_outdated(self, con: duckdb.DuckDBPyConnection) -> None:
+    def _keep_outdated(self, con: duckdb.DuckDBPyConnection, found: int | None) -> None:
         """Copy a file of an earlier schema before it is changed: the way back to that release."""
-        if not _has_schema(con) or (found := self._found(con)) == self._newest:
+        if found in {None, self._newest}:
             return
         copy = self.path.with_name(f"{self.path.name}.schema-{found}")
         with swaps.whole(copy, durable=True) as fresh:
@@ -304,25 +291,33 @@ class DatabaseFile:
             f"which earlier releases do not read; as it was it is kept as {copy.name}"
         )
 
-    def _ensure_schema(self, con: duckdb.DuckDBPyConnection) -> None:
-        if not _has_schema(con):
+    def _ensure_schema(self, con: duckdb.DuckDBPyConnection, found: int | None) -> None:
+        if found is None:
             self._create(con)
             return
-        for version in range(self._found(con), self._newest):
+        for version in range(found, self._newest):
             con.execute(self._migrations[version])
             con.execute("UPDATE schema SET version = ?", [version + 1])
 
     def _create(self, con: duckdb.DuckDBPyConnection) -> None:
         """Make the tables, by way of all the schemas there were: so there is one way only."""
-        for statements in (self._schema, *(self._migrations[v] for v in range(1, self._newest))):
-            con.execute(statements)
+        con.execute(self._all_schemas)
         con.execute("INSERT INTO schema VALUES (?, now())", [self._newest])
 
-    def _found(self, con: duckdb.DuckDBPyConnection) -> int:
-        """The schema version of the file, which this release reads or can bring up to date."""
+    @property
+    def _all_schemas(self) -> str:
+        return self._schema + "".join(self._migrations[v] for v in range(1, self._newest))
+
+    def _found(self, con: duckdb.DuckDBPyConnection) -> int | None:
+        """The schema version of the file, which this release reads or can bring up to date.
+
+        None where there are no tables, as where the process died in its very first write.
+        """
         try:
-            found = int(fetch(con, "SELECT version FROM schema")[0]["version"])
+            found = number(con, "SELECT version FROM schema")
         except Exception as error:
+            if not number(con, "SELECT count(*) FROM duckdb_tables()"):
+                return None
             raise StorageError(
                 f"{self.path} is a DuckDB file, but not a catalog of Vecmill's ({error}); "
                 "name another file as catalog in [store]"
@@ -335,11 +330,6 @@ class DatabaseFile:
         return found
 
 
-def _has_schema(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether there are tables, as there are not where the process died in its first write."""
-    return bool(fetch(con, "SELECT 1 FROM duckdb_tables() WHERE table_name = 'schema'"))
-
-
 def _copy(con: duckdb.DuckDBPyConnection, target: Path) -> None:
     """Write what a connection's own database holds into a file that is not there yet."""
     target.unlink(missing_ok=True)
@@ -347,6 +337,11 @@ def _copy(con: duckdb.DuckDBPyConnection, target: Path) -> None:
     path = str(target).replace("'", "''")
     con.execute(f"ATTACH '{path}' AS fresh; COPY FROM DATABASE \"{here}\" TO fresh")
     con.execute("CHECKPOINT fresh; DETACH fresh")
+
+
+def number(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> int:
+    """The only value of a SELECT, a whole number; takes half of what `fetch` does."""
+    return int(con.execute(sql, list(parameters)).fetchall()[0][0])
 
 
 def fetch(con: duckdb.DuckDBPyConnection, sql: str, *parameters: object) -> list[dict[str, Any]]:

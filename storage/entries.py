@@ -35,6 +35,10 @@ def replace_dead_letters(
     con: duckdb.DuckDBPyConnection, key: Mapping[str, object], run_id: str, dead: pa.Table
 ) -> None:
     """Put the current dead letters in the place of the old, keeping since when each is one."""
+    old = "DELETE FROM dead_letters WHERE feature = $feature AND version = $version"
+    if not len(dead):
+        con.execute(old, key)
+        return
     drop_unpublished(con, key)
     con.register("current_dead", dead)
     con.execute(
@@ -48,7 +52,7 @@ def replace_dead_letters(
         "AND c.content_hash IS NOT DISTINCT FROM o.content_hash",
         {**key, "run_id": run_id},
     )
-    con.execute("DELETE FROM dead_letters WHERE feature = $feature AND version = $version", key)
+    con.execute(old, key)
     con.execute("INSERT INTO dead_letters BY NAME FROM next_dead")
 
 

@@ -3,6 +3,7 @@
 What `storage.query.connect` gives runs with the rights of its user: it reads files and writes them.
 Here the session is shut off first, by DuckDB's own settings (duckdb.org/docs, "Securing DuckDB"):
 no file, no network, no extension, no Python object, and none of these settings can be set again.
+Nor does it tell where files lie (`storage.untold`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from storage import query
+from storage import query, untold
 from storage.calls import answered
 from storage.damage import told
 from storage.model import UsageError
@@ -110,7 +111,7 @@ def ask(con: Connection, sql: str, functions: Sequence[Function], limits: Limits
     _check(con, sql)
     # What functions take is not counted, since an encoder may have to be loaded; arguments are.
     ready = _answered(con, sql, functions, limits)
-    con.execute("BEGIN TRANSACTION READ ONLY")  # WITH and EXPLAIN ANALYZE may lead what writes
+    con.execute("BEGIN TRANSACTION READ ONLY")  # WITH may lead what writes
     try:
         with _in_time(con, limits):
             return _fetched(query.run(con, ready), limits)
@@ -175,6 +176,8 @@ def _check(con: Connection, sql: str) -> None:
             f"{kinds[0]} is not answered here: only what reads is, such as SELECT, FROM, WITH, "
             "DESCRIBE, SHOW, SUMMARIZE and EXPLAIN; `vecmill sql` takes more"
         )
+    if (why := untold.told(sql)) is not None:
+        raise QueryError(why)
 
 
 def _answered(con: Connection, sql: str, functions: Sequence[Function], limits: Limits) -> str:

@@ -35,12 +35,22 @@ class Index:
     unindexed: int
 
 
-def indexes(vectors: Vectors, table: str, lance_version: int) -> list[Index]:
-    """The indexes of a table at one Lance version, by column."""
+def indexes(
+    vectors: Vectors, table: str, lance_version: int, *, again: bool = False
+) -> list[Index]:
+    """The indexes of a table at one Lance version, by column.
+
+    Args:
+        vectors: where the table is.
+        table: the table.
+        lance_version: the state of it.
+        again: whether to keep it open, as for a session that searches it again.
+    """
+    state, at = (vectors.read_again, vectors.pinned) if again else (vectors.state, vectors.at)
     with reading(table):
-        if not vectors.state(table, lance_version).has_index:
+        if not state(table, lance_version).has_index:
             return []  # without LanceDB, which takes a second to import
-        opened = vectors.at(table, lance_version)
+        opened = at(table, lance_version)
         found = [_index(one) for one in opened.list_indices()]
     return sorted(found, key=lambda index: index.column)
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 _TAKING_FILES = frozenset({"ATTACH", "COPY", "EXPORT"})
 _AROUND = frozenset({"EXPLAIN", "ANALYZE", "PREPARE"})
 _BEFORE_NAME = frozenset({"ATTACH", "EXPORT", "DATABASE", "IF", "NOT", "EXISTS", "OR", "REPLACE"})
+_LOGS = frozenset({"log_query_path", "profile_output", "profiling_output"})
+"""Settings that name a file which DuckDB writes from then on."""
+_LOGGING = frozenset({"enable_logging", "enable_profiling"})
+"""Functions that take the name of one, or of a folder."""
 _SCHEME = re.compile(r"duckdb:|file://localhost(?=/)|file://(?=/)|file:", re.IGNORECASE)
 """What DuckDB leaves out of a name, or takes as another word for a file."""
 
@@ -47,6 +51,10 @@ def refuse(con: duckdb.DuckDBPyConnection, statements: Sequence[Any]) -> None:
     """
     for statement in statements:
         tokens, kind = words(statement.query), statement.type.name
+        logs = list(_logged_to(tokens))
+        if logs and not _is_shut(con):
+            for log in logs:
+                _refuse_named(con, log, whole_folder=False)
         inner = _within(tokens)
         if (inner is None and kind not in _TAKING_FILES) or _is_shut(con):
             continue
@@ -92,6 +100,29 @@ def _explained(tokens: Sequence[Token]) -> str:
     return word
 
 
+def _logged_to(tokens: Sequence[Token]) -> Iterator[str]:
+    """What a statement may have DuckDB write its log or its profiles to, from there on."""
+    texts = [token.text.strip('"').lower() for token in tokens]
+    if not _LOGGING.isdisjoint(texts):
+        yield from (_plain(token) for token in tokens if token.whole.startswith("'"))
+    if texts[:1] not in (["set"], ["pragma"]):
+        return
+    for at, setting in enumerate(texts):
+        if setting in _LOGS and texts[at + 1 : at + 2] in (["="], ["to"]):
+            rest = [token.whole for token in tokens[at + 2 :]]
+            if not rest[:1] or not rest[0].startswith("'") or rest[1:] not in ([], [";"]):
+                raise UsageError(
+                    f"{setting} takes the name of a file in single quotes, got {' '.join(rest)}; "
+                    f"name it outright: SET {setting} = 'log.txt'"
+                )
+            yield _plain(tokens[at + 2])
+
+
+def _plain(token: Token) -> str:
+    """What stands in the single quotes of a token."""
+    return token.whole[1:-1].replace("''", "'")
+
+
 _HOW = "name the file in single quotes, in a statement by itself: COPY ... TO 'rows.csv'"
 
 
@@ -108,7 +139,7 @@ def _name(kind: str, tokens: Sequence[Token]) -> str | None:
     found = rest[0].whole if rest else "none"
     if not _ends(rest[1:2]) or not (found.startswith("'") or found.upper() == "STDOUT"):
         raise UsageError(f"{kind} takes the name of a file, got {found} ...; {_HOW}")
-    return found[1:-1].replace("''", "'") if found.startswith("'") else None
+    return _plain(rest[0]) if found.startswith("'") else None
 
 
 def _ends(after: Sequence[Token]) -> bool:

@@ -181,8 +181,11 @@ class Tables:
             ) from error
         return True
 
-    def check_writable(self) -> None:
-        """Write something beside the tables, and take it away again.
+    def check_writable(self, table: str) -> None:
+        """Write something where a table's rows are to go, and take it away again.
+
+        In an object store among its own, since rights there may go by the beginning of a name; in a
+        folder beside the tables.
 
         Raises:
             OutageError: if an object store does not answer.
@@ -191,7 +194,7 @@ class Tables:
         folder = self.folder
         try:
             if folder is None:
-                self._write_object()
+                self._write_object(f"{self.place(table)}/data")
             else:
                 # Where the folder is not there yet, a run is to make it.
                 there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -207,13 +210,13 @@ class Tables:
                 f"encoded. Check `vectors` in [store]: {what} that you may write there"
             ) from error
 
-    def _write_object(self) -> None:
+    def _write_object(self, place: str) -> None:
         from lance.file import LanceFileSession
 
         with self.reaching(), TemporaryDirectory() as scratch:
             file = Path(scratch) / _PROBE
             file.write_bytes(b"vecmill")
-            session = LanceFileSession(self._uri)
+            session = LanceFileSession(place)
             session.upload_file(file, _PROBE)
             # Who may write and not delete can run; another run may have taken it away, too.
             with suppress(*_ERRORS):

@@ -53,7 +53,7 @@ def by_words(
     Returns:
         The table's columns but the vector, and ``score``, the higher the better.
     """
-    known = {one.column for one in indexes(vectors, *state) if one.kind == "FTS"}
+    known = {one.column for one in indexes(vectors, *state, again=True) if one.kind == "FTS"}
     found = []
     for column in columns:
         look = _indexed if column in known else _through
@@ -95,7 +95,7 @@ def _indexed(
             query = query.where(where, prefilter=True)
         return query.with_row_id(numbered).to_arrow()
 
-    return vectors.found(ask, opened.to_lance(), state[0], k, history=history)
+    return vectors.found(ask, vectors.read_again(*state), state[0], k, history=history)
 
 
 def _through(

@@ -27,11 +27,12 @@ def read(
     feature: Feature, stores: Stores, version: Version | None, source: Source, scope: Scope
 ) -> Reading:
     """How a run over this scope reads its source."""
-    known = None
+    published, known = (None, None) if version is None else stores.catalog.last_read(version)
     # A version that has not seen the whole source has nothing to build upon.
-    if version is not None and version.complete and stores.catalog.published(version):
-        known = stores.catalog.cursor(version)
-    return Reading.of(feature, source, scope, known, cutter_of(feature, version))
+    if version is not None and not version.complete:
+        known = None
+    cutter = cutter_of(feature, version)
+    return Reading.of(feature, source, scope, known, cutter, published)
 
 
 def compare(
@@ -41,8 +42,7 @@ def compare(
 
     Where nothing will be read there is nothing to compare, so the rows are left where they are.
     """
-    published = stores.catalog.published(version) if version else None
-    base = None
+    published, base = reading.published, None
     if version and published and not reading.unchanged:
         base = stores.vectors.dataset(version.table, published.lance_version)
     history = version is not None and version.history

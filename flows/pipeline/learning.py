@@ -120,7 +120,8 @@ def fit(
     encoder: Any = registry.build(kind, feature.encoder.params)  # `built` must stay unfitted
     if not isinstance(encoder, Learner):
         return None
-    stores.vectors.check_writable()  # a fit may take long, and is for nothing without a run
+    # A fit may take long, and is for nothing without a run, which will make a version of it.
+    stores.vectors.check_writable(stores.catalog.next_table(feature.name))
     before = fingerprint(encoder.recipe())  # type: ignore[attr-defined] # every Learner is an Encoder
     rng = np.random.default_rng(seed(before))
     wanted = draw.size or encoder.fit_size

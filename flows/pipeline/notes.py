@@ -66,6 +66,8 @@ def note_cut(name: str, version: Version, unread: Unread, reporter: Reporter) ->
 
 def note_standing(outcome: Outcome, catalog: Catalog, reporter: Reporter) -> None:
     """Say that readers do not see what was made, where that is so."""
+    if outcome.standing == "live":
+        return
     live = catalog.live(outcome.feature)
     if live is not None and live.version != outcome.version:
         reporter.note(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from flows.pipeline.chunking import Cutter
     from flows.pipeline.scope import Scope
     from flows.sources.base import Excerpt, Source
+    from storage.model import Manifest
 
 _CREDENTIALS = re.compile(r"//[^/@\"]*@")
 _FETCHED_ROWS = 2048
@@ -51,6 +52,8 @@ class Reading:
             read; known once read.
         passing: records that could not be read for a reason that may pass; known once read.
         cutter: how records are cut into the rows of the version; None where each is a row.
+        published: what readers of the version see as it begins, which nobody else changes before it
+            ends; None where they see nothing.
         records: records that could be read, before they were cut; known once read.
         rows: what they were cut into, or the records themselves; known once read.
         shortened: rows beside which not all of their text is kept; known once read.
@@ -65,6 +68,7 @@ class Reading:
     outside: int = 0
     passing: int = 0
     cutter: Cutter | None = None
+    published: Manifest | None = None
     records: int = 0
     rows: int = 0
     shortened: int = 0
@@ -78,6 +82,7 @@ class Reading:
         scope: Scope,
         known: Cursor | None,
         cutter: Cutter | None = None,
+        published: Manifest | None = None,
     ) -> Reading:
         """Decide how to read, without reading yet.
 
@@ -87,10 +92,11 @@ class Reading:
             scope: what the run is to take on.
             known: what the last run noted; None where its result cannot be built upon.
             cutter: how records are cut; None where each is a row.
+            published: see there.
         """
         mark = _identity(feature)
         usable = known if known is not None and known.source == mark else None
-        reading = cls(source, scope, mark, cutter=cutter)
+        reading = cls(source, scope, mark, cutter=cutter, published=published)
         if scope.partial:
             reading.whole = False
             reading.known = usable

@@ -140,7 +140,8 @@ class Run:
             limit = None if self.scope.limit is None else self.scope.limit - self.to_encode
             wanted = difference.add(chunk.records, letters(chunk.rejects), limit)
             if len(wanted) and not self.to_encode:
-                self.stores.vectors.check_writable()  # not at the commit, when all is encoded
+                # Not at the commit, when all is encoded.
+                self.stores.vectors.check_writable(self.version.table)
             self.to_encode += len(wanted)
             costs.add(wanted["content"])
             profiler.add(difference.fresh(chunk.records))
@@ -165,7 +166,7 @@ class Run:
 
     def _commit(self) -> None:
         difference, reading = self._planned()
-        published = self.stores.catalog.published(self.version)
+        published = reading.published
         base = published.lance_version if published else None
         self._lance_version = base
         if reading.unchanged:

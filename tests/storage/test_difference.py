@@ -118,6 +118,18 @@ def test_what_a_difference_lets_go_of_leaves_memory_and_is_read_again(tmp_path: 
     difference.close()
 
 
+def test_what_was_read_is_not_held_while_more_is(tmp_path: Path) -> None:
+    difference = Difference(tmp_path / "scratch", None, KEPT)
+    most, rows = 0, 2_000
+    for start in range(0, 6 * rows, rows):
+        ids = [f"{i:05}{hash_text(str(i)) * 60}" for i in range(start, start + rows)]
+        difference.add(records(ids, ids, [0] * rows), [])
+        most = max(most, held(difference))
+    assert most < 24 * 2**20
+    assert difference.counts(remove_vanished=True).new == 6 * rows
+    difference.close()
+
+
 def held(difference: Difference) -> int:
     """Bytes of the scratch file's tables that DuckDB holds."""
     tags = "SELECT sum(memory_usage_bytes) FROM duckdb_memory() WHERE tag = 'BASE_TABLE'"

@@ -148,6 +148,36 @@ def test_where_the_store_lies_is_not_told(store: Store) -> None:
         assert asked(con, "FROM runs").table.num_rows == 0
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "FROM duckdb_settings()",
+        'FROM system.main."DUCKDB_settings"()',
+        "FROM pg_catalog.pg_settings",
+        "FROM 'pg_settings'",
+        "SELECT current_setting('allowed_paths')",
+        "FROM duckdb_views()",
+        "SELECT view_definition FROM information_schema.views",
+        "SELECT sql FROM sqlite_master",
+        "FROM query('FROM duckdb_' || 'settings()')",
+        "FROM query_table('pg_' || 'settings')",
+        "EXPLAIN ANALYZE FROM groups",
+        "EXPLAIN (FORMAT json, ANALYZE) FROM groups",
+    ],
+)
+def test_where_files_lie_is_not_told(con: Connection, folder: Path, sql: str) -> None:
+    said = str(con.execute(sql).fetchall())  # by DuckDB, shut off as it is
+    assert str(folder) in said
+    with pytest.raises(QueryError, match="is not answered here"):
+        asked(con, sql)
+
+
+def test_columns_and_values_may_be_called_as_what_is_refused(con: Connection) -> None:
+    found = asked(con, "SELECT a AS query, 'explain analyze' AS views FROM notes WHERE query > 1")
+    assert found.table.num_rows == 2
+    assert "runs" in asked(con, "FROM information_schema.tables").table["table_name"].to_pylist()
+
+
 def test_the_settings_stay_as_they_are(con: Connection) -> None:
     with pytest.raises(duckdb.Error, match="locked"):
         con.execute("SET enable_external_access = true")
@@ -160,13 +190,6 @@ def test_a_statement_without_end_is_stopped_and_the_next_is_answered(con: Connec
     with pytest.raises(QueryError, match=r"longer than 0\.3 s and was stopped"):
         asked(con, endless, Limits(seconds=0.3))
     assert asked(con, "FROM notes").table.num_rows == 3
-
-
-@pytest.mark.slow
-def test_so_is_an_analysis_of_one(con: Connection) -> None:
-    endless = "EXPLAIN ANALYZE SELECT count(*) FROM range(1000000000000) a, range(1000) b"
-    with pytest.raises(QueryError, match=r"was stopped"):
-        asked(con, endless + " WHERE a.range = -b.range", Limits(seconds=0.3))
 
 
 @pytest.mark.slow
@@ -183,12 +206,12 @@ def test_so_are_arguments_without_end(con: Connection) -> None:
     [
         "WITH gone AS (DELETE FROM runs RETURNING *) FROM gone",
         "EXPLAIN ANALYZE DELETE FROM runs",
-        "EXPLAIN ANALYZE CREATE TABLE t AS FROM runs",
+        "EXPLAIN (ANALYZE) CREATE TABLE t AS FROM runs",
         "EXPLAIN ANALYZE DROP TABLE runs",
     ],
 )
 def test_nothing_is_written_by_what_seems_to_read(con: Connection, sql: str) -> None:
-    with pytest.raises(QueryError, match=r"read-only"):
+    with pytest.raises(QueryError, match=r"read-only|ANALYZE, which names"):
         asked(con, sql)
     assert asked(con, "FROM runs").table.num_rows == 1
     assert asked(con, "SHOW TABLES").table.num_rows == 3

@@ -265,6 +265,15 @@ def test_files_of_the_store_are_neither_opened_nor_written(
         ("EXPLAIN (ANALYZE, FORMAT json) COPY (SELECT 1) TO '{C}'", "COPY stands within another"),
         ("EXPLAIN ANALYZE PREPARE p AS COPY (SELECT 1) TO '{C}'; EXECUTE p", "COPY stands within"),
         ("WITH a AS (COPY (SELECT 1) TO '{C}') FROM a", "COPY stands within another"),
+        ("SET log_query_path = '{C}'", "is of the store"),
+        ("set global \"log_query_path\" to 'file:{C}';", "is of the store"),
+        ("PRAGMA log_query_path = '{V}/log'", "is of the store"),
+        ("SET profiling_output = '{C}'", "is of the store"),
+        ("SET log_query_path = '{C}' || ''", "log_query_path takes the name of a file in single"),
+        ("SET VARIABLE p = '{C}'; SET log_query_path = getvariable('p')", "got getvariable"),
+        ('SET log_query_path = "{C}"', 'in single quotes, got "'),
+        ("CALL enable_logging(storage := 'file', storage_path := '{V}')", "is of the store"),
+        ("FROM enable_profiling(save_location := '{C}')", "is of the store"),
         ("WITH a AS MATERIALIZED (COPY runs TO '{C}') FROM a", "COPY stands within another"),
     ],
 )
@@ -301,6 +310,7 @@ def test_a_home_of_the_sessions_own_is_looked_in(
         "CREATE TABLE t (a INT); COPY t TO 'it''s.csv'; COPY t FROM (concat('it', '''', 's.csv'))",
         "ATTACH ':memory:' AS x; COPY (SELECT '(') TO 'it''s.csv'",
         "COPY (SELECT 1) TO '~/it''s.csv'",
+        "SET log_query_path = 'it''s.csv'; SELECT '{C}'",
     ],
 )
 def test_a_file_elsewhere_is_written_whatever_else_a_statement_says(

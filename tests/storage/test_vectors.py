@@ -119,19 +119,21 @@ def test_a_bucket_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
             r"^s3://nobucket/pre cannot be written: .*\(NoSuchBucket\).*Check `vectors`.*bucket"
         )
         with pytest.raises(StorageError, match=wanted):
-            Vectors("s3://nobucket/pre").check_writable()
-        Vectors("s3://mill/pre").check_writable()
+            Vectors("s3://nobucket/pre").check_writable("t")
+        server.keep_versions()
+        Vectors("s3://mill/pre").check_writable("t")
         assert list(server.keys()) == []
+        assert server.deleted() == ["pre/t.lance/data/.vecmill-probe"]
 
 
 def test_a_folder_that_takes_no_tables_is_named(tmp_path: Path) -> None:
-    Vectors(str(tmp_path / "new" / "folder")).check_writable()
+    Vectors(str(tmp_path / "new" / "folder")).check_writable("t")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").touch()
     for place in ("file", "file/folder"):
         wanted = rf"{place} cannot be written: Not a directory; nothing .* that it is a folder"
         with pytest.raises(StorageError, match=wanted):
-            Vectors(str(tmp_path / place)).check_writable()
+            Vectors(str(tmp_path / place)).check_writable("t")
 
 
 ASKED = """

@@ -61,17 +61,17 @@ def test_a_run_that_encodes_nothing_asks_for_no_place(
 ) -> None:
     project.write(ROWS)
     project.run()
-    asked: list[Vectors] = []
+    asked: list[str] = []
 
-    def ask(vectors: Vectors) -> None:
-        asked.append(vectors)
+    def ask(_: Vectors, table: str) -> None:
+        asked.append(table)
 
     monkeypatch.setattr(Vectors, "check_writable", ask)
     project.run()
     assert asked == []
     project.write(NEXT)
     project.run()
-    assert len(asked) == 1
+    assert asked == ["notes_v1"]
 
 
 def test_an_encoder_that_learns_asks_before_it_does(project: Project) -> None:

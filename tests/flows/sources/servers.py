@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -146,6 +147,28 @@ class S3:
     def delete(self, key: str) -> None:
         """Delete an object."""
         obstore.delete(self._bucket(), key)
+
+    def keep_versions(self) -> None:
+        """Keep from now on what is deleted."""
+        self._ask(
+            "versioning",
+            b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
+        )
+
+    def deleted(self) -> list[str]:
+        """The keys of what was deleted since."""
+        return re.findall("(?s)<DeleteMarker>.*?<Key>(.*?)</Key>", self._ask("versions"))
+
+    def _ask(self, about: str, put: bytes | None = None) -> str:
+        """What the server says to a question about the bucket, or to a setting of it."""
+        url = f"http://127.0.0.1:{self.port}/mill?{about}"
+        # By another type, such as urllib's own, moto takes it for a question to another service.
+        told, method = {"Content-Type": "application/xml"}, "GET" if put is None else "PUT"
+        request = urllib.request.Request(url, put, told, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as answer:
+            said: str = answer.read().decode()
+        return said
 
     def answers(self) -> bool:
         """Make the bucket; whether it is there, be it from an earlier try that went unanswered."""
