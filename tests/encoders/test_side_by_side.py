@@ -110,12 +110,12 @@ def test_examples_of_vggish_have_the_vectors_that_one_thread_gives_them(
 
 
 @pytest.mark.parametrize(
-    ("kind", "keys", "parts"),
+    ("kind", "keys", "records", "parts"),
     [
-        ("siamese", {"epochs": 1}, 6),
-        ("siamese", {"backbone": "squeezenet1_1"}, 6),
-        ("conv_autoencoder", {"size": 64, "epochs": 1}, 12),
-        ("lstm", {"epochs": 1}, 2),
+        ("siamese", {"epochs": 1}, 24, 3),
+        ("siamese", {"epochs": 1, "backbone": "squeezenet1_1"}, 10, 2),
+        ("conv_autoencoder", {"epochs": 1, "size": 64}, 12, 3),
+        ("lstm", {"epochs": 1}, 40, 2),
     ],
 )
 def test_what_was_learned_is_computed_by_several_threads_in_parts_of_one_size(
@@ -124,13 +124,14 @@ def test_what_was_learned_is_computed_by_several_threads_in_parts_of_one_size(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
     keys: dict[str, Any],
+    records: int,
     parts: int,
 ) -> None:
     if "backbone" in keys:
         keys = {**keys, "weights": str(weights / "squeezenet1_1.safetensors")}
     encoder = made(kind, device="cpu", **keys)
-    batch, seen = samples.usual(encoder.modality), []
-    encoder.fit(batch[:16], np.random.default_rng(0))
+    batch, seen = samples.usual(encoder.modality)[:records], []
+    encoder.fit(batch[:10], np.random.default_rng(0))
     mapped = _streams.mapped
 
     def counted(work: Any, given: Any, device: str) -> Any:  # noqa: ANN401 - as `mapped`
