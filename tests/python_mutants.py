@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 HERE = Path(__file__)
 KNOWN = HERE.with_suffix(".toml")
-_UNSEEN = {0: "survived", 5: "no tests", 33: "no tests"}
-"""Exit codes of pytest, and of mutmut where no test reaches a function: nobody saw the change."""
+_UNSEEN = {0, 5, 33}
+"""What pytest exits with where all tests pass (0) or there are none (5; 33 where mutmut knows)."""
 _NOT_TRIED = {None, 2}
+"""2 is what pytest exits with where it is broken off."""
 _WORD = re.compile(r"\w+|[<>=!]=?|\W")
 _NAME = re.compile(r"(?:xǁ(\w+)ǁ|x_)(\w+)__mutmut_(?:\d+|orig)")
 
@@ -95,11 +96,18 @@ def _functions(source: str) -> dict[str, ast.FunctionDef]:
 
 
 def told(functions: dict[str, ast.FunctionDef], mutant: str) -> str:
-    """What a mutant changes, in a line."""
-    found = _NAME.fullmatch(mutant)
-    if found is None:
-        raise ValueError(f"expected a mutant's name, got {mutant!r}")
-    whole = ".".join(part for part in found.groups() if part)
+    """What a mutant changes, in a line.
+
+    Raises:
+        ValueError: if its name is none that mutmut 3 gives.
+    """
+    parts = _NAME.fullmatch(mutant)
+    if parts is None:
+        raise ValueError(
+            f"expected a name as x_function__mutmut_1, got {mutant!r}; does this mutmut name "
+            "changes in another way?"
+        )
+    whole = ".".join(part for part in parts.groups() if part)
     before, after = (lines(functions[name]) for name in (re.sub(r"\d+$", "orig", mutant), mutant))
     return f"{whole}: {_apart(before, after)}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.python_mutants import HERE, Change, Found, found, known, lines, report
+from tests.python_mutants import HERE, Change, Found, found, known, lines, report, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,14 +55,14 @@ def left(folder: Path, codes: list[int | None]) -> dict[str, Found]:
     (folder / "storage" / "runs.py").write_text(LEFT, "utf-8")
     names = [*(f"xǁRunsǁadd__mutmut_{n}" for n in (1, 2, 3)), "x_ends__mutmut_1"]
     by_name = {f"storage.runs.{name}": code for name, code in zip(names, codes, strict=True)}
-    told = json.dumps({"exit_code_by_key": by_name})
-    (folder / "storage" / "runs.py.meta").write_text(told, "utf-8")
+    meta = json.dumps({"exit_code_by_key": by_name})
+    (folder / "storage" / "runs.py.meta").write_text(meta, "utf-8")
     return found(folder)
 
 
 def test_a_change_is_told_by_what_it_does(tmp_path: Path) -> None:
     (only,) = left(tmp_path, [0, 33, 5, 0]).values()
-    assert [told for _, told in only.unseen] == [
+    assert [change.told for change in only.unseen] == [
         "Runs.add: self, keys, times={4 -> 5}",
         "Runs.add: if len(keys) {> -> >=} 1:",
         "Runs.add: self.runs.append(sorted(keys{, key=len -> }))",
@@ -100,6 +100,11 @@ def test_without_a_run_there_is_nothing_to_tell(tmp_path: Path) -> None:
         found(tmp_path)
 
 
+def test_a_name_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^expected a name as x_.*, got 'ends_1'; does"):
+        told({}, "ends_1")
+
+
 def standing(file: str, whole: str) -> ast.FunctionDef:
     """A function of ours."""
     *classes, name = whole.split(".")
@@ -110,7 +115,7 @@ def standing(file: str, whole: str) -> ast.FunctionDef:
 
 
 def test_each_change_that_is_known_is_one_of_a_line_that_stands_there() -> None:
-    for file, told in known():
-        whole, _, change = told.partition(": ")
+    for file, text in known():
+        whole, _, change = text.partition(": ")
         ahead, _, _ = change.partition("{")
-        assert any(line.startswith(ahead) for line in lines(standing(file, whole))), told
+        assert any(line.startswith(ahead) for line in lines(standing(file, whole))), text
