@@ -35,10 +35,7 @@ def is_unit(path: Path) -> bool:
     """Whether a file of tests is of the unit part; whether any file of a folder is."""
     if path.is_dir():
         return any(map(is_unit, path.rglob("test_*.py")))
-    return not (
-        any(map(_conftest_is_slow, _conftests(path.parent)))
-        or _leads_to_slow({path}, _imports(path))
-    )
+    return not (any(map(_conftest_is_slow, _conftests(path.parent))) or _leads_to_slow(path))
 
 
 def _conftests(folder: Path) -> list[Path]:
@@ -50,20 +47,26 @@ def _conftests(folder: Path) -> list[Path]:
 
 @cache
 def _conftest_is_slow(conftest: Path) -> bool:
-    return _leads_to_slow({conftest}, _imports(conftest, within=False))
+    return _leads_to_slow(conftest, within=False)
 
 
-def _leads_to_slow(seen: set[Path], names: frozenset[str]) -> bool:
-    """Whether names that a file imports are slow, or what they lead to is; what was seen is not."""
-    ahead = [names]
+def _leads_to_slow(file: Path, *, within: bool = True) -> bool:
+    """Whether a file imports what is slow, or what leads to it."""
+    seen, ahead = {file}, [file]
     while ahead:
-        names = ahead.pop()
-        if any(map(_is_slow, names)):
+        here = ahead.pop()
+        names = _imports(here, within=within or here != file)
+        found = {known for name in names if (known := _file(name)) is not None}
+        if any(map(_is_slow, names)) or not found.isdisjoint(_LEAD):
+            _LEAD.add(here)
             return True
-        found = {file for name in names if (file := _file(name)) is not None} - seen
+        ahead += found - seen
         seen |= found
-        ahead += map(_imports, found)
     return False
+
+
+_LEAD: set[Path] = set()
+"""Files that are known to import what is slow, or another of these: so few are read at all."""
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,12 +14,12 @@ import pytest
 
 from flows.cli import run_command
 from flows.commands._app import app
-from tests.flows.commands.commanding import TWO, Answer
+from tests.flows.commands.commanding import ROWS, TWO, Answer
+from tests.flows.plugins import installed
+from tests.flows.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.flows.project import Project
 
 COMMANDS = (
     "backfill", "caption", "check", "cluster", "compare", "completion", "dead", "demo",
@@ -161,11 +162,24 @@ def test_bash_completes_commands_and_features(project: Project, tmp_path: Path) 
     assert [line.split() for line in said.stdout.splitlines()] == [["run"], ["notes"], ["--json"]]
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project after its first run."""
+    with installed():
+        project = Project(tmp_path_factory.mktemp("ran"))
+        project.write(ROWS)
+        project.run()
+    return project.root
+
+
 @pytest.fixture
-def everything(filled: Callable[..., Answer], project: Project) -> Callable[..., Answer]:
-    """The project after its first run; ``{root}`` in an argument is its folder."""
+def everything(
+    vecmill: Callable[..., Answer], project: Project, ran: Path
+) -> Callable[..., Answer]:
+    """A copy of the project after its first run; ``{root}`` in an argument is its folder."""
+    shutil.copytree(ran, project.root, dirs_exist_ok=True)
 
     def call(*arguments: str) -> Answer:
-        return filled(*(argument.format(root=project.root) for argument in arguments))
+        return vecmill(*(argument.format(root=project.root) for argument in arguments))
 
     return call

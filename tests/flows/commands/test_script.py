@@ -136,7 +136,8 @@ def test_an_alarm_is_exit_code_3(
     def here(*arguments: str) -> Answer:
         capfd.readouterr()
         code = run_command([*arguments, "--conf", str(folder / "conf" / "base.toml")])
-        return Answer(code, *capfd.readouterr())
+        got = capfd.readouterr()
+        return Answer(code, got.out, got.err)
 
     # The encoder learned from the first run, so that alarms begin with what runs wrote since.
     write_cells(folder, 300, shift=0.001)
