@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from storage._difference_sql import COUNT_KNOWN
-from storage.database import fetch
+from storage.database import number
 from storage.parts import key
 
 if TYPE_CHECKING:
@@ -51,6 +51,5 @@ def dead_share(vectors: Vectors, state: State, letters: pa.Table) -> float:
         con.register("held", rows)
         con.register("given", letters)
         con.execute(f"{_LETTERS} FROM given GROUP BY record_id, place")
-        [found] = fetch(con, COUNT_KNOWN.format(known=known))
-        [dead] = fetch(con, "SELECT count(*) AS n FROM letters")
-    return int(dead["n"]) / int(found["n"])
+        found = number(con, COUNT_KNOWN.format(known=known))
+        return number(con, "SELECT count(*) FROM letters") / found

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from flows.config.as_written import strings
 from flows.output.redact import remember
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SECRET = "secret:"  # noqa: S105 - what a secret is named by
 _VARIABLE = re.compile(r"\$(\$)?\{([^}]*)\}")
@@ -56,6 +60,14 @@ def fill(value: Any, where: str) -> Any:  # noqa: ANN401 - TOML, or JSON
         )
 
     return _VARIABLE.sub(found, value)
+
+
+def wanted(value: Any) -> Iterator[str]:  # noqa: ANN401 - TOML
+    """The environment variables that strings of a value need, as they have no default."""
+    for _, text in strings(value):
+        for literal, name in _VARIABLE.findall(text):
+            if not literal and ":-" not in name and not name.startswith(_SECRET):
+                yield name
 
 
 def _secret(name: str, default: str | None, where: str) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 import storage.dead_share
 from flows.config.stores import Stores
-from flows.lifecycle import similarity
+from flows.lifecycle import similarity, unsettled
 from flows.lifecycle.comparison import Comparison, Side, Space
 from flows.lifecycle.similarity import Estimate
 from storage.footprint import vector_bytes
@@ -186,6 +186,7 @@ def side_of(stores: Stores, version: Version) -> Side:
         rate=None if pace is None else 1 / pace.per_record,
         monitors={look["monitor"]: (look["verdict"], look["summary"]) for look in looks},
         harmless=frozenset(look["monitor"] for look in looks if look["blocks"] == "nothing"),
+        unsettled=unsettled.of(catalog, version),
         chunked=version.chunked,
     )
 

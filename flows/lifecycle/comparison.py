@@ -28,6 +28,7 @@ class Side:
         rate: records a second that its last runs encoded, None where none did.
         monitors: what each monitor said when it last looked: its verdict and its summary.
         harmless: those whose alarms keep nothing from happening.
+        unsettled: those that could not tell then, and whose last look that could was an alarm.
         chunked: whether its rows are chunks of records.
     """
 
@@ -49,14 +50,15 @@ class Side:
     monitors: Mapping[str, tuple[str, str]]
     chunked: bool = False
     harmless: frozenset[str] = frozenset()
+    unsettled: tuple[str, ...] = ()
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """The monitors that raised an alarm when they last looked, which a promotion heeds."""
+        """The monitors whose alarm a promotion heeds: of their last look, or not settled by it."""
         return tuple(
             name
             for name, (verdict, _) in self.monitors.items()
-            if verdict == "alarm" and name not in self.harmless
+            if (verdict == "alarm" or name in self.unsettled) and name not in self.harmless
         )
 
     def row(self) -> dict[str, Any]:

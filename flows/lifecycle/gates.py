@@ -25,7 +25,7 @@ class Gates:
         min_coverage: the share of the live version's record ids that the version must hold.
         min_fresh: the share of the records both hold whose content must be the same, where the
             live version was brought up to date after this one.
-        no_alarms: no monitor's last look at the version may have raised an alarm.
+        no_alarms: no monitor's last look at the version that could tell may have raised an alarm.
         max_dead: the share of the version's records that may be dead letters; a run that has more
             than the feature's own ``max_dead`` of them publishes nothing anyway.
         min_overlap: the mean share of 10 nearest neighbours that must be the same as in the live.
@@ -63,7 +63,7 @@ class Seen:
     Attributes:
         complete: whether a run over the whole source has been published into the version.
         dead: the share of its records that are dead letters.
-        alarms: the monitors whose last look at it raised an alarm.
+        alarms: the monitors whose last look at it that could tell raised an alarm.
         coverage: the share of the live version's records that it holds; None where none is live.
         fresh: the share of the records both hold with the same content, where the live version is
             the one brought up to date last; None where it is not.

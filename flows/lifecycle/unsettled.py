@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flows.config.stores import Stores
+    from storage.catalog import Catalog
+    from storage.model import Version
 
 _UNSETTLED = """
 WITH looks AS (
@@ -28,6 +30,13 @@ WITH looks AS (
 SELECT feature, version, list(monitor ORDER BY monitor) AS monitors, min(found_at) AS since
 FROM last WHERE verdict = 'cannot tell' AND told = 'alarm' GROUP BY ALL
 """
+
+
+def of(catalog: Catalog, version: Version) -> tuple[str, ...]:
+    """The monitors of one version whose alarm is not settled, by name."""
+    rows = catalog.query(_UNSETTLED).to_pylist()
+    key = (version.feature, version.version)
+    return next((tuple(r["monitors"]) for r in rows if (r["feature"], r["version"]) == key), ())
 
 
 def tell(stores: Stores, rows: Sequence[dict[str, Any]]) -> None:

@@ -7,15 +7,17 @@ control or build them elsewhere. Prefect reads the first with ``prefect deploy -
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from encoders import registry
 from flows.config.anchors import inside
 from flows.config.layers import LOCAL
 from flows.config.settings import SettingsError
+from flows.config.templates import wanted
 from flows.operations import lineage
 from flows.operations.recurrence import ANCHOR
 from flows.output.pages import write_page
@@ -34,7 +36,8 @@ _DOCKERFILE = """\
 #
 # Only what .dockerignore lets in is in it: the configuration, files that encoders name, and wheels.
 # Mount sources and the store at the paths that the configuration names, or keep them in an object
-# store. Secrets come as environment variables or from Prefect's blocks.
+# store. The catalog's folder is to outlive the container: mount a volume at {kept}.
+# Secrets come as environment variables or from Prefect's blocks{variables}.
 FROM python:3.11-slim
 
 # Where Vecmill comes from: a release, or a wheel that lies in this folder (`pip wheel --no-deps`
@@ -89,6 +92,8 @@ def texts(settings: Settings, pool: Pool) -> dict[str, str]:
             version=version("vecmill"),
             folder=folder_in_image(settings),
             conf=_relative(settings),
+            kept=_kept(settings),
+            variables=_variables(settings),
         ),
         ".dockerignore": _IGNORED.format(
             let_in="\n".join(f"!{path}" for path in _let_in(settings)),
@@ -135,6 +140,21 @@ def write(folder: Path, files: dict[str, str], *, force: bool) -> list[Path]:
 
 def _relative(settings: Settings) -> str:
     return settings.conf.relative_to(settings.root).as_posix()
+
+
+def _kept(settings: Settings) -> str:
+    """The folder of the catalog as a container has it."""
+    kept = settings.catalog.parent
+    if not kept.is_relative_to(settings.root):
+        return kept.as_posix()
+    return (PurePosixPath(folder_in_image(settings)) / kept.relative_to(settings.root)).as_posix()
+
+
+def _variables(settings: Settings) -> str:
+    """What the configuration must have from the environment, as the end of a sentence."""
+    files = [file for file in settings.files if file.name != LOCAL]
+    named = {name for file in files for name in wanted(tomllib.loads(file.read_text("utf-8")))}
+    return f":\n# the configuration names {', '.join(sorted(named))}" if named else ""
 
 
 def _let_in(settings: Settings) -> list[str]:

@@ -141,6 +141,25 @@ def test_an_alarm_holds_it_back_until_the_monitor_is_quiet(two: Project) -> None
     assert promote(two).changed
 
 
+def test_an_alarm_holds_it_back_though_a_small_run_came_after_it(two: Project) -> None:
+    """The rows that alarmed are still there."""
+    catalog = two.stores().catalog
+
+    def look(verdict: str) -> None:
+        run = catalog.manifests(catalog.versions("notes")[1])[-1].run_id
+        row = FindingRow("drift", verdict, "told", None, None, None, None, 1, 1, None)
+        catalog.add_findings("notes", 2, run, [row])
+
+    look("alarm")
+    two.write([*ROWS, ("more", "one more", "x")])
+    two.run()
+    look("cannot tell")
+    with pytest.raises(GateError, match="no_alarms: alarms by drift"):
+        promote(two)
+    look("quiet")
+    assert promote(two).changed
+
+
 def test_an_incomplete_version_can_only_be_forced(two: Project) -> None:
     with two.stores().catalog.transaction() as con:
         con.execute("UPDATE versions SET complete = false WHERE version = 2")

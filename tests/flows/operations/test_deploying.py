@@ -49,6 +49,10 @@ every = "90 minutes"
 
 def written(project: Project, image: str | None = None) -> dict[str, str]:
     project.more = SCHEDULES
+    return texts_of(project, image)
+
+
+def texts_of(project: Project, image: str | None = None) -> dict[str, str]:
     settings = project.settings()
     return texts(settings, pool(settings, "boxes", image))
 
@@ -107,6 +111,20 @@ def test_in_an_image_everything_lies_where_the_dockerfile_puts_it(project: Proje
     }  # fmt: skip
     assert json.loads(rest["CMD"]) == ["vecmill", "serve"]
     assert {"*", "data", "local.toml", "**/.env"} <= set(files[".dockerignore"].splitlines())
+
+
+def test_the_dockerfile_says_what_a_container_needs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROWS", "rows")
+    project.source = {"path": "${ROWS}.csv", "separator": "${ELSE:-,}"}
+    text = written(project)["Dockerfile"]
+    assert f"mount a volume at /srv/{project.root.name}/data.\n" in text
+    assert "Prefect's blocks:\n# the configuration names ROWS.\n" in text
+    project.source = {}
+    project.more += '[store]\ncatalog = "/var/shop/catalog.duckdb"\n'
+    assert "mount a volume at /var/shop.\n" in (made := texts_of(project)["Dockerfile"])
+    assert "Prefect's blocks.\n" in made
 
 
 def test_a_feature_goes_by_one_name_in_an_image_and_outside(project: Project) -> None:
