@@ -41,11 +41,10 @@ AsJson = Annotated[
     Parameter(name="--json", negative="", show_default=False, help="Print JSON, an object a line."),
 ]
 IsDirect = Annotated[
-    bool,
+    bool | None,
     Parameter(
-        negative="",
         show_default=False,
-        help="Run in this process, without Prefect and its API server.",
+        help="Run in this process, without Prefect and its API server; else as [engine] says.",
     ),
 ]
 Number = Annotated[int, Parameter(name=["-k", "--limit"], metavar="N")]

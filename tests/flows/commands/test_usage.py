@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         (["plan", "--jsn"], "Did you mean --json? See `vecmill plan --help`"),
         (["search", "notes", "oil"], "'oil'; did you mean --text oil? See `vecmill search --help`"),
         (["run", "--direct", "notse"], "no feature 'notse'; did you mean 'notes'?"),
+        (["run", "--no-direct", "notse"], "no feature 'notse'; did you mean 'notes'?"),
         (["plan", "notse"], "no feature 'notse'"),
         (["monitor", "--direct", "notse"], "no feature 'notse'"),
         (["search", "notse", "--id", "a"], "no feature 'notse'"),
