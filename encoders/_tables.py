@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from encoders._columns import Category, Number, from_json, learn, to_json
+from encoders._nearest import perhaps
 from encoders._rows import blocks
 from encoders.base import EncoderError
 from encoders.vectors import matrix
@@ -234,11 +235,14 @@ def require(table: pl.DataFrame, names: Sequence[str]) -> None:
     """Check that a table has these columns.
 
     Raises:
-        EncoderError: names those that it lacks.
+        EncoderError: names those that are not there, and what may be meant by them.
     """
     absent = [name for name in names if name not in table.columns]
-    if absent:
-        raise EncoderError(
-            f"the table lacks {', '.join(map(repr, absent))}, which the encoder reads; it has "
-            f"{', '.join(map(repr, table.columns))}: give every column, with nulls where empty"
-        )
+    if not absent:
+        return
+    others = [name for name in table.columns if name not in names]
+    meant = perhaps(absent[0], others)
+    raise EncoderError(
+        f"there is no column {', '.join(map(repr, absent))}, which the encoder reads; there are "
+        f"{', '.join(map(repr, table.columns))}: give every column, with nulls where empty{meant}"
+    )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from encoders._columns import from_json, learn, to_json
 from encoders._learned import Learned, expect
 from encoders._ranges import check_counts
+from encoders._tables import require
 from encoders.base import EncoderError, State
 from encoders.learning import QUIET, Watch
 
@@ -116,7 +117,7 @@ class Tabular(Learned[_Model]):
             raise EncoderError(
                 f"tabular needs {_LEAST_SAMPLE} rows or more to learn from, got {sample.height}"
             )
-        _require(sample, self.params.categories)
+        require(sample, self.params.categories)
         columns = self._learn_columns(sample)
         blocks = [column.block(sample[column.name]) for column in columns]
         scales = [1 / np.sqrt(block.var(axis=0).sum()) for block in blocks]
@@ -160,7 +161,7 @@ class Tabular(Learned[_Model]):
         vectors = np.zeros((batch.height, self.dim))
         if batch.is_empty():
             return vectors.astype(np.float32)
-        _require(batch, [column.name for column in known.columns])
+        require(batch, [column.name for column in known.columns])
         features = np.hstack([column.block(batch[column.name]) for column in known.columns])
         # a matrix product would add up in another order for another number of rows
         for feature, weights in zip((features - known.mean).T, known.weights, strict=True):
@@ -196,15 +197,6 @@ def _components(features: NDArray[np.float64], dim: int | None) -> NDArray[np.fl
     kept = int(np.count_nonzero(strong))
     kept = kept if dim is None else min(dim, kept)
     return np.ascontiguousarray(pca.components_[:kept].T)
-
-
-def _require(table: pl.DataFrame, names: list[str] | tuple[str, ...]) -> None:
-    absent = [name for name in names if name not in table.columns]
-    if absent:
-        raise EncoderError(
-            f"the table lacks {', '.join(map(repr, absent))}, which the encoder reads; it has "
-            f"{', '.join(map(repr, table.columns))}: give every column, with nulls where empty"
-        )
 
 
 def build(params: Params) -> Tabular:

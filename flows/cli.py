@@ -27,7 +27,7 @@ from flows.output.answers import complain, say
 from flows.output.codes import FINE, INTERRUPTED, TERMINATED, UNREAD, USAGE, report
 from flows.output.process import Process
 from flows.output.progress import Silent, listening
-from flows.output.stopping import Terminated, by_sigterm
+from flows.output.stopping import by_sigterm, terminating
 from flows.output.voice import heard, speaking
 
 if TYPE_CHECKING:
@@ -44,10 +44,6 @@ for _name in app:
         offer_features(app[_name])
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code.
 
@@ -56,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             command's alone then.
     """
     process = Process() if argv is None else None
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminating())
     try:
         code = run_command(argv)
         sys.stdout.flush()

@@ -59,14 +59,19 @@ class Runner(Protocol):
 
 
 @contextmanager
-def runner(settings: Settings, reporter: Reporter, *, direct: bool) -> Iterator[Runner]:
+def runner(settings: Settings, reporter: Reporter, *, direct: bool | None) -> Iterator[Runner]:
     """A runner for the block: in this process, or as Prefect flow runs.
 
     Prefect's own server, where none is configured, starts with the first flow and ends with the
     process.
+
+    Args:
+        settings: the configuration.
+        reporter: told of what happens.
+        direct: whether to do without Prefect; as ``[engine]`` says where nobody says it.
     """
     with acknowledging(lambda: reporter.note(_ENDS)):
-        if direct:
+        if settings.engine.direct if direct is None else direct:
             yield _Here(settings, reporter)
             return
         from flows import run

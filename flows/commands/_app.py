@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -41,11 +42,10 @@ AsJson = Annotated[
     Parameter(name="--json", negative="", show_default=False, help="Print JSON, an object a line."),
 ]
 IsDirect = Annotated[
-    bool,
+    bool | None,
     Parameter(
-        negative="",
         show_default=False,
-        help="Run in this process, without Prefect and its API server.",
+        help="Run in this process, without Prefect and its API server; else as [engine] says.",
     ),
 ]
 Number = Annotated[int, Parameter(name=["-k", "--limit"], metavar="N")]
@@ -85,10 +85,34 @@ for _flag in ("--help", "--version"):
 
 
 def load(conf: Path | None) -> Settings:
-    """The configuration that ``--conf`` names."""
-    from flows.config import configuration
+    """The configuration that ``--conf`` names.
 
-    return configuration.load(conf)
+    Raises:
+        SettingsError: on the first thing that is wrong; where there is more, with what tells all.
+    """
+    from flows.config import configuration
+    from flows.config.settings import SettingsError
+
+    try:
+        return configuration.load(conf)
+    except SettingsError as error:
+        more = _more(conf)
+        if not more:
+            raise
+        raise SettingsError(f"{error}{more}", error.each) from None
+
+
+def _more(conf: Path | None) -> str:
+    """How many things are wrong with a configuration, and what tells them; nothing of one alone."""
+    from flows.config import checking
+    from flows.config.settings import SettingsError
+
+    try:
+        wrong = sum(fault.fault for fault in checking.check(conf).faults)
+    except SettingsError:  # there is no such file
+        return ""
+    option = "" if conf is None else f" --conf {shlex.quote(str(conf))}"
+    return f" ({wrong} faults in all: `vecmill check{option}` tells each)" if wrong > 1 else ""
 
 
 def stores(conf: Path | None) -> tuple[Stores, Settings]:

@@ -33,7 +33,7 @@ def backfill(  # noqa: PLR0913 - one option a choice
     allow_alarms: Flag = False,
     conf: Conf = None,
     json: AsJson = False,
-    direct: IsDirect = False,
+    direct: IsDirect = None,
 ) -> int:
     """Encode the records of a stretch of event times, a run a window.
 

@@ -21,7 +21,7 @@ def fit(
     sample: Annotated[int | None, Parameter(metavar="N")] = None,
     conf: Conf = None,
     json: AsJson = False,
-    direct: IsDirect = False,
+    direct: IsDirect = None,
 ) -> int:
     """Let a feature's encoder learn from its records, and register what it learned as a version.
 

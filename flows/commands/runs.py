@@ -45,7 +45,7 @@ def plan(
     full: Flag = False,
     conf: Conf = None,
     json: AsJson = False,
-    direct: Flag = False,
+    direct: Annotated[bool | None, Parameter(show_default=False)] = None,
 ) -> int:
     """Show what a run would do, with the expected time, and write nothing.
 
@@ -103,7 +103,7 @@ def run(  # noqa: PLR0913 - one option a choice
     *features: str,
     conf: Conf = None,
     json: AsJson = False,
-    direct: IsDirect = False,
+    direct: IsDirect = None,
     refit: Flag = False,
     version: Which = None,
     full: Flag = False,
@@ -140,7 +140,7 @@ def replay(
     *features: str,
     conf: Conf = None,
     json: AsJson = False,
-    direct: IsDirect = False,
+    direct: IsDirect = None,
     version: Which = None,
     allow_alarms: Flag = False,
 ) -> int:
@@ -168,7 +168,7 @@ def _run(
     scope: Scope,
     *,
     json: bool,
-    direct: bool,
+    direct: bool | None,
     refit: bool = False,
 ) -> int:
     from flows.output.console import reporting

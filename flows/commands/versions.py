@@ -63,11 +63,11 @@ def recipe(
     return FINE
 
 
-@app.command(group=VERSIONS)
+@app.command(usage="Usage: vecmill compare [OPTIONS] FEATURE [[FIRST] SECOND]", group=VERSIONS)
 def compare(
     feature: str,
-    first: Ordinal,
-    second: Ordinal,
+    first: Ordinal | None = None,
+    second: Ordinal | None = None,
     /,
     *,
     k: Number = 10,
@@ -82,17 +82,19 @@ def compare(
     feature
         The feature.
     first
-        The number of the version to compare with, such as the live one.
+        The number of the version to compare with; the live one where it is left out.
     second
-        The number of the version to compare.
+        The number of the version to compare; the candidate where none is given and there is one.
     k
         How many nearest neighbours to compare.
     sample
         How many records to compare the spaces on, at most.
     """
-    from flows.lifecycle.compare import compare as hold_against
+    from flows.lifecycle import compare as comparing
 
-    found = hold_against(load(conf), feature, first, second, k=k, size=sample)
+    settings = load(conf)
+    one, other = comparing.pair(settings, feature, first, second)
+    found = comparing.compare(settings, feature, one, other, k=k, size=sample)
     print_json([found.row()], json=json)
     if json:
         return FINE

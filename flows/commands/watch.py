@@ -39,7 +39,7 @@ def monitor(
     version: Ordinal | None = None,
     conf: Conf = None,
     json: AsJson = False,
-    direct: IsDirect = False,
+    direct: IsDirect = None,
     calibrate: int | None = None,
 ) -> int:
     """Compare what a feature's last run wrote with what stood before it.

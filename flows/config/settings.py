@@ -73,6 +73,9 @@ class Engine:
     Attributes:
         kind: where shards are encoded: in this process (``local``), or by workers of a Ray cluster
             (``ray``), each a process that keeps its encoder loaded.
+        direct: whether commands do their work in their own process, without Prefect, as
+            ``--direct`` says once and ``--no-direct`` takes back. Schedules go through Prefect
+            either way.
         shard_size: records that one task encodes.
         workers: tasks that encode at once. Within one process an encoder already uses every core,
             so 1 is best there unless reading is slow.
@@ -95,6 +98,7 @@ class Engine:
     """
 
     kind: Literal["local", "ray"] = "local"
+    direct: bool = False
     shard_size: int = 2048
     workers: int = 1
     address: str | None = None

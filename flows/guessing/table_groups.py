@@ -11,6 +11,7 @@ from flows.guessing.graphs import of_graph
 from flows.guessing.links import ends
 from flows.guessing.model import Guess, GuessError, Line
 from flows.guessing.tables import Place, of_table
+from flows.sources.base import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,6 +104,8 @@ class Tables:
             except OSError as error:
                 why = error.strerror or error
                 raise GuessError(f"{said} cannot be read: {why}; check its rights") from error
+            except SourceError as error:
+                raise GuessError(str(error)) from error
         return self._samples[said]
 
     def _names(self, entry: Entry, said: str) -> tuple[str, ...]:

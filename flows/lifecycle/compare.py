@@ -71,6 +71,39 @@ def compare(
     return contrast(stores, versions[first], versions[second], k=k, size=size)
 
 
+def pair(settings: Settings, name: str, first: int | None, second: int | None) -> tuple[int, int]:
+    """The numbers of the versions to compare: the live one and the candidate where none are named.
+
+    Args:
+        settings: the configuration.
+        name: the feature.
+        first: the version to compare with; or, where it is named alone, the one to compare.
+        second: the version to compare.
+
+    Raises:
+        UsageError: if what is left out is not one version alone.
+        SettingsError: if there is no such feature.
+    """
+    if first is not None and second is not None:
+        return first, second
+    versions = Stores.of(settings).catalog.versions(name)
+    if not versions:
+        settings.feature(name)
+    live = [v.version for v in versions if v.standing == "live"]
+    if not live:
+        from flows.lifecycle.unlive import unlive
+
+        raise UsageError(unlive(settings, name))
+    if first is not None:
+        return live[0], first
+    candidates = [v.version for v in versions if v.standing == "candidate" and v.dropped_at is None]
+    if len(candidates) != 1:
+        many = f"{len(candidates)} candidates" if candidates else "no candidate"
+        there = ", ".join(f"v{v.version} ({v.standing})" for v in versions)
+        raise UsageError(f"{name} has {many}; name the versions to compare. There are: {there}")
+    return live[0], candidates[0]
+
+
 def contrast(
     stores: Stores, first: Version, second: Version, *, k: int = 10, size: int = SAMPLE
 ) -> Comparison:

@@ -11,6 +11,8 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
+from flows.output.stopping import Once
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,12 +26,24 @@ _OFTEN = 0.5
 _hurried = threading.Event()
 
 
-def handle(first: Callable[[int], None], second: Callable[[int], None]) -> None:
-    """Have SIGTERM and SIGINT do one thing the first time, and another from then on."""
-    told = False
+def handle(
+    first: Callable[[int], None],
+    second: Callable[[int], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Have SIGTERM and SIGINT do one thing the first time, and another from then on.
+
+    Args:
+        first: given the signal's number.
+        second: likewise; not called for one that comes again at once (`flows.output.stopping`).
+        clock: seconds, from whenever.
+    """
+    once, told = Once(clock), False
 
     def act(number: int, _: object) -> None:
         nonlocal told
+        if once.is_echo():
+            return
         do, told = second if told else first, True
         do(number)
 

@@ -43,6 +43,7 @@ _TOLD = ("run", "rows", "new", "changed", "deleted", "dead", "lance_version", "f
 
 _OF_EVENTS = "prefect.events.clients"
 """The logger that complains of each try to send events to a server that does not answer."""
+_OF_RUNNER = "prefect.runner"
 _GIVEN_UP = "Service exceeded error threshold."
 _PRINTED = ("Failed the last ", "Examples of recent errors:", "Backing off due to ")
 """How that begins which Prefect prints around the tracebacks of what it tries again and again."""
@@ -115,8 +116,13 @@ def cut_short(flow: object, flow_run: FlowRun, state: State) -> None:
 
 
 def serving_ends() -> None:
-    """From now on runs of this process end because it does."""
+    """From now on runs of this process end because it does, which is told by who serves.
+
+    What Prefect's runner says of that beside, a line for each of its steps, is kept from the
+    terminal; what goes wrong is not.
+    """
     _ended.set()
+    logging.getLogger(_OF_RUNNER).setLevel(logging.WARNING)
 
 
 def tag(tags: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,13 @@ _SIGTERMS = frozenset({"Terminated", "TerminationSignal"})
 """What a SIGTERM raises: ours, and within a flow Prefect's, which is not imported for this."""
 
 
+_AGAIN = 0.5
+"""Seconds in which a signal that comes again is the same end, asked for twice.
+
+`timeout`, and what starts a group of processes, sends one to the process and one to the group.
+"""
+
+
 class Terminated(BaseException):
     """Raised where a SIGTERM comes, so that what is under way is left as it should be."""
 
@@ -23,6 +31,37 @@ class Terminated(BaseException):
 def by_sigterm(error: BaseException) -> bool:
     """Whether an error is what a SIGTERM raises."""
     return not isinstance(error, Exception) and type(error).__name__ in _SIGTERMS
+
+
+class Once:
+    """Tells signals that ask for an end from their echoes.
+
+    Args:
+        clock: seconds, from whenever.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: float | None = None
+
+    def is_echo(self) -> bool:
+        """Whether the signal that has come now says no more than the first did."""
+        now = self._clock()
+        if self._first is None:
+            self._first = now
+            return False
+        return now - self._first < _AGAIN
+
+
+def terminating(clock: Callable[[], float] = time.monotonic) -> Callable[..., None]:
+    """A handler of SIGTERM that raises `Terminated`, and lets pass what comes again at once."""
+    once = Once(clock)
+
+    def terminate(*_: object) -> None:
+        if not once.is_echo():
+            raise Terminated
+
+    return terminate
 
 
 _ending = threading.Event()

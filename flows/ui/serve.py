@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -108,6 +109,11 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise StorageError(
+                f"port {port} at {host} is taken, perhaps by another `vecmill ui`; name another "
+                "with --port, or 0 for any that is free"
+            ) from error
         raise StorageError(
             f"cannot listen at {host}, port {port}: {error}; name another with --port, or 0 for "
             "any that is free"

@@ -172,7 +172,7 @@ def test_a_row_depends_on_itself_alone(labelled: Entity) -> None:
     assert np.array_equal(whole[:40], np.vstack([labelled.encode(table[i]) for i in range(40)]))
     turned = table.select(reversed(table.columns))
     assert np.array_equal(whole, labelled.encode(turned.with_columns(other=pl.lit(1))))
-    with pytest.raises(EncoderError, match="the table lacks 'hue', which the encoder reads"):
+    with pytest.raises(EncoderError, match="there is no column 'hue', which the encoder reads"):
         labelled.encode(table.drop("hue"))
 
 

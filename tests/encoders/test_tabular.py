@@ -107,8 +107,12 @@ def test_other_columns_are_ignored_and_absent_ones_named(fitted: Tabular) -> Non
     table = customers(9)
     more = table.with_columns(pl.lit("x").alias("extra"))
     assert np.array_equal(fitted.encode(more), fitted.encode(table))
-    with pytest.raises(EncoderError, match=r"lacks 'city', which the encoder reads; it has 'age'"):
+    with pytest.raises(
+        EncoderError, match=r"no column 'city', which the encoder reads; there are 'age'"
+    ):
         fitted.encode(table.drop("city"))
+    with pytest.raises(EncoderError, match=r"with nulls where empty; did you mean 'citty'\?"):
+        fitted.encode(table.rename({"city": "citty"}))
 
 
 def test_whole_numbers_are_the_same_in_any_type(fitted: Tabular) -> None:
@@ -177,7 +181,7 @@ def test_numbers_can_be_read_as_categories() -> None:
     distances = np.linalg.norm(vectors[:, None] - vectors, axis=2)
     assert distances[0, 1] == pytest.approx(distances[0, 2], rel=1e-5)
     assert np.array_equal(encoder.encode(one("grade", [1.0, 2.0, 3.0])), vectors.astype(np.float32))
-    with pytest.raises(EncoderError, match="lacks 'grad', which the encoder reads"):
+    with pytest.raises(EncoderError, match="no column 'grad', which the encoder reads"):
         fit(sample, categories=("grad",))
 
 

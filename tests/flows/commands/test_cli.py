@@ -26,7 +26,7 @@ COMMANDS = (
     "deploy", "dims", "doctor", "duplicates", "erase", "explore", "export", "fit", "gc",
     "init", "label", "lineage", "logs", "maintain", "map", "monitor", "plan", "probe",
     "promote", "recipe", "recommend", "reduced", "replay", "report", "retire", "rollback",
-    "run", "schema", "search", "serve", "snooze", "sql", "status", "tune", "ui", "versions",
+    "run", "runs", "schema", "search", "serve", "snooze", "sql", "status", "tune", "ui", "versions",
     "words",
 )  # fmt: skip
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from flows.output.progress import Silent
+from flows.runner import _Flows, runner
 from tests.flows.commands.commanding import ROWS, TWO, Answer
 
 if TYPE_CHECKING:
@@ -41,6 +43,20 @@ def test_a_plan_takes_the_options_of_the_run_that_it_is_of(vecmill: Callable[...
     plain, direct = (vecmill("plan", "--json", *more) for more in ((), ("--direct", "--full")))
     assert (direct.code, direct.err) == (0, "")
     assert direct.rows == plain.rows
+
+
+def test_a_configuration_says_once_for_all_that_runs_do_without_prefect(
+    vecmill: Callable[..., Answer], project: Project
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    project.engine = {"direct": True}
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):  # where nobody answers
+        assert vecmill("run").code == 0
+        assert vecmill("monitor", "notes").code == 0
+    with runner(project.settings(), Silent(), direct=False) as carries_out:
+        assert isinstance(carries_out, _Flows)
+    assert vecmill("plan", "--no-direct").code == 0
 
 
 def test_a_plan_says_where_there_is_nothing_to_do(vecmill: Callable[..., Answer]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         (["plan", "--jsn"], "Did you mean --json? See `vecmill plan --help`"),
         (["search", "notes", "oil"], "'oil'; did you mean --text oil? See `vecmill search --help`"),
         (["run", "--direct", "notse"], "no feature 'notse'; did you mean 'notes'?"),
+        (["run", "--no-direct", "notse"], "no feature 'notse'; did you mean 'notes'?"),
         (["plan", "notse"], "no feature 'notse'"),
         (["monitor", "--direct", "notse"], "no feature 'notse'"),
         (["search", "notse", "--id", "a"], "no feature 'notse'"),
@@ -63,6 +64,20 @@ def test_a_configuration_without_features_is_told(
         assert "add a [features.NAME] table" in capsys.readouterr().err
     assert run_command(["status", "--conf", str(conf)]) == 0
     assert "no feature is configured" in capsys.readouterr().err
+
+
+def test_of_several_faults_it_is_said_what_tells_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = tmp_path / "wrong.toml"
+    conf.write_text("[engine]\nworkres = 1\n")
+    assert run_command(["plan", "--conf", str(conf)]) == 2
+    assert "faults in all" not in capsys.readouterr().err
+    conf.write_text("[engine]\nworkres = 1\n[gc]\nkeep = 1\n[store]\nvector = 'x'\n")
+    assert run_command(["plan", "--conf", str(conf)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "unknown key 'vector' in [store]; did you mean 'vectors'?" in said
+    assert f"(3 faults in all: `vecmill check --conf {conf}` tells each)" in said
 
 
 def test_a_usage_error_is_json_where_that_is_asked_for(vecmill: Callable[..., Answer]) -> None:

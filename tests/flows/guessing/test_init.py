@@ -56,6 +56,13 @@ def test_in_a_pipe_it_takes_its_guesses_and_says_why(capsys: pytest.CaptureFixtu
     assert not Path("data").exists()
 
 
+def test_what_holds_no_records_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bad.jsonl").write_text("{bad\n", encoding="utf-8")
+    assert run_command(["init", "bad.jsonl"]) == 2
+    assert "holds no JSON object" in capsys.readouterr().err
+    assert not CONF.exists()
+
+
 def test_again_it_adds_what_is_new_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
     run_command(["init", "news.csv"])
     before = CONF.read_text()

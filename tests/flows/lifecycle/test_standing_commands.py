@@ -114,8 +114,15 @@ def test_a_comparison_in_words_and_as_json(vecmill: Call) -> None:
     assert (row["sampled"], row["k"], set(row["overlap"])) == (
         30, 10, {"value", "standard_error", "by_chance"},
     )  # fmt: skip
+    for left_out in ([], ["2"]):
+        assert vecmill("compare", "notes", *left_out, "--json") == (0, out, "")
     assert vecmill("compare", "notes", "1", "7")[0] == 2
     assert vecmill("compare", "notse", "1", "2")[0] == 2
+    assert "did you mean 'notes'?" in vecmill("compare", "notse")[2]
+    assert vecmill("retire", "notes", "2")[0] == 0
+    code, _, err = vecmill("compare", "notes")
+    assert (code, "notes has no candidate; name the versions" in err) == (2, True)
+    assert "v1 (live), v2 (retired)" in err
 
 
 def test_lineage_is_told(vecmill: Call) -> None:

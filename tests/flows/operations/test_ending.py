@@ -18,11 +18,16 @@ from tests.flows.operations.service import wait
 STARTED_FOR = "PREFECT__FLOW_RUN_ID"
 """The variable in which Prefect tells a process of which run it is."""
 STUCK = """
+import itertools
 import threading
 
 from flows.operations import ending
 
-ending.handle(lambda n: print("first", n, flush=True), lambda n: ending.at_once(128 + n))
+def first(number):
+    print("first", number, flush=True)
+
+
+ending.handle(first, lambda n: ending.at_once(128 + n), itertools.count().__next__)
 print("ready", flush=True)
 while True:
     threading.Event().wait(60)
@@ -55,6 +60,28 @@ def test_the_second_signal_ends_it_though_the_first_does_not(number: signal.Sign
         assert process.stdout.readline() == f"first {int(number)}\n"
         process.send_signal(number)
         assert process.wait(60) == 128 + number
+
+
+def test_one_signal_sent_twice_at_once_is_the_first_alone() -> None:
+    # As `timeout` does it: to the process, and to its group.
+    moments = iter([10.0, 10.004, 10.49, 10.5, 11.0])
+    called: list[tuple[str, int]] = []
+    before = [(number, signal.getsignal(number)) for number in ending.SIGNALS]
+    try:
+        ending.handle(
+            lambda n: called.append(("first", n)),
+            lambda n: called.append(("second", n)),
+            lambda: next(moments),
+        )
+        for _ in range(3):
+            signal.raise_signal(signal.SIGTERM)
+        assert called == [("first", signal.SIGTERM)]
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+    assert called[1:] == [("second", signal.SIGTERM), ("second", signal.SIGINT)]
 
 
 def test_a_run_ends_as_in_a_crash_with_the_process_that_serves_it() -> None:

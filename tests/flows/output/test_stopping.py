@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from flows.output.stopping import Terminated, acknowledging
+from flows.output.stopping import Terminated, acknowledging, terminating
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def handler() -> Iterator[None]:
     """SIGTERM raises, as in a command; nothing else is woken by signals afterwards."""
-
-    def terminate(*_: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
+    before = signal.signal(signal.SIGTERM, terminating())
     yield
     signal.signal(signal.SIGTERM, before)
     assert signal.set_wakeup_fd(-1) == -1
@@ -52,3 +48,13 @@ def test_nothing_is_said_where_nothing_ends_it() -> None:
     with acknowledging(told.set, soon=0.0):
         pass
     assert not told.is_set()
+
+
+def test_what_comes_again_at_once_does_not_break_off_the_ending() -> None:
+    moments = iter([1.0, 1.003, 1.6])
+    signal.signal(signal.SIGTERM, terminating(lambda: next(moments)))
+    with pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGTERM)
