@@ -316,7 +316,9 @@ class DatabaseFile:
         try:
             found = number(con, "SELECT version FROM schema")
         except Exception as error:
-            if not number(con, "SELECT count(*) FROM duckdb_tables()"):
+            # Of this file: what else the thread has attached is listed too.
+            here = "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database()"
+            if not number(con, here):
                 return None
             raise StorageError(
                 f"{self.path} is a DuckDB file, but not a catalog of Vecmill's ({error}); "

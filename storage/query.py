@@ -121,7 +121,7 @@ def _check(statements: Sequence[Any]) -> None:
 
 
 _LISTS_NAMES = re.compile(
-    r"\s*(SELECT [\w, ]+ )?(FROM\s*\(\s*)?(SHOW|DESCRIBE|DESC)\b", re.IGNORECASE
+    r"\s*((SELECT [\w, *]+ )?FROM\s*\(\s*)?(SHOW|DESCRIBE|DESC|SUMMARIZE)\b", re.IGNORECASE
 )
 _NAMES = 100_000
 """Tables or columns that are shown, which is all of them."""

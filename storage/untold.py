@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 _TELLING = frozenset({
     "current_setting", "duckdb_databases", "duckdb_extensions", "duckdb_external_file_cache",
     "duckdb_logs", "duckdb_settings", "duckdb_temporary_files", "duckdb_views",
-    "pg_settings", "pg_views", "pragma_database_list", "sqlite_master", "sqlite_schema",
-    "sqlite_temp_master", "sqlite_temp_schema",
+    "pg_get_viewdef", "pg_settings", "pg_views", "pragma_database_list",
+    "sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema",
 })  # fmt: skip
-_HIDING = frozenset({"query", "query_table"})
+_HIDING = frozenset({"json_execute_serialized_sql", "query", "query_table"})
 
 
 def told(sql: str) -> str | None:

@@ -63,7 +63,7 @@ def deployment(settings: Settings, schedule: Schedule, pool: Pool | None) -> Run
     made = RunnerDeployment.from_flow(
         FLOWS[schedule.does],
         lineage.deployment(settings, schedule.name),
-        schedule=_due(schedule.when, active=schedule.active),
+        schedule=due(schedule.when, active=schedule.active),
         concurrency_limit=ConcurrencyLimitConfig(
             limit=1, collision_strategy=COLLISION[schedule.overlap]
         ),
@@ -117,8 +117,9 @@ def described(settings: Settings, schedule: Schedule) -> str:
     return f"{does} {meanwhile} {source}"
 
 
-def _due(when: Recurrence, *, active: bool) -> PrefectSchedule:
-    more: dict[str, Any] = {"timezone": when.zone, "active": active}
+def due(when: Recurrence, *, active: bool) -> PrefectSchedule:
+    """A recurrence as Prefect has it."""
+    more: dict[str, Any] = {"timezone": when.counted_in, "active": active}
     if when.kind == "cron":
         return Cron(when.text, **more)
     if when.kind == "rrule":

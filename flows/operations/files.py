@@ -223,7 +223,7 @@ def _deployment(settings: Settings, schedule: Schedule, pool: Pool) -> dict[str,
 
 def _due(schedule: Schedule) -> dict[str, Any]:
     when = schedule.when
-    more = {"timezone": when.zone, "active": schedule.active}
+    more = {"timezone": when.counted_in, "active": schedule.active}
     if when.kind == "every":
         anchor = ANCHOR.isoformat()
         return {"interval": int(when.interval.total_seconds()), "anchor_date": anchor, **more}

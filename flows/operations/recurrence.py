@@ -51,6 +51,15 @@ class Recurrence:
         """The interval, where the kind is ``every``."""
         return timedelta(seconds=int(self.text))
 
+    @property
+    def counted_in(self) -> str:
+        """The time zone to give Prefect: in others it shifts intervals when clocks are changed.
+
+        It would leave out one start of the hour that is doubled, and start what is due every 36
+        hours twice, an hour apart.
+        """
+        return "UTC" if self.kind == "every" else self.zone
+
     def after(self, moment: datetime) -> datetime | None:
         """The first time after a moment, in the schedule's zone; None where there is none.
 

@@ -178,6 +178,16 @@ def test_somebody_elses_database_is_refused_and_left_alone(tmp_path: Path) -> No
         assert con.sql("SHOW TABLES").fetchall() == [("schema",)]
 
 
+def test_a_file_without_tables_is_begun_whatever_else_was_read_before(tmp_path: Path) -> None:
+    duckdb.connect(str(tmp_path / "a.duckdb")).close()  # as a kill in the first write left it once
+    file = DatabaseFile(tmp_path / "a.duckdb", SCHEMA, {}, 5)
+    assert numbers(DatabaseFile(tmp_path / "b.duckdb", SCHEMA, {}, 5)) == []
+    assert numbers(file) == []
+    assert numbers(file) == []
+    add(file, 1)
+    assert numbers(file) == [1]
+
+
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     later = {1: "ALTER TABLE numbers ADD COLUMN name VARCHAR DEFAULT 'none'"}
     add_named(DatabaseFile(tmp_path / "a.duckdb", SCHEMA, later, 5), 1)

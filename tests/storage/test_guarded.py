@@ -161,6 +161,8 @@ def test_where_the_store_lies_is_not_told(store: Store) -> None:
         "SELECT sql FROM sqlite_master",
         "FROM query('FROM duckdb_' || 'settings()')",
         "FROM query_table('pg_' || 'settings')",
+        "SELECT pg_get_viewdef(oid) FROM pg_class",
+        "FROM json_execute_serialized_sql(json_serialize_sql('FROM duckdb_views()'))",
         "EXPLAIN ANALYZE FROM groups",
         "EXPLAIN (FORMAT json, ANALYZE) FROM groups",
     ],

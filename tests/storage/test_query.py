@@ -101,7 +101,12 @@ def test_a_statement_without_rows_is_done(own: duckdb.DuckDBPyConnection) -> Non
 
 @pytest.mark.parametrize(
     "statement",
-    ["SHOW TABLES", "select name FROM (SHOW TABLES) ORDER BY name", "FROM (show tables)"],
+    [
+        "SHOW TABLES",
+        "select name FROM (SHOW TABLES) ORDER BY name",
+        "SELECT * FROM (show tables)",
+        "FROM (show tables)",
+    ],
 )
 def test_no_name_is_left_out_where_names_are_asked_for(
     own: duckdb.DuckDBPyConnection, statement: str
@@ -110,8 +115,10 @@ def test_no_name_is_left_out_where_names_are_asked_for(
         query.run(own, f"CREATE TABLE mine_{n:02} AS SELECT 1 AS x")
     table = query.as_table(query.run(own, statement), 120, statement)
     assert [f"mine_{n:02}" for n in range(50) if f"mine_{n:02}" not in table] == []
-    rows = query.as_table(query.run(own, "FROM range(50)"), 120, "FROM range(50)")
-    assert "20 shown" in rows
+    columns = "SUMMARIZE SELECT " + ", ".join(f"1 AS mine_{n:02}" for n in range(50))
+    assert "mine_25" in query.as_table(query.run(own, columns), 120, columns)
+    for rows in ("FROM range(50)", "SELECT range AS desc FROM range(50)"):
+        assert "20 shown" in query.as_table(query.run(own, rows), 120, rows)
 
 
 def test_rows_are_exported_in_every_form(con: duckdb.DuckDBPyConnection, shown: Store) -> None:

@@ -44,6 +44,7 @@ active = false
 [schedules.often]
 does = "monitor"
 every = "90 minutes"
+timezone = "Europe/Berlin"
 """
 
 
@@ -81,6 +82,7 @@ def test_the_file_says_what_is_scheduled(project: Project) -> None:
     assert tidy["schedules"][0]["rrule"].endswith("FREQ=DAILY;INTERVAL=2")
     assert tidy["schedules"][0]["active"] is False
     assert often["schedules"][0]["interval"] == 5400
+    assert often["schedules"][0]["timezone"] == "UTC", "minutes are counted, whatever the clocks do"
 
 
 def test_a_file_that_names_no_pool_asks_for_prefects_default_one(project: Project) -> None:

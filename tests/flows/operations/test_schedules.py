@@ -154,6 +154,8 @@ def test_it_is_due_when_prefect_has_it_due(recurrence: Recurrence, expected: str
         Recurrence("cron", "30 1,2 * * *", BERLIN),
         Recurrence("rrule", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30", BERLIN),
         Recurrence("rrule", "FREQ=HOURLY;BYMINUTE=30", BERLIN),
+        Recurrence.every(timedelta(hours=1), BERLIN),
+        Recurrence.every(timedelta(hours=36), BERLIN),
     ],
     ids=lambda recurrence: recurrence.text,
 )
@@ -171,6 +173,17 @@ def test_what_is_due_in_the_hour_that_the_clocks_skip_or_double_is_due_when_pref
         assert moment.astimezone(UTC) == theirs.astimezone(UTC)
 
 
+def test_prefect_is_told_the_zone_of_what_the_clock_on_the_wall_decides() -> None:
+    from flows.operations.deployments import due
+
+    by_the_wall = (
+        Recurrence("cron", "30 2 * * *", BERLIN),
+        Recurrence.every(timedelta(days=1), BERLIN),
+    )
+    assert {due(one, active=True).timezone for one in by_the_wall} == {BERLIN}
+    assert due(Recurrence.every(timedelta(hours=1), BERLIN), active=True).timezone == "UTC"
+
+
 def test_a_start_of_the_hour_that_the_clocks_skip_is_told_by_a_time_that_there_is() -> None:
     due = Recurrence("cron", "30 2 * * *", BERLIN).after(datetime(2026, 3, 28, 21, tzinfo=UTC))
     assert f"{due:%d %H:%M %Z}" == "29 01:30 CET"
@@ -179,7 +192,7 @@ def test_a_start_of_the_hour_that_the_clocks_skip_is_told_by_a_time_that_there_i
 def _of_prefect(recurrence: Recurrence) -> Any:  # noqa: ANN401 - one of three
     from prefect.server.schemas import schedules
 
-    zone = recurrence.zone
+    zone = recurrence.counted_in
     if recurrence.kind == "cron":
         return schedules.CronSchedule(cron=recurrence.text, timezone=zone)
     if recurrence.kind == "rrule":
