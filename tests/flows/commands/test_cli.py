@@ -152,14 +152,14 @@ def test_bash_completes_commands_and_features(project: Project, tmp_path: Path) 
             $(complete -p vecmill | sed 's/.*-F \\([^ ]*\\).*/\\1/') vecmill "${{@: -1}}"
             echo "${{COMPREPLY[@]}}"
         }}
-        offer vecmill ru
+        offer vecmill dea
         offer vecmill run no
         offer vecmill plan --js
     """
     said = subprocess.run(  # noqa: S603 - as above
         ["/bin/bash", "-c", asked], capture_output=True, text=True, check=True
     )
-    assert [line.split() for line in said.stdout.splitlines()] == [["run"], ["notes"], ["--json"]]
+    assert [line.split() for line in said.stdout.splitlines()] == [["dead"], ["notes"], ["--json"]]
 
 
 @pytest.fixture(scope="module")
