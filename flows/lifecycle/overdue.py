@@ -109,6 +109,7 @@ def of_schedules(
         now: the present moment.
     """
     found: dict[str, Overdue] = {}
+    written = _written(settings)
     for schedule in settings.schedules.values():
         names = schedule.features or tuple(settings.features)
         if schedule.does != "run" or not schedule.active or {*names} & {*busy}:
@@ -116,7 +117,7 @@ def of_schedules(
         for name in names:
             if name not in last:
                 continue
-            due = overdue(schedule.when, last[name].since(schedule, _written(settings)), now)
+            due = overdue(schedule.when, last[name].since(schedule, written), now)
             if due is None or any(_is_next(due, ended[one], now) for one in names if one in ended):
                 continue
             if name not in found or due < found[name].due:
@@ -174,6 +175,9 @@ def _started(stores: Stores, rows: list[dict[str, Any]]) -> Iterator[tuple[str, 
 
 def _known(log: Path) -> Mapping[str, str] | None:
     """The schedules that a run has put down as it began."""
-    begin = next(entries(log), None) if log.exists() else None
+    try:
+        begin = next(entries(log), None)
+    except FileNotFoundError:  # cleared away
+        return None
     found = None if begin is None else begin[0].get("schedules")
     return found if isinstance(found, dict) else None

@@ -7,6 +7,7 @@ midnight UTC of a fixed day, so that a process that starts anew does not shift t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -20,6 +21,9 @@ CRON_FIELDS = 5
 ANCHOR = datetime(2020, 1, 1, tzinfo=UTC)
 """What is counted from where a schedule names no beginning; Prefect takes the same for rules."""
 
+_NAMED_ZONE = re.compile(r";TZID=[^:;]*", re.IGNORECASE)
+"""What dateutil heeds though it is to ignore zones."""
+_ZONED_START = re.compile(r"DTSTART(;TZID=[^:;]*:|:\w*Z$)", re.IGNORECASE | re.MULTILINE)
 _DAY = timedelta(days=1)
 _DAILY = f"DTSTART:{ANCHOR:%Y%m%dT%H%M%S}\nRRULE:FREQ=DAILY;INTERVAL="
 _UNITS = ("hours", "minutes", "seconds")
@@ -89,7 +93,8 @@ class Recurrence:
         from dateutil.rrule import rrulestr  # type: ignore[import-untyped]
 
         # Rules are of the wall's clock, whatever zone they name: so has Prefect it.
-        rule = rrulestr(self.text, dtstart=ANCHOR.replace(tzinfo=None), ignoretz=True)
+        text = _NAMED_ZONE.sub("", self.text)
+        rule = rrulestr(text, dtstart=ANCHOR.replace(tzinfo=None), ignoretz=True)
         named: datetime | None = rule.after(moment)
         return named
 
@@ -140,8 +145,13 @@ def check_rrule(name: str, text: str) -> None:
     if fine := next((f for f in ("SECONDLY", "MINUTELY") if f in text.upper()), None):
         # To count from the rule's beginning to now would take seconds each time.
         raise ValueError(f"{name} is too fine with FREQ={fine}; use every = '5 minutes'")
+    if re.search(r"UNTIL=\w*Z", text, re.IGNORECASE) and not _ZONED_START.search(text):
+        raise ValueError(
+            f"{name} = {text!r} ends at a time of UTC, and its times are those of `timezone`: "
+            "leave out the Z after UNTIL"
+        )
     try:
-        rrulestr(text, ignoretz=True)
+        rrulestr(text, dtstart=ANCHOR.replace(tzinfo=None))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{name} must be a rule of RFC 5545 such as 'FREQ=WEEKLY;BYDAY=MO,FR;BYHOUR=6', got "

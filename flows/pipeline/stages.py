@@ -100,10 +100,11 @@ def embed(
             note_standing(outcome, stores.catalog, log)
             spaces.note_apart(settings, feature, stores, log)
             log.done(outcome)
-            return outcome
-    finally:
-        # Of a run that failed, or found nothing to do, no monitor's look tells.
+    except Exception:  # what ends the process is not to wait
         afterwards.metrics(settings, name, reporter)
+        raise
+    afterwards.metrics(settings, name, reporter)
+    return outcome
 
 
 def _embedded(run: Run, engine: Engine) -> Outcome:

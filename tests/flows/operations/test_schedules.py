@@ -87,6 +87,7 @@ def test_the_schedule_of_a_feature_is_one_too(tmp_path: Path) -> None:
         ("every = '6 fortnights'", "got '6 fortnights'"),
         ("rrule = 'FREQ=SOMETIMES'", "rrule must be a rule of RFC 5545 such as"),
         ("rrule = 'daily'", "rrule must be a rule of RFC 5545 such as"),
+        ("rrule = 'FREQ=DAILY;UNTIL=20261225T000000Z'", "leave out the Z after UNTIL"),
         ("rrule = 'FREQ=MINUTELY'", "too fine with FREQ=MINUTELY; use every"),
         ("cron = '0 0 * * *'\ntimezone = 'Europe/Berlni'", "did you mean 'Europe/Berlin'?"),
         ("cron = '0 0 * * *'\ntimezone = 'x'", "got 'x'; names are such as 'Europe/Berlin'"),
@@ -119,6 +120,8 @@ def test_a_wrong_schedule_of_a_feature_is_told_as_well(tmp_path: Path) -> None:
 MOMENT = datetime(2026, 3, 27, 17, 3, 20, tzinfo=UTC)
 """A Friday; in Berlin the clocks go forward in the night to Sunday."""
 BERLIN = "Europe/Berlin"
+OF_NEW_YORK = "DTSTART;TZID=America/New_York:20260101T023000\n"
+"""A beginning in another zone than the schedule's, which Prefect does not heed."""
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,7 @@ def test_it_is_due_when_prefect_has_it_due(recurrence: Recurrence, expected: str
         Recurrence("cron", "30 1,2 * * *", BERLIN),
         Recurrence("rrule", "FREQ=DAILY;BYHOUR=2;BYMINUTE=30", BERLIN),
         Recurrence("rrule", "FREQ=HOURLY;BYMINUTE=30", BERLIN),
+        Recurrence("rrule", f"{OF_NEW_YORK}RRULE:FREQ=DAILY", BERLIN),
         Recurrence.every(timedelta(hours=1), BERLIN),
         Recurrence.every(timedelta(hours=36), BERLIN),
     ],
