@@ -11,10 +11,10 @@ is centred. A part that a record lacks is its mean, 0: it then says nothing in a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from encoders._columns import Category, Number, from_json, learn, to_json
-from encoders._nearest import perhaps
 from encoders._rows import blocks
 from encoders.base import EncoderError
 from encoders.vectors import matrix
@@ -240,8 +240,14 @@ def require(table: pl.DataFrame, names: Sequence[str]) -> None:
     absent = [name for name in names if name not in table.columns]
     if not absent:
         return
+    # Either may be misspelt: the table's column, or what a configuration names.
     others = [name for name in table.columns if name not in names]
-    meant = perhaps(absent[0], others)
+    near = {name: get_close_matches(name, absent, n=1) for name in others}
+    meant = "".join(
+        f"; perhaps {name!r} and {one[0]!r} are meant to be one"
+        for name, one in near.items()
+        if one
+    )
     raise EncoderError(
         f"there is no column {', '.join(map(repr, absent))}, which the encoder reads; there are "
         f"{', '.join(map(repr, table.columns))}: give every column, with nulls where empty{meant}"
