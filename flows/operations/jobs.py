@@ -9,6 +9,7 @@ filled in by hand.
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -31,7 +32,9 @@ from flows.operations import ending, lines, shown
 from flows.output.codes import USAGE, code_of
 from flows.output.progress import ToLogger, listener, listening
 from flows.output.redact import redact, redacting
+from flows.output.stopping import acknowledging
 from flows.pipeline import kin, unbegun
+from flows.pipeline.batches import StoppedError
 from flows.reports import files
 from flows.upkeep.gc import Collector
 
@@ -50,7 +53,7 @@ class JobError(Exception):
 
 
 def _is_told(error: Exception) -> bool:
-    told = isinstance(error, JobError) or code_of(error) is not None
+    told = isinstance(error, JobError | StoppedError) or code_of(error) is not None
     return told or shown.of_connection(error)
 
 
@@ -166,12 +169,14 @@ class _Job:
         return cls(settings, schedule, names, bool(given))
 
     def __enter__(self) -> Self:
-        self._listening = listening(ToLogger(get_run_logger()))
-        self._listening.__enter__()
+        self._blocks = ExitStack()
+        self._blocks.enter_context(listening(ToLogger(get_run_logger())))
+        # Shards are to hear of an end; it is told by the process that serves the run.
+        self._blocks.enter_context(acknowledging(lambda: None))
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._listening.__exit__(None, None, None)
+        self._blocks.close()
 
     # --- the steps ------------------------------------------------------------------------------
 

@@ -175,6 +175,9 @@ def test_starts_are_refused_or_wait_and_what_is_stopped_is_gone_on_from(owning: 
     _check_what_it_kept(served.project.root / "home" / "prefect.db")
     assert served.project.rows_or_none() is None
     assert before < served.encoded() < MANY
+    logs = served.project.stores().logs.files("notes")
+    log = max(logs, key=lambda path: path.stem)
+    assert "stopped by SIGTERM" in log.read_text("utf-8").splitlines()[-1], "it was not killed"
 
     served.project.encoder = {}
     counts = served.project.run().counts

@@ -240,7 +240,7 @@ def test_the_command_says_what_comes_next(
     printed = capsys.readouterr()
     row = json.loads(printed.out)
     assert (row["version"], row["new"], row["records"], row["wanted"]) == (1, True, 3, 3)
-    assert row["since"] == "2026-02-01 00:00:00+00:00"
+    assert row["since"] == "2026-02-01T00:00:00+00:00"
     assert "notes_v1 is a new version without vectors; `vecmill run notes`" in printed.err
     assert run_command(asked) == 0
     printed = capsys.readouterr()
