@@ -175,15 +175,17 @@ def test_what_a_flow_failed_of_is_found_behind_what_its_telling_failed_of(
     assert unheard.behind(caught.value) is None
 
 
-def test_the_end_of_a_server_that_prefect_has_started_itself_is_told() -> None:
-    own = SubprocessASGIServer()
+def test_the_end_of_a_server_that_prefect_has_started_itself_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = SubprocessASGIServer()  # one for the process, so other tests may have started it
+    ended = Popen([sys.executable, "-c", "raise SystemExit(7)"])
+    ended.wait()
     with temporary_settings(restore_defaults={PREFECT_API_URL}):
-        assert own.server_process is None
+        monkeypatch.setattr(own, "server_process", None)
         assert run.unanswered() is None
-        own.server_process = Popen([sys.executable, "-c", "raise SystemExit(7)"])
-        own.server_process.wait()
+        monkeypatch.setattr(own, "server_process", ended)
         found = run.unanswered()
-        own.server_process = None
     assert found is not None
     assert found.why == "the temporary server that Prefect had started has ended with exit code 7"
     assert "do the same again" in found.remedy
