@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ class Compiled:
 
     def __init__(self, graph: Any, names: list[str], hint: str) -> None:  # noqa: ANN401 - an openvino.Model
         self._graph, self.names, self.hint = graph, names, hint
-        self._core = _library().Core()
+        self._core = _core()
         self._threads = 0
         self._run: Any = None
         if hint == "bf16" and "BF16" not in self._core.get_property(
@@ -151,6 +152,18 @@ def _library() -> Any:  # noqa: ANN401 - a module that ships no types
     if "openvino" not in sys.modules:
         sys.modules.setdefault(_REPORTS, None)  # type: ignore[arg-type] # how an import is refused
     return import_module("openvino")
+
+
+@cache
+def _core() -> Any:  # noqa: ANN401 - an openvino.Core
+    """The only ``openvino.Core`` of this process, which stays until its end.
+
+    Each has the thread that makes it handle signals on a stack of its own, and frees that at its
+    end (OpenVINO's `SigAltStackSetup`, of its CPU plugin). Where the first of two ends first, the
+    second gives back a stack that is gone, and the next signal, such as that a child has ended or
+    Ctrl-C, ends the process without a word.
+    """
+    return _library().Core()
 
 
 def _converted(transformer: Any, names: list[str]) -> Any:  # noqa: ANN401 - as above

@@ -12,6 +12,7 @@ import pytest
 from encoders import _openvino, machine
 from encoders.base import EncoderError, EncoderUsageError
 from encoders.sentence import Params, SentenceEncoder, build, recipe
+from tests import processes
 from tests.encoders import samples
 
 if TYPE_CHECKING:
@@ -92,3 +93,28 @@ def test_where_it_is_not_installed_that_is_said(tiny: str) -> None:
 def test_what_it_cannot_do_is_refused(tiny: str, asked: dict[str, Any], message: str) -> None:
     with pytest.raises(EncoderUsageError, match=message):
         build(Params(model=tiny, **asked))
+
+
+_TWICE = """
+import gc, signal, sys
+from encoders.sentence import Params, build
+
+first, second = (build(Params(model=sys.argv[1], backend="openvino")) for _ in range(2))
+first.encode(["one"]), second.encode(["one"])
+del first
+gc.collect()
+del second
+gc.collect()
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append(True))
+signal.raise_signal(signal.SIGTERM)
+print(heard)
+"""
+
+
+@needed
+def test_signals_are_heard_after_several_models_of_one_process(tiny: str) -> None:
+    """With a core for each model the process ended by SIGSEGV, without a word."""
+    process = processes.python(_TWICE, tiny)
+    said, complaint = process.communicate(timeout=300)
+    assert (process.returncode, said) == (0, "[True]\n"), complaint
