@@ -20,7 +20,7 @@ def test_a_traceback_that_arrow_announces_is_left_out() -> None:
 
 
 def test_a_place_in_the_source_of_lance_is_left_out() -> None:
-    place = "/home/runner/work/lance/lance/rust/lance-file/src/writer/structural.rs:190:9"
+    place = "/build/lance/rust/lance-file/src/writer/structural.rs:190:9"
     full = told(OSError(f"LanceError(IO): No space left on device (os error 28), {place}"))
     assert str(full).startswith("LanceError(IO): No space left on device (os error 28); the disk")
 
